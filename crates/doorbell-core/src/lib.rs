@@ -1,1 +1,18 @@
-//! Placeholder paragraph; see ARCHITECTURE.md.
+//! Doorbell's decisions: what an event is, who gets it, when it is tried again, what a failure means.
+//!
+//! Nothing in here does I/O, reads a clock, rolls dice, awaits or serialises: time, randomness and configuration are
+//! arguments, effects are returned as data. The modules stand in the order in which they rest on each other; each may
+//! use those above it. Formats belong to `doorbell-wire`, durability to `doorbell-store`, sockets to `doorbell-server`.
+
+pub mod attempt;
+pub mod configuration;
+pub mod delivery;
+pub mod endpoint;
+pub mod event;
+pub mod id;
+pub mod limits;
+pub mod name;
+pub mod request;
+pub mod secret;
+pub mod source;
+pub mod time;

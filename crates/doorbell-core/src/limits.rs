@@ -1,0 +1,66 @@
+//! Every bound of the system in one list. What a source, an endpoint or the configuration may set lower or higher says so.
+
+use std::time::Duration;
+
+/// Largest request body a source takes unless it says otherwise, in bytes (GitHub caps its own at 25 MB).
+pub const BODY_DEFAULT: usize = 32 << 20;
+/// Largest request body a source may be set to take, in bytes.
+pub const BODY_MAX: usize = 256 << 20;
+/// Largest header block of an inbound request, in bytes.
+pub const HEADER_BLOCK: usize = 64 << 10;
+/// Most header lines of an inbound request.
+pub const HEADER_COUNT: usize = 128;
+/// Longest request target (path and query) of an inbound request, in bytes.
+pub const TARGET: usize = 16 << 10;
+/// How long the sender of a request may take over its header block.
+pub const HEADER_DEADLINE: Duration = Duration::from_secs(10);
+/// How long the sender of a request may pause in its body, and how long an idle connection is kept.
+pub const IDLE_DEADLINE: Duration = Duration::from_secs(30);
+/// How long the whole body of a request may take.
+pub const BODY_DEADLINE: Duration = Duration::from_secs(120);
+/// Bytes of request bodies that may be in memory at once on the receiving side; past it new requests are answered 503.
+pub const BODIES_IN_FLIGHT: usize = 256 << 20;
+
+/// Bytes of a response body that are kept with an attempt.
+pub const RESPONSE_KEPT: usize = 16 << 10;
+/// Bytes of a response that are read before the connection is dropped.
+pub const RESPONSE_READ: usize = 64 << 10;
+/// Largest header block of a response, in bytes.
+pub const RESPONSE_HEADER_BLOCK: usize = 32 << 10;
+/// Most header lines of a response.
+pub const RESPONSE_HEADER_COUNT: usize = 100;
+
+/// Most endpoints one event may fan out to.
+pub const FANOUT: usize = 20_000;
+/// Longest event type, in bytes.
+pub const EVENT_TYPE: usize = 256;
+/// Longest dedupe or order key, in bytes; longer ones are hashed before they get here.
+pub const KEY: usize = 512;
+/// Most secrets of one source or endpoint (rotation).
+pub const SECRETS: usize = 10;
+/// Most custom headers of one endpoint.
+pub const ENDPOINT_HEADERS: usize = 50;
+/// Most steps of a retry schedule.
+pub const RETRY_STEPS: usize = 50;
+/// Longest delay of a retry, whatever `Retry-After` asks.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
+/// Shortest and longest timeout of a delivery attempt.
+pub const TIMEOUT_MIN: Duration = Duration::from_millis(100);
+/// See [`TIMEOUT_MIN`].
+pub const TIMEOUT_MAX: Duration = Duration::from_secs(120);
+/// Most deliveries in flight to one endpoint.
+pub const CONCURRENCY_MAX: u32 = 1_000;
+/// Deliveries of one endpoint that wait in memory; the rest waits in the store.
+pub const ENDPOINT_WINDOW: usize = 512;
+/// Deliveries of all endpoints together that wait in memory.
+pub const WINDOW: usize = 100_000;
+/// Items a page of a list has at most, and unless asked otherwise.
+pub const PAGE_MAX: usize = 1_000;
+/// See [`PAGE_MAX`].
+pub const PAGE_DEFAULT: usize = 50;
+/// Bytes of the body that are kept of a rejected request.
+pub const REJECTED_BODY_KEPT: usize = 64 << 10;
+/// Rejected requests that are kept per source and second; the rest is only counted.
+pub const REJECTED_KEPT_PER_SECOND: u32 = 50;
+/// How long a dedupe key is remembered unless the source says otherwise.
+pub const DEDUPE_WINDOW: Duration = Duration::from_secs(72 * 3600);

@@ -1,0 +1,575 @@
+//! The `Store` interface and its words.
+
+use bytes::Bytes;
+use doorbell_core::attempt::Attempt;
+use doorbell_core::configuration::{Change, Configuration};
+use doorbell_core::delivery::{Delivery, State};
+use doorbell_core::event::{Event, Fate};
+use doorbell_core::id::{DeliveryId, EndpointId, EventId, ReplayId, SourceId, TenantId};
+use doorbell_core::name::{EventType, EventTypePattern};
+use doorbell_core::time::Time;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What Doorbell remembers. Each verb is atomic and, when it returns `Ok`, durable.
+///
+/// Verbs may be called from many tasks at once; a home commits what has come together in one go, in the order in which
+/// it was submitted.
+pub trait Store: Send + Sync + 'static {
+    /// Takes an event in with its deliveries, or says that it was seen before.
+    ///
+    /// A repeat (same source or tenant, same dedupe key, within the window) is recorded as a request with
+    /// [`Fate::Duplicate`] and without deliveries; it is answered only when the first one is durable. Deliveries with
+    /// `lend` come out of [`Store::lent`] once durable, in commit order.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] when the queue to the disk is full, [`StoreError::Full`] when the disk is,
+    /// [`StoreError::Broken`] after a failed fsync. In each case nothing was promised.
+    fn accept(
+        &self,
+        admission: Admission,
+    ) -> impl Future<Output = Result<Admitted, StoreError>> + Send;
+
+    /// Waits for deliveries that were lent as they were accepted. One caller at a time; in commit order.
+    fn lent(&self) -> impl Future<Output = Vec<Lent>> + Send;
+
+    /// Lends out waiting deliveries of one endpoint that are due, oldest first. With [`Claim::by_key`] only the first
+    /// unsettled delivery of each order key may be lent.
+    ///
+    /// # Errors
+    /// Those of reading.
+    fn claim(&self, claim: Claim) -> impl Future<Output = Result<Claims, StoreError>> + Send;
+
+    /// Writes down what came of a try (or that there was none: `attempt` is `None`), if the lease still holds.
+    ///
+    /// # Errors
+    /// As [`Store::accept`]; the caller keeps the settlement and tries again while its lease lasts.
+    fn settle(
+        &self,
+        settlement: Settlement,
+    ) -> impl Future<Output = Result<Settled, StoreError>> + Send;
+
+    /// Changes deliveries at someone's request: retry, cancel, replay. One answer for each, in order.
+    ///
+    /// # Errors
+    /// As [`Store::accept`].
+    fn amend(
+        &self,
+        amendments: Vec<Amendment>,
+    ) -> impl Future<Output = Result<Vec<Amended>, StoreError>> + Send;
+
+    /// Changes the configuration, all or nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when a name is taken; otherwise those of writing.
+    fn configure(
+        &self,
+        changes: Vec<Change>,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Everything that is configured.
+    ///
+    /// # Errors
+    /// Those of reading.
+    fn configuration(&self) -> impl Future<Output = Result<Configuration, StoreError>> + Send;
+
+    /// Which endpoints have waiting deliveries that are not lent, and when the first of each is due.
+    ///
+    /// # Errors
+    /// Those of reading.
+    fn backlog(&self) -> impl Future<Output = Result<Vec<Backlog>, StoreError>> + Send;
+
+    /// Requests and events, newest first. What was accepted before the call is seen.
+    ///
+    /// # Errors
+    /// Those of reading.
+    fn events(
+        &self,
+        query: EventQuery,
+    ) -> impl Future<Output = Result<Page<EventRow>, StoreError>> + Send;
+
+    /// One request or event, whole.
+    ///
+    /// # Errors
+    /// Those of reading.
+    fn event(
+        &self,
+        tenant: TenantId,
+        id: EventId,
+    ) -> impl Future<Output = Result<Option<EventDetail>, StoreError>> + Send;
+
+    /// The event of a lent delivery.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] when its bytes are damaged; otherwise those of reading.
+    fn event_at(
+        &self,
+        locator: Locator,
+    ) -> impl Future<Output = Result<Arc<Event>, StoreError>> + Send;
+
+    /// Deliveries, newest first. What was settled before the call is seen.
+    ///
+    /// # Errors
+    /// Those of reading.
+    fn deliveries(
+        &self,
+        query: DeliveryQuery,
+    ) -> impl Future<Output = Result<Page<DeliveryRow>, StoreError>> + Send;
+
+    /// One delivery.
+    ///
+    /// # Errors
+    /// Those of reading.
+    fn delivery(
+        &self,
+        tenant: TenantId,
+        id: DeliveryId,
+    ) -> impl Future<Output = Result<Option<DeliveryRow>, StoreError>> + Send;
+
+    /// All attempts of one delivery, oldest first.
+    ///
+    /// # Errors
+    /// Those of reading.
+    fn attempts(
+        &self,
+        tenant: TenantId,
+        id: DeliveryId,
+    ) -> impl Future<Output = Result<Vec<Attempt>, StoreError>> + Send;
+
+    /// Looks for text or a JSON path in payloads, newest first; returns after a bounded piece of work, with a cursor.
+    ///
+    /// # Errors
+    /// Those of reading.
+    fn search(&self, search: Search)
+    -> impl Future<Output = Result<SearchPage, StoreError>> + Send;
+
+    /// Sizes and counts.
+    ///
+    /// # Errors
+    /// Those of reading.
+    fn stats(&self) -> impl Future<Output = Result<Stats, StoreError>> + Send;
+
+    /// Forgets what retention allows, never what is still waiting; a bounded piece of work for each call.
+    ///
+    /// # Errors
+    /// Those of writing.
+    fn prune(
+        &self,
+        now: Time,
+        retention: Retention,
+    ) -> impl Future<Output = Result<Pruned, StoreError>> + Send;
+
+    /// Resolves when the home can no longer promise anything (a failed fsync): the process must exit.
+    fn broken(&self) -> impl Future<Output = String> + Send;
+
+    /// Writes out what is pending and stops; afterwards every verb answers [`StoreError::Broken`].
+    ///
+    /// # Errors
+    /// Those of writing.
+    fn close(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// Why a home could not do what was asked. Each variant is a branch that callers take.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Too much is waiting to be written; try again soon.
+    #[error("the store is busy")]
+    Busy,
+    /// No space is left (or only what deliveries in flight need); it recovers when space returns.
+    #[error("the store has no space left")]
+    Full,
+    /// A write or fsync failed and nothing more can be promised; the process must exit.
+    #[error("the store is broken: {0}")]
+    Broken(String),
+    /// Stored bytes are damaged; the rest stays readable.
+    #[error("stored bytes are damaged: {0}")]
+    Corrupt(String),
+    /// A name is taken, or an id belongs to another.
+    #[error("{0}")]
+    Conflict(String),
+    /// Reading or writing failed for another reason.
+    #[error("the store failed: {0}")]
+    Failed(String),
+}
+
+/// An event to be taken in.
+#[derive(Debug, Clone)]
+pub struct Admission {
+    /// The event (or the request that was not to become one).
+    pub event: Arc<Event>,
+    /// What is to become of it, unless it turns out to be a duplicate.
+    pub fate: Fate,
+    /// For how long its dedupe key counts, from its own time; zero or no key: not at all.
+    pub dedupe_window: Duration,
+    /// Its deliveries, at most [`doorbell_core::limits::FANOUT`].
+    pub deliveries: Vec<NewDelivery>,
+}
+
+/// A delivery to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewDelivery {
+    /// Its id.
+    pub id: DeliveryId,
+    /// Where it goes.
+    pub endpoint: EndpointId,
+    /// The hash of its order key.
+    pub order_key: Option<u64>,
+    /// Where it starts: waiting, or discarded because the endpoint is disabled.
+    pub state: State,
+    /// The replay that makes it.
+    pub replay: Option<ReplayId>,
+    /// Whether the caller takes it at once, without a claim.
+    pub lend: bool,
+}
+
+/// What came of an acceptance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admitted {
+    /// It is durable.
+    New,
+    /// It repeats this event, which is durable.
+    Repeat(EventId),
+}
+
+/// Where a home finds an event; opaque to everyone else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Locator(pub u64);
+
+/// The right to settle a delivery: a fencing token. A home that lends again gives a higher one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Lease(pub u64);
+
+/// A delivery that was lent out.
+#[derive(Debug, Clone)]
+pub struct Lent {
+    /// The delivery, in state waiting.
+    pub delivery: Delivery,
+    /// Where its event is.
+    pub locator: Locator,
+    /// The right to settle it.
+    pub lease: Lease,
+    /// The event, where the home had it at hand.
+    pub payload: Option<Arc<Event>>,
+}
+
+/// Asks for waiting deliveries of one endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claim {
+    /// Of which endpoint.
+    pub endpoint: EndpointId,
+    /// Only the first unsettled delivery of each order key.
+    pub by_key: bool,
+    /// Due at or before.
+    pub due_by: Time,
+    /// At most so many.
+    pub most: usize,
+    /// The lease ends by itself then (homes of one process may ignore it: their leases end with the process).
+    pub lease_until: Time,
+}
+
+/// What was lent on a claim.
+#[derive(Debug, Clone, Default)]
+pub struct Claims {
+    /// The deliveries, oldest due first.
+    pub lent: Vec<Lent>,
+    /// When the earliest waiting delivery that was not lent is due (it may be past: then there is more to claim).
+    /// `None`: nothing else of this endpoint waits in the store.
+    pub next_due: Option<Time>,
+}
+
+/// An endpoint's waiting deliveries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backlog {
+    /// Of which endpoint.
+    pub endpoint: EndpointId,
+    /// When the first that is not lent is due.
+    pub next_due: Time,
+}
+
+/// What came of a try.
+#[derive(Debug, Clone)]
+pub struct Settlement {
+    /// The right to say so.
+    pub lease: Lease,
+    /// Where the delivery's event is.
+    pub locator: Locator,
+    /// The delivery as it is from now on (`attempts` and `state` are what changed).
+    pub delivery: Delivery,
+    /// The try; `None` when the delivery is only given back, put off or discarded.
+    pub attempt: Option<Attempt>,
+}
+
+/// Whether a settlement was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// It was.
+    Kept,
+    /// Someone else holds the delivery by now; nothing was changed.
+    LeaseLost,
+}
+
+/// A change of deliveries at someone's request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Amendment {
+    /// Makes a delivery wait again (or be due earlier), whatever its state.
+    Retry {
+        /// Whose.
+        tenant: TenantId,
+        /// Which.
+        delivery: DeliveryId,
+        /// From when on.
+        due: Time,
+    },
+    /// Discards a delivery that waits or failed.
+    Cancel {
+        /// Whose.
+        tenant: TenantId,
+        /// Which.
+        delivery: DeliveryId,
+        /// When.
+        at: Time,
+    },
+    /// Gives a stored event new deliveries (a replay).
+    Redeliver {
+        /// Whose.
+        tenant: TenantId,
+        /// Of which event.
+        event: EventId,
+        /// The new deliveries.
+        deliveries: Vec<NewDelivery>,
+    },
+}
+
+/// What came of an amendment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Amended {
+    /// It is done; for a retry or cancel, whose endpoint should be looked at.
+    Done(Option<EndpointId>),
+    /// There is no such delivery or event (or it is another tenant's).
+    Unknown,
+    /// The delivery is in flight just now; ask again when it is settled.
+    InFlight,
+    /// The delivery's state does not allow it (a delivered one cannot be cancelled).
+    NotAllowed,
+}
+
+/// Where the next page begins; opaque to everyone but the home that made it.
+pub type Cursor = String;
+
+/// One page of a list.
+#[derive(Debug, Clone)]
+pub struct Page<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// Where the next page begins; `None`: this is the last.
+    pub next: Option<Cursor>,
+}
+
+/// The word of a [`Fate`], for filters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum FateWord {
+    /// See [`Fate::Accepted`].
+    Accepted,
+    /// See [`Fate::NoEndpoint`].
+    NoEndpoint,
+    /// See [`Fate::Filtered`].
+    Filtered,
+    /// See [`Fate::Duplicate`].
+    Duplicate,
+    /// See [`Fate::Rejected`].
+    Rejected,
+}
+
+/// The word of a [`State`], for filters. `Waiting` covers pending, scheduled, in flight and paused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum StateWord {
+    /// See [`State::Waiting`].
+    Waiting,
+    /// See [`State::Delivered`].
+    Delivered,
+    /// See [`State::Failed`].
+    Failed,
+    /// See [`State::Discarded`].
+    Discarded,
+}
+
+/// Asks for requests and events.
+#[derive(Debug, Clone)]
+pub struct EventQuery {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Received by this source.
+    pub source: Option<SourceId>,
+    /// Of a type that fits.
+    pub event_type: Option<EventTypePattern>,
+    /// With one of these fates. Empty: any.
+    pub fates: Vec<FateWord>,
+    /// With a delivery to this endpoint.
+    pub endpoint: Option<EndpointId>,
+    /// With a delivery in this state.
+    pub state: Option<StateWord>,
+    /// Received at or after.
+    pub since: Option<Time>,
+    /// Received before.
+    pub until: Option<Time>,
+    /// Where to go on.
+    pub cursor: Option<Cursor>,
+    /// At most so many, 1 to [`doorbell_core::limits::PAGE_MAX`].
+    pub limit: usize,
+}
+
+/// One line of a list of requests and events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventRow {
+    /// The id.
+    pub id: EventId,
+    /// When it was received.
+    pub at: Time,
+    /// The source, where there is one.
+    pub source: Option<SourceId>,
+    /// Its type.
+    pub event_type: Option<EventType>,
+    /// What became of it.
+    pub fate: Fate,
+    /// The method.
+    pub method: String,
+    /// The body's length in bytes.
+    pub body_len: u64,
+    /// How its deliveries stand.
+    pub tally: Tally,
+}
+
+/// How many deliveries stand where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tally {
+    /// Waiting.
+    pub waiting: u64,
+    /// Delivered.
+    pub delivered: u64,
+    /// Failed.
+    pub failed: u64,
+    /// Discarded.
+    pub discarded: u64,
+}
+
+/// A request or event, whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventDetail {
+    /// The event (the body of a rejected request may be cut to [`doorbell_core::limits::REJECTED_BODY_KEPT`]).
+    pub event: Event,
+    /// What became of it.
+    pub fate: Fate,
+    /// How its deliveries stand.
+    pub tally: Tally,
+}
+
+/// Asks for deliveries.
+#[derive(Debug, Clone)]
+pub struct DeliveryQuery {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Of this event.
+    pub event: Option<EventId>,
+    /// To this endpoint.
+    pub endpoint: Option<EndpointId>,
+    /// In this state.
+    pub state: Option<StateWord>,
+    /// Made by this replay.
+    pub replay: Option<ReplayId>,
+    /// Whose event was received at or after.
+    pub since: Option<Time>,
+    /// Whose event was received before.
+    pub until: Option<Time>,
+    /// Where to go on.
+    pub cursor: Option<Cursor>,
+    /// At most so many, 1 to [`doorbell_core::limits::PAGE_MAX`].
+    pub limit: usize,
+}
+
+/// One line of a list of deliveries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveryRow {
+    /// The delivery.
+    pub delivery: Delivery,
+    /// Whether it is lent out (in flight) just now.
+    pub in_flight: bool,
+    /// Its event's type.
+    pub event_type: Option<EventType>,
+    /// When its event was received.
+    pub at: Time,
+    /// When it was last settled, if ever.
+    pub updated: Option<Time>,
+    /// The HTTP status of the last attempt, if one was answered.
+    pub last_status: Option<u16>,
+}
+
+/// What to look for in payloads.
+#[derive(Debug, Clone)]
+pub struct Search {
+    /// Which events to look at; its cursor and limit hold for the hits.
+    pub among: EventQuery,
+    /// These bytes stand in the body, a header value or the query. Empty: anything.
+    pub text: Bytes,
+    /// The JSON value at this pointer (RFC 6901) exists, and equals the text if one is given with it.
+    pub pointer: Option<(String, Option<String>)>,
+    /// Look for at most this long; then return what was found with a cursor.
+    pub budget: Duration,
+}
+
+/// A payload in which it was found.
+#[derive(Debug, Clone)]
+pub struct SearchHit {
+    /// The event.
+    pub row: EventRow,
+    /// The bytes around the find, at most 200.
+    pub excerpt: Bytes,
+}
+
+/// What was found.
+#[derive(Debug, Clone)]
+pub struct SearchPage {
+    /// The hits, newest first.
+    pub hits: Vec<SearchHit>,
+    /// Where to go on; `None`: everything was looked at.
+    pub next: Option<Cursor>,
+    /// How far back was looked.
+    pub reached: Option<Time>,
+    /// How many events were looked at.
+    pub scanned: u64,
+}
+
+/// Sizes and counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stats {
+    /// Requests and events that are kept.
+    pub events: u64,
+    /// Deliveries that wait.
+    pub waiting: u64,
+    /// Deliveries that failed and are kept.
+    pub failed: u64,
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// Bytes free on that disk.
+    pub bytes_free: u64,
+    /// The oldest request or event.
+    pub oldest: Option<Time>,
+}
+
+/// What may be forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// What is older; `None`: nothing for its age.
+    pub age: Option<Duration>,
+    /// The oldest beyond so many bytes; `None`: nothing for its size.
+    pub bytes: Option<u64>,
+}
+
+/// What was forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Pruned {
+    /// Events.
+    pub events: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
