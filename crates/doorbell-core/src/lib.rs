@@ -4,15 +4,15 @@
 //! arguments, effects are returned as data. The modules stand in the order in which they rest on each other; each may
 //! use those above it. Formats belong to `doorbell-wire`, durability to `doorbell-store`, sockets to `doorbell-server`.
 
-pub mod attempt;
-pub mod configuration;
-pub mod delivery;
-pub mod endpoint;
-pub mod event;
+pub mod time;
 pub mod id;
 pub mod limits;
 pub mod name;
-pub mod request;
 pub mod secret;
+pub mod request;
+pub mod event;
+pub mod attempt;
+pub mod delivery;
 pub mod source;
-pub mod time;
+pub mod endpoint;
+pub mod configuration;
