@@ -1,0 +1,241 @@
+//! What was written where: defaults, then the file, then the environment, then flags.
+
+use super::keys::{KEYS, Key};
+use super::value::expand_variables;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    Default,
+    File { path: PathBuf, line: usize },
+    Variable(String),
+    Flag(String),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File { path, line } => write!(f, "{}, line {line}", path.display()),
+            Self::Variable(name) => write!(f, "environment, {name}"),
+            Self::Flag(name) => write!(f, "flag, --{name}"),
+        }
+    }
+}
+
+/// A key's value as text, and where it came from.
+#[derive(Debug, Clone)]
+pub(crate) struct Setting {
+    pub(crate) values: Vec<String>,
+    pub(crate) place: Place,
+}
+
+/// All keys with their values, and what could not be read.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Layers {
+    settings: BTreeMap<&'static str, Setting>,
+    pub(crate) errors: Vec<String>,
+}
+
+impl Layers {
+    /// Reads all layers. `variable` looks into the environment; `flags` are `(key path, values)`.
+    pub(crate) fn read(
+        file: Option<&Path>,
+        variable: impl Fn(&str) -> Option<String>,
+        flags: &[(&'static str, Vec<String>)],
+    ) -> Self {
+        let mut layers = Self::default();
+        for key in KEYS {
+            let values = if key.default.is_empty() { Vec::new() } else { vec![key.default.to_owned()] };
+            layers.settings.insert(key.path, Setting { values, place: Place::Default });
+        }
+        if let Some(path) = file {
+            layers.read_file(path, &variable);
+        }
+        for key in KEYS {
+            if let Some(text) = variable(&key.variable()) {
+                layers.set(key, split_list(key, &text), Place::Variable(key.variable()));
+            }
+        }
+        for (path, values) in flags {
+            if let Some(key) = KEYS.iter().find(|key| key.path == *path) {
+                let values = values.iter().flat_map(|text| split_list(key, text)).collect();
+                layers.set(key, values, Place::Flag(key.flag()));
+            }
+        }
+        layers
+    }
+
+    pub(crate) fn setting(&self, path: &str) -> Option<&Setting> {
+        self.settings.get(path)
+    }
+
+    fn set(&mut self, key: &Key, values: Vec<String>, place: Place) {
+        self.settings.insert(key.path, Setting { values, place });
+    }
+
+    fn read_file(&mut self, path: &Path, variable: &impl Fn(&str) -> Option<String>) {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) => {
+                self.errors.push(format!("{}: {error}; check the path given with --config", path.display()));
+                return;
+            }
+        };
+        match DeTable::parse(&text) {
+            Ok(table) => self.read_table("", table.get_ref(), &File { path, text: &text }, variable),
+            Err(error) => {
+                let line = error.span().map_or(1, |span| line_of(&text, span.start));
+                self.errors.push(format!("{}, line {line}: {}", path.display(), error.message()));
+            }
+        }
+    }
+
+    fn read_table(
+        &mut self,
+        section: &str,
+        table: &DeTable<'_>,
+        file: &File<'_>,
+        variable: &impl Fn(&str) -> Option<String>,
+    ) {
+        for (name, value) in table {
+            let written = name.get_ref();
+            let path = if section.is_empty() { written.to_string() } else { format!("{section}.{written}") };
+            let line = line_of(file.text, name.span().start);
+            if let DeValue::Table(inner) = value.get_ref()
+                && section.is_empty()
+            {
+                self.read_table(&path, inner, file, variable);
+                continue;
+            }
+            let place = Place::File { path: file.path.to_owned(), line };
+            match KEYS.iter().find(|key| key.path == path) {
+                Some(key) => self.read_value(key, value, place, variable),
+                None => self.errors.push(unknown(&path, &place)),
+            }
+        }
+    }
+
+    fn read_value(
+        &mut self,
+        key: &Key,
+        value: &Spanned<DeValue<'_>>,
+        place: Place,
+        variable: &impl Fn(&str) -> Option<String>,
+    ) {
+        let texts: Option<Vec<String>> = match value.get_ref() {
+            DeValue::Array(items) if key.many => items.iter().map(|item| scalar(item.get_ref())).collect(),
+            other => scalar(other).map(|text| vec![text]),
+        };
+        let Some(texts) = texts else {
+            self.errors.push(format!("{} ({place}): wants {}", key.path, if key.many { "a list" } else { "one value" }));
+            return;
+        };
+        match texts.iter().map(|text| expand_variables(text, variable)).collect() {
+            Ok(values) => self.set(key, values, place),
+            Err(why) => self.errors.push(format!("{} ({place}): {why}", key.path)),
+        }
+    }
+}
+
+struct File<'a> {
+    path: &'a Path,
+    text: &'a str,
+}
+
+fn scalar(value: &DeValue<'_>) -> Option<String> {
+    match value {
+        DeValue::String(text) => Some(text.to_string()),
+        DeValue::Integer(number) => Some(number.to_string()),
+        DeValue::Float(number) => Some(number.to_string()),
+        DeValue::Boolean(truth) => Some(truth.to_string()),
+        DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => None,
+    }
+}
+
+fn split_list(key: &Key, text: &str) -> Vec<String> {
+    if !key.many {
+        return vec![text.to_owned()];
+    }
+    text.split(',').map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()
+}
+
+fn line_of(text: &str, at: usize) -> usize {
+    text.bytes().take(at).filter(|b| *b == b'\n').count() + 1
+}
+
+fn unknown(path: &str, place: &Place) -> String {
+    let nearest = KEYS.iter().min_by_key(|key| distance(key.path, path)).map_or("", |key| key.path);
+    format!("{path} ({place}): there is no such key; did you mean {nearest}?")
+}
+
+/// Levenshtein's distance, for "did you mean".
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        for (place, y) in row.iter_mut().skip(1).zip(b.bytes()) {
+            let best = (diagonal + usize::from(x != y)).min(left + 1).min(*place + 1);
+            diagonal = *place;
+            *place = best;
+            left = best;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Config, KEYS};
+    use super::*;
+
+    fn read(file: &str, env: &[(&str, &str)], flags: &[(&'static str, Vec<String>)]) -> Layers {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("doorbell.toml");
+        std::fs::write(&path, file).unwrap();
+        let lookup = |name: &str| env.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
+        Layers::read(Some(&path), lookup, flags)
+    }
+
+    fn faults(file: &str, env: &[(&str, &str)]) -> String {
+        Config::from_layers(&read(file, env, &[])).err().map_or_else(String::new, |errors| errors.to_string())
+    }
+
+    #[test]
+    fn later_layers_win() {
+        let layers = read(
+            "[ingest]\naddr = \"1.1.1.1:1\"\nprefix = \"a\"\n",
+            &[("DOORBELL_INGEST_ADDR", "2.2.2.2:2"), ("DOORBELL_ADMIN_ADDR", "3.3.3.3:3")],
+            &[("admin.addr", vec!["4.4.4.4:4".to_owned()])],
+        );
+        let config = Config::from_layers(&layers).unwrap();
+        assert_eq!((config.ingest.addr.to_string(), config.prefix.as_str()), ("2.2.2.2:2".to_owned(), "a"));
+        assert_eq!(config.admin.addr.to_string(), "4.4.4.4:4");
+        assert_eq!(layers.setting("admin.addr").unwrap().place.to_string(), "flag, --admin-addr");
+    }
+
+    #[test]
+    fn faults_name_the_line_and_the_remedy() {
+        let text = faults("[ingest]\naddress = \"x\"\n\n[store]\nretention_age = \"soon\"\n", &[]);
+        assert!(text.contains("ingest.address") && text.contains("line 2"), "{text}");
+        assert!(text.contains("did you mean ingest.addr?") && text.contains("line 5"), "{text}");
+        assert!(faults("[log]\nlevel = \"${LEVEL}\"", &[]).contains("export LEVEL="));
+        assert!(faults("[admin]\ntls_cert = \"a.pem\"", &[]).contains("go together"));
+        assert!(faults("x = [", &[]).contains("line 1"));
+    }
+
+    #[test]
+    fn every_key_has_a_default_that_can_be_used() {
+        assert!(Config::from_layers(&read("", &[], &[])).is_ok());
+        assert!(KEYS.len() > 20);
+    }
+}

@@ -1,0 +1,212 @@
+//! The settings of a node: one table of keys, read from a TOML file, the environment and flags, in rising order.
+//!
+//! `keys` lists every key with its default and its sentence; `layers` finds out what was written where; this file turns
+//! it into what is meant. All faults are told at once, each with its place and its remedy.
+
+mod keys;
+mod value;
+mod layers;
+mod flags;
+
+pub(crate) use flags::{Flags, variable};
+pub(crate) use keys::{KEYS, Key};
+pub(crate) use layers::{Layers, Place, Setting};
+pub(crate) use value::{expand_variables, human_bytes, human_duration, parse_bytes, parse_duration};
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What the settings mean.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    pub(crate) data_dir: PathBuf,
+    pub(crate) ingest: Listener,
+    pub(crate) prefix: String,
+    pub(crate) public_url: Option<String>,
+    pub(crate) trusted_proxies: Vec<String>,
+    pub(crate) max_connections: usize,
+    pub(crate) header_deadline: Duration,
+    pub(crate) idle_deadline: Duration,
+    pub(crate) body_deadline: Duration,
+    pub(crate) bodies_in_flight: usize,
+    pub(crate) admin: Listener,
+    pub(crate) admin_hosts: Vec<String>,
+    pub(crate) retention_age: Option<Duration>,
+    pub(crate) retention_bytes: Option<u64>,
+    pub(crate) retention_share: f64,
+    pub(crate) free_bytes_min: u64,
+    pub(crate) segment_bytes: u64,
+    pub(crate) allow_private: Vec<String>,
+    pub(crate) allow_http: bool,
+    pub(crate) ca_files: Vec<PathBuf>,
+    pub(crate) drain: Duration,
+    pub(crate) log_level: String,
+    pub(crate) log_json: bool,
+}
+
+/// Where a listener listens, and its certificate.
+#[derive(Debug, Clone)]
+pub(crate) struct Listener {
+    pub(crate) addr: SocketAddr,
+    pub(crate) tls: Option<(PathBuf, PathBuf)>,
+}
+
+/// All that is wrong with the settings.
+#[derive(Debug)]
+pub(crate) struct ConfigErrors(pub(crate) Vec<String>);
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "the settings cannot be used:")?;
+        for error in &self.0 {
+            writeln!(f, "  - {error}")?;
+        }
+        write!(f, "nothing was started. `doorbell config show` prints every key with its value and where it came from")
+    }
+}
+
+impl std::error::Error for ConfigErrors {}
+
+impl Config {
+    /// Reads all layers.
+    ///
+    /// # Errors
+    /// Every fault that was found: unknown keys, unset variables, values that do not fit.
+    pub(crate) fn from_layers(layers: &Layers) -> Result<Self, ConfigErrors> {
+        let mut read = Read { layers, errors: layers.errors.clone() };
+        let config = Self {
+            data_dir: read.path("data_dir"),
+            ingest: read.listener("ingest"),
+            prefix: read.checked("ingest.prefix", prefix),
+            public_url: read.optional("ingest.public_url", public_url),
+            trusted_proxies: read.list("ingest.trusted_proxies", network),
+            max_connections: read.checked("ingest.max_connections", number),
+            header_deadline: read.checked("ingest.header_deadline", parse_duration),
+            idle_deadline: read.checked("ingest.idle_deadline", parse_duration),
+            body_deadline: read.checked("ingest.body_deadline", parse_duration),
+            bodies_in_flight: read.checked("ingest.bodies_in_flight", size),
+            admin: read.listener("admin"),
+            admin_hosts: read.list("admin.hosts", |text| Ok(text.to_owned())),
+            retention_age: read.optional("store.retention_age", parse_duration),
+            retention_bytes: read.optional("store.retention_bytes", parse_bytes),
+            retention_share: read.checked("store.retention_share", share),
+            free_bytes_min: read.checked("store.free_bytes_min", parse_bytes),
+            segment_bytes: read.checked("store.segment_bytes", parse_bytes),
+            allow_private: read.list("delivery.allow_private", network),
+            allow_http: read.checked("delivery.allow_http", boolean),
+            ca_files: read.list("delivery.ca_files", |text| Ok(PathBuf::from(text))),
+            drain: read.checked("drain", parse_duration),
+            log_level: read.checked("log.level", |text| Ok(text.to_owned())),
+            log_json: read.checked("log.format", log_format),
+        };
+        if read.errors.is_empty() { Ok(config) } else { Err(ConfigErrors(read.errors)) }
+    }
+}
+
+/// Reads keys one by one and collects what is wrong.
+struct Read<'a> {
+    layers: &'a Layers,
+    errors: Vec<String>,
+}
+
+impl Read<'_> {
+    fn checked<T: Default>(&mut self, path: &str, parse: impl Fn(&str) -> Result<T, String>) -> T {
+        self.optional(path, parse).unwrap_or_default()
+    }
+
+    fn optional<T>(&mut self, path: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+        let setting = self.layers.setting(path)?;
+        let text = setting.values.first().filter(|text| !text.is_empty())?;
+        match parse(text) {
+            Ok(value) => Some(value),
+            Err(why) => {
+                self.errors.push(format!("{path} ({}): {why}", setting.place));
+                None
+            }
+        }
+    }
+
+    fn list<T>(&mut self, path: &str, parse: impl Fn(&str) -> Result<T, String>) -> Vec<T> {
+        let Some(setting) = self.layers.setting(path) else { return Vec::new() };
+        let mut list = Vec::new();
+        for text in setting.values.iter().filter(|text| !text.is_empty()) {
+            match parse(text) {
+                Ok(value) => list.push(value),
+                Err(why) => self.errors.push(format!("{path} ({}): {why}", setting.place)),
+            }
+        }
+        list
+    }
+
+    fn path(&mut self, path: &str) -> PathBuf {
+        self.checked(path, |text| Ok(PathBuf::from(text)))
+    }
+
+    fn listener(&mut self, section: &str) -> Listener {
+        let addr = self.optional(&format!("{section}.addr"), address);
+        let cert = self.optional(&format!("{section}.tls_cert"), |text| Ok(PathBuf::from(text)));
+        let key = self.optional(&format!("{section}.tls_key"), |text| Ok(PathBuf::from(text)));
+        if cert.is_some() != key.is_some() {
+            self.errors.push(format!("{section}.tls_cert and {section}.tls_key go together: set both or neither"));
+        }
+        Listener { addr: addr.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0))), tls: cert.zip(key) }
+    }
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| format!("{text:?} is no address to listen on: write IP:PORT, such as 127.0.0.1:8080"))
+}
+
+fn prefix(text: &str) -> Result<String, String> {
+    let fits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    if fits { Ok(text.to_owned()) } else { Err(format!("{text:?} is no path segment: use letters, digits, - and _")) }
+}
+
+fn public_url(text: &str) -> Result<String, String> {
+    let fits = text.starts_with("https://") || text.starts_with("http://");
+    if fits { Ok(text.trim_end_matches('/').to_owned()) } else { Err(format!("{text:?} does not begin with https://")) }
+}
+
+fn network(text: &str) -> Result<String, String> {
+    if text == "loopback" {
+        return Ok(text.to_owned());
+    }
+    let (address, bits) = text.split_once('/').map_or((text, None), |(a, b)| (a, Some(b)));
+    let width = match address.parse::<std::net::IpAddr>() {
+        Ok(std::net::IpAddr::V4(_)) => 32,
+        Ok(std::net::IpAddr::V6(_)) => 128,
+        Err(_) => return Err(format!("{text:?} is no network: write 10.0.0.0/8, fd00::/8 or loopback")),
+    };
+    match bits.map(str::parse::<u8>) {
+        None => Ok(text.to_owned()),
+        Some(Ok(bits)) if bits <= width => Ok(text.to_owned()),
+        Some(_) => Err(format!("{text:?} has no prefix length between 0 and {width}")),
+    }
+}
+
+fn number(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|n| *n > 0).ok_or_else(|| format!("{text:?} is no whole number above 0"))
+}
+
+fn size(text: &str) -> Result<usize, String> {
+    usize::try_from(parse_bytes(text)?).map_err(|_| format!("{text:?} is too large for this machine"))
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let fits = text.parse().ok().filter(|share| (0.01..=0.95).contains(share));
+    fits.ok_or_else(|| format!("{text:?} is no share: write a number between 0.01 and 0.95"))
+}
+
+fn boolean(text: &str) -> Result<bool, String> {
+    text.parse().map_err(|_| format!("{text:?} is neither true nor false"))
+}
+
+fn log_format(text: &str) -> Result<bool, String> {
+    match text {
+        "json" => Ok(true),
+        "text" => Ok(false),
+        _ => Err(format!("{text:?} is neither text nor json")),
+    }
+}

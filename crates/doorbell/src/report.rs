@@ -1,0 +1,68 @@
+//! What people and programs are shown: tables and sentences, or one JSON document a line. The only place that prints.
+
+use serde_json::Value;
+use std::io::{IsTerminal, Write};
+
+/// How to show things.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Report {
+    json: bool,
+}
+
+impl Report {
+    pub(crate) const fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    pub(crate) const fn is_json(self) -> bool {
+        self.json
+    }
+
+    /// Whether a person looks at it, so that colours and progress bars make sense.
+    pub(crate) fn is_for_people(self) -> bool {
+        !self.json && std::io::stderr().is_terminal()
+    }
+
+    /// One line or paragraph for people.
+    pub(crate) fn text(self, text: &str) {
+        put(text);
+    }
+
+    /// One JSON document on a line of its own.
+    pub(crate) fn json(self, value: &Value) {
+        put(&value.to_string());
+    }
+
+    /// A table for people; columns are as wide as their widest cell, the last one is not padded.
+    pub(crate) fn table(self, head: &[&str], rows: Vec<Vec<String>>) {
+        let mut widths: Vec<usize> = head.iter().map(|cell| cell.chars().count()).collect();
+        for row in &rows {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = (*width).max(cell.chars().count());
+            }
+        }
+        let line = |cells: &mut dyn Iterator<Item = &str>| {
+            let mut text = String::new();
+            for (cell, width) in cells.zip(&widths) {
+                text.push_str(cell);
+                let padding = width.saturating_sub(cell.chars().count()) + 2;
+                text.extend(std::iter::repeat_n(' ', padding));
+            }
+            put(text.trim_end());
+        };
+        line(&mut head.iter().copied());
+        for row in rows {
+            line(&mut row.iter().map(String::as_str));
+        }
+    }
+}
+
+/// A reader that has gone away (`| head`) is no error.
+fn put(text: &str) {
+    drop(writeln!(std::io::stdout(), "{text}"));
+}
+
+/// A sentence on the side, where progress and errors go.
+pub(crate) fn aside(text: &str) {
+    drop(writeln!(std::io::stderr(), "{text}"));
+}
