@@ -1,0 +1,334 @@
+//! Public and private keys: reading them from what people paste and providers serve, verifying and signing.
+
+use crate::encoding::Encoding;
+use crate::scheme::Algorithm;
+
+/// A key that must be fetched before a request can be checked. Only this crate makes one, after it has found the
+/// address to be the provider's own.
+///
+/// Fetch it over TLS, follow no redirect, read at most 64 KiB, cache the answer by this value, and remember failures for a
+/// while too. Then hand it to [`crate::Secret::fetched`].
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct KeyRequest {
+    pub(crate) url: String,
+    pub(crate) post: Option<String>,
+    pub(crate) again: bool,
+}
+
+impl KeyRequest {
+    /// Where the key is.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The JSON body to POST; `None` is a GET. It may carry the account's credentials: never log it.
+    #[must_use]
+    pub fn post(&self) -> Option<&str> {
+        self.post.as_deref()
+    }
+
+    /// Keys from this address were given, and the one that the request names is not among them: fetch anew, but not
+    /// more often than every few minutes, since anyone can name a key.
+    #[must_use]
+    pub fn is_again(&self) -> bool {
+        self.again
+    }
+}
+
+impl std::fmt::Debug for KeyRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KeyRequest")
+            .field("url", &self.url)
+            .field("again", &self.again)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One public key.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Public {
+    /// The 32 bytes of RFC 8032.
+    Ed25519(Vec<u8>),
+    /// The uncompressed point, 65 bytes.
+    P256(Vec<u8>),
+    /// Modulus and exponent, big endian without leading zeros.
+    Rsa { n: Vec<u8>, e: Vec<u8> },
+}
+
+/// A public key with the id it has in its set.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Named {
+    pub(crate) kid: Option<String>,
+    pub(crate) key: Public,
+}
+
+/// The keys that one text holds: public ones, and perhaps the private one that they belong to.
+#[derive(Clone)]
+pub(crate) struct Keys {
+    pub(crate) public: Vec<Named>,
+    private: Option<Private>,
+}
+
+/// A private key as bytes that the signing library reads.
+#[derive(Clone)]
+enum Private {
+    Seed(Vec<u8>),
+    Pkcs8(Vec<u8>),
+}
+
+impl Public {
+    /// Whether `signature` over `message` is this key's, made with `algorithm`. A key of another kind never is.
+    pub(crate) fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
+        imp::verify(self, algorithm, message, signature)
+    }
+
+    /// From `SubjectPublicKeyInfo`, a certificate, or the bare forms of one algorithm.
+    fn from_der(der: &[u8]) -> Option<Self> {
+        crate::der::spki(der)
+    }
+
+    fn from_jwk(jwk: &[u8]) -> Option<Named> {
+        let field = |name: &str| crate::json::find_text(jwk, name);
+        let bytes = |name: &str| Encoding::Base64Url.decode(field(name)?.as_bytes());
+        let key = match (field("/kty")?.as_ref(), field("/crv").as_deref()) {
+            ("OKP", Some("Ed25519")) => Self::Ed25519(exactly(bytes("/x")?, 32)?),
+            ("EC", Some("P-256")) => {
+                let mut point = vec![4];
+                point.extend(exactly(bytes("/x")?, 32)?);
+                point.extend(exactly(bytes("/y")?, 32)?);
+                Self::P256(point)
+            }
+            ("RSA", _) => Self::Rsa { n: bytes("/n")?, e: bytes("/e")? },
+            _ => return None,
+        };
+        Some(Named { kid: field("/kid").map(std::borrow::Cow::into_owned), key })
+    }
+}
+
+fn exactly(bytes: Vec<u8>, length: usize) -> Option<Vec<u8>> {
+    (bytes.len() == length).then_some(bytes)
+}
+
+/// How many keys of a set are read.
+const KEYS_MAX: usize = 50;
+
+impl Keys {
+    /// Reads PEM, base64 or hex of a key, a JWK, a JWK set, or Google's map of certificates.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        if text.starts_with('{') {
+            return Self::from_json(text.as_bytes());
+        }
+        if text.starts_with("-----BEGIN") {
+            return Self::from_pem(text);
+        }
+        let bytes = Encoding::Hex
+            .decode(text.as_bytes())
+            .or_else(|| crate::encoding::base64_pasted(text))?;
+        let key =
+            if bytes.len() == 32 { Public::Ed25519(bytes) } else { Public::from_der(&bytes)? };
+        Some(Self::of(key))
+    }
+
+    fn of(key: Public) -> Self {
+        Self { public: vec![Named { kid: None, key }], private: None }
+    }
+
+    fn from_json(text: &[u8]) -> Option<Self> {
+        let public: Vec<Named> = match crate::json::find(text, "/keys") {
+            Some(keys) => crate::json::elements(keys, KEYS_MAX)?
+                .into_iter()
+                .filter_map(Public::from_jwk)
+                .collect(),
+            None => Public::from_jwk(crate::json::find(text, "/key").unwrap_or(text))
+                .into_iter()
+                .collect(),
+        };
+        (!public.is_empty()).then_some(Self { public, private: None })
+    }
+
+    fn from_pem(text: &str) -> Option<Self> {
+        let (label, der) = pem(text)?;
+        if label == "PRIVATE KEY" {
+            return Some(Self {
+                public: vec![Named { kid: None, key: imp::public_of(&der)? }],
+                private: Some(Private::Pkcs8(der)),
+            });
+        }
+        Some(Self::of(Public::from_der(&der)?))
+    }
+
+    /// A bare Ed25519 public key.
+    pub(crate) fn ed25519(bytes: &[u8]) -> Option<Self> {
+        (bytes.len() == 32).then(|| Self::of(Public::Ed25519(bytes.to_vec())))
+    }
+
+    /// An Ed25519 seed, alone or with its public key after it, which must then belong to it.
+    pub(crate) fn ed25519_private(bytes: &[u8]) -> Option<Self> {
+        let (seed, public) = bytes.split_at_checked(32)?;
+        let found = imp::ed25519_public(seed)?;
+        if !public.is_empty() && public != found {
+            return None;
+        }
+        let mut keys = Self::of(Public::Ed25519(found));
+        keys.private = Some(Private::Seed(seed.to_vec()));
+        Some(keys)
+    }
+
+    /// The keys to try: those named `kid`, or all where no name is given on either side.
+    pub(crate) fn candidates<'k>(
+        &'k self,
+        kid: Option<&'k str>,
+    ) -> impl Iterator<Item = &'k Public> {
+        self.public
+            .iter()
+            .filter(move |named| match (kid, &named.kid) {
+                (Some(kid), Some(own)) => kid == own,
+                _ => true,
+            })
+            .map(|named| &named.key)
+    }
+
+    /// Signs, where the text held a private key that fits `algorithm`.
+    pub(crate) fn sign(&self, algorithm: Algorithm, message: &[u8]) -> Option<Vec<u8>> {
+        imp::sign(self.private.as_ref()?, algorithm, message)
+    }
+
+    pub(crate) fn can_sign(&self) -> bool {
+        self.private.is_some()
+    }
+}
+
+/// The label and the bytes of the first PEM block.
+fn pem(text: &str) -> Option<(&str, Vec<u8>)> {
+    let (label, rest) = text.strip_prefix("-----BEGIN ")?.split_once("-----")?;
+    let (inside, _) = rest.split_once("-----END ")?;
+    let compact: String = inside.split_whitespace().collect();
+    Some((label, crate::encoding::base64_pasted(&compact)?))
+}
+
+#[cfg(feature = "asymmetric")]
+mod imp {
+    use super::{Private, Public};
+    use crate::scheme::Algorithm;
+    use ring::rand::SystemRandom;
+    use ring::signature as sig;
+
+    pub(super) fn verify(
+        key: &Public,
+        algorithm: Algorithm,
+        message: &[u8],
+        signature: &[u8],
+    ) -> bool {
+        let unparsed = |alg: &'static dyn sig::VerificationAlgorithm, key: &[u8]| {
+            sig::UnparsedPublicKey::new(alg, key).verify(message, signature).is_ok()
+        };
+        let rsa = |params: &'static sig::RsaParameters, n: &[u8], e: &[u8]| {
+            sig::RsaPublicKeyComponents { n, e }.verify(params, message, signature).is_ok()
+        };
+        match (algorithm, key) {
+            (Algorithm::Ed25519, Public::Ed25519(key)) => unparsed(&sig::ED25519, key),
+            (Algorithm::EcdsaP256, Public::P256(key)) => {
+                unparsed(&sig::ECDSA_P256_SHA256_ASN1, key)
+            }
+            (Algorithm::EcdsaP256Fixed, Public::P256(key)) => {
+                unparsed(&sig::ECDSA_P256_SHA256_FIXED, key)
+            }
+            (Algorithm::RsaSha1, Public::Rsa { n, e }) => {
+                rsa(&sig::RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY, n, e)
+            }
+            (Algorithm::RsaSha256, Public::Rsa { n, e }) => {
+                rsa(&sig::RSA_PKCS1_2048_8192_SHA256, n, e)
+            }
+            (Algorithm::RsaSha512, Public::Rsa { n, e }) => {
+                rsa(&sig::RSA_PKCS1_2048_8192_SHA512, n, e)
+            }
+            _ => false,
+        }
+    }
+
+    pub(super) fn ed25519_public(seed: &[u8]) -> Option<Vec<u8>> {
+        use sig::KeyPair as _;
+        let pair = sig::Ed25519KeyPair::from_seed_unchecked(seed).ok()?;
+        Some(pair.public_key().as_ref().to_vec())
+    }
+
+    /// Blinding and ECDSA's nonce take randomness from the operating system: the one place where this crate does.
+    pub(super) fn sign(private: &Private, algorithm: Algorithm, message: &[u8]) -> Option<Vec<u8>> {
+        let rng = SystemRandom::new();
+        match (algorithm, private) {
+            (Algorithm::Ed25519, private) => {
+                Some(ed25519(private)?.sign(message).as_ref().to_vec())
+            }
+            (Algorithm::EcdsaP256 | Algorithm::EcdsaP256Fixed, Private::Pkcs8(der)) => {
+                let fixed = algorithm == Algorithm::EcdsaP256Fixed;
+                let form = if fixed {
+                    &sig::ECDSA_P256_SHA256_FIXED_SIGNING
+                } else {
+                    &sig::ECDSA_P256_SHA256_ASN1_SIGNING
+                };
+                let pair = sig::EcdsaKeyPair::from_pkcs8(form, der, &rng).ok()?;
+                Some(pair.sign(&rng, message).ok()?.as_ref().to_vec())
+            }
+            (Algorithm::RsaSha256 | Algorithm::RsaSha512, Private::Pkcs8(der)) => {
+                let pair = sig::RsaKeyPair::from_pkcs8(der).ok()?;
+                let padding: &dyn sig::RsaEncoding = if algorithm == Algorithm::RsaSha256 {
+                    &sig::RSA_PKCS1_SHA256
+                } else {
+                    &sig::RSA_PKCS1_SHA512
+                };
+                let mut signature = vec![0; pair.public().modulus_len()];
+                pair.sign(padding, &rng, message, &mut signature).ok()?;
+                Some(signature)
+            }
+            // The library signs no SHA-1: there is nothing new to be signed with it.
+            _ => None,
+        }
+    }
+
+    fn ed25519(private: &Private) -> Option<sig::Ed25519KeyPair> {
+        match private {
+            Private::Seed(seed) => sig::Ed25519KeyPair::from_seed_unchecked(seed).ok(),
+            Private::Pkcs8(der) => sig::Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).ok(),
+        }
+    }
+
+    pub(super) fn public_of(pkcs8: &[u8]) -> Option<Public> {
+        use sig::KeyPair as _;
+        if let Ok(pair) = sig::Ed25519KeyPair::from_pkcs8_maybe_unchecked(pkcs8) {
+            return Some(Public::Ed25519(pair.public_key().as_ref().to_vec()));
+        }
+        let rng = SystemRandom::new();
+        if let Ok(pair) =
+            sig::EcdsaKeyPair::from_pkcs8(&sig::ECDSA_P256_SHA256_ASN1_SIGNING, pkcs8, &rng)
+        {
+            return Some(Public::P256(pair.public_key().as_ref().to_vec()));
+        }
+        let pair = sig::RsaKeyPair::from_pkcs8(pkcs8).ok()?;
+        let public = sig::RsaPublicKeyComponents::<Vec<u8>>::from(pair.public());
+        Some(Public::Rsa { n: public.n, e: public.e })
+    }
+}
+
+#[cfg(not(feature = "asymmetric"))]
+mod imp {
+    use super::{Private, Public};
+    use crate::scheme::Algorithm;
+
+    pub(super) fn verify(_: &Public, _: Algorithm, _: &[u8], _: &[u8]) -> bool {
+        false
+    }
+
+    pub(super) fn ed25519_public(_: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
+
+    pub(super) fn sign(_: &Private, _: Algorithm, _: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
+
+    pub(super) fn public_of(_: &[u8]) -> Option<Public> {
+        None
+    }
+}

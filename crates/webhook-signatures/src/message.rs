@@ -1,0 +1,247 @@
+//! Putting the signed message together out of its pieces, exactly as the sender did.
+
+use crate::encoding::Encoding;
+use crate::hash::{self, Hash};
+use crate::incoming::Incoming;
+use crate::provider::Provider;
+use crate::refusal::Refusal;
+use crate::scheme::{Piece, Repeats, Signed, UrlForms};
+use crate::{field, form, json};
+use std::borrow::Cow;
+
+/// The message's parts, one after the other.
+pub(crate) type Parts<'a> = Vec<Cow<'a, [u8]>>;
+
+/// All that a message is made of.
+#[derive(Clone, Copy)]
+pub(crate) struct Source<'a> {
+    pub(crate) provider: &'a Provider,
+    pub(crate) signed: &'a Signed,
+    pub(crate) incoming: &'a Incoming<'a>,
+    /// The body, or the element of it whose signature is checked.
+    pub(crate) body: &'a [u8],
+    /// The spelling of the URL that is tried.
+    pub(crate) url: &'a str,
+    /// The timestamp as sent.
+    pub(crate) stamp: Option<&'a [u8]>,
+    /// The list of header names as sent beside the signature.
+    pub(crate) names: Option<&'a [u8]>,
+    /// The secret's text.
+    pub(crate) secret: &'a str,
+}
+
+/// The parts of the signed message.
+pub(crate) fn parts<'a>(source: Source<'a>) -> Result<Parts<'a>, Refusal> {
+    source.signed.message.iter().map(|piece| part(piece, source)).collect()
+}
+
+fn part<'a>(piece: &'a Piece, source: Source<'a>) -> Result<Cow<'a, [u8]>, Refusal> {
+    let Source { incoming, body, .. } = source;
+    let owned = |text: String| Cow::Owned(text.into_bytes());
+    Ok(match piece {
+        Piece::Text(text) => Cow::Borrowed(text.as_bytes()),
+        Piece::Body => Cow::Borrowed(body),
+        Piece::Timestamp => {
+            Cow::Borrowed(source.stamp.ok_or(Refusal::Missing("the timestamp".into()))?)
+        }
+        Piece::Id => id(source)?,
+        Piece::Method => Cow::Borrowed(incoming.method.as_bytes()),
+        Piece::Url => Cow::Borrowed(source.url.as_bytes()),
+        Piece::Path => Cow::Borrowed(path(source.url).as_bytes()),
+        Piece::Header(name) => Cow::Borrowed(one_header(incoming, name)?),
+        Piece::Field(wanted) => field::read(wanted, incoming, body).unwrap_or_default(),
+        Piece::Setting(name) => {
+            let value =
+                source.provider.setting(name).ok_or_else(|| Refusal::NotSet(name.clone()))?;
+            Cow::Borrowed(value.as_bytes())
+        }
+        Piece::Secret => Cow::Borrowed(source.secret.as_bytes()),
+        Piece::BodySha256 => owned(Encoding::Hex.encode(&Hash::Sha256.of(body))),
+        Piece::BodyCrc32 => owned(hash::crc32(body).to_string()),
+        Piece::BodyBase64Url => owned(Encoding::Base64Url.encode(body)),
+        Piece::SortedForm(repeats) => Cow::Owned(sorted_form(source, *repeats)?),
+        Piece::NamedHeaders => Cow::Owned(named_headers(source)?),
+        Piece::ListedHeaders(name) => Cow::Owned(listed_headers(incoming, name)?),
+        Piece::Sns => Cow::Owned(sns(body)?),
+    })
+}
+
+fn id<'a>(source: Source<'a>) -> Result<Cow<'a, [u8]>, Refusal> {
+    let missing = || Refusal::Missing("the message id".into());
+    let wanted = source.signed.id.as_ref().ok_or_else(missing)?;
+    let id = match wanted.as_header() {
+        Some(name) => Cow::Borrowed(one_header(source.incoming, name)?),
+        None => field::read(wanted, source.incoming, source.body).ok_or_else(missing)?,
+    };
+    if id.is_empty() { Err(missing()) } else { Ok(id) }
+}
+
+/// A signed header must be there exactly once: with two, sender and receiver could mean different ones.
+pub(crate) fn one_header<'a>(incoming: &Incoming<'a>, name: &str) -> Result<&'a [u8], Refusal> {
+    let shown = || Cow::Owned(format!("the header {name}"));
+    let mut values = incoming.values(name);
+    let first = values.next().ok_or_else(|| Refusal::Missing(shown()))?;
+    if values.next().is_some() { Err(Refusal::Repeated(shown())) } else { Ok(first) }
+}
+
+/// Path and query of a URL, without its fragment.
+pub(crate) fn path(url: &str) -> &str {
+    let after = url.split_once("://").map_or(url, |(_, after)| after);
+    let path = after.find(['/', '?']).and_then(|at| after.get(at..)).unwrap_or("/");
+    path.split('#').next().unwrap_or(path)
+}
+
+fn sorted_form(source: Source<'_>, repeats: Repeats) -> Result<Vec<u8>, Refusal> {
+    if !source.incoming.is_form() {
+        // An unsigned body must not ride on a signed URL: without its hash in the URL it has to be empty.
+        let hashed = source
+            .signed
+            .body_hash_query
+            .as_ref()
+            .is_some_and(|name| source.incoming.query(name).is_some());
+        if hashed || source.body.is_empty() {
+            return Ok(Vec::new());
+        }
+        return Err(Refusal::Malformed {
+            what: "the body".into(),
+            why: "it is no urlencoded form, so it was not signed",
+        });
+    }
+    let mut pairs = form::pairs(source.body, form::PAIRS_MAX + 1);
+    if pairs.len() > form::PAIRS_MAX {
+        return Err(Refusal::Malformed {
+            what: "the body".into(),
+            why: "the form has more than 1000 fields",
+        });
+    }
+    pairs.sort();
+    if repeats == Repeats::Once {
+        pairs.dedup();
+    }
+    Ok(pairs.into_iter().flat_map(|(name, value)| [name, value].concat()).collect())
+}
+
+/// How many headers a request may name as signed.
+const NAMES_MAX: usize = 50;
+
+fn named_headers(source: Source<'_>) -> Result<Vec<u8>, Refusal> {
+    let names = source.names.ok_or(Refusal::Missing("the list of signed headers".into()))?;
+    let text = names_text(names)?;
+    let mut whole = names.to_vec();
+    for name in text.split(' ').filter(|name| !name.is_empty()).take(NAMES_MAX) {
+        whole.push(b'.');
+        whole.extend_from_slice(one_header(source.incoming, name)?);
+    }
+    Ok(whole)
+}
+
+fn names_text(names: &[u8]) -> Result<&str, Refusal> {
+    std::str::from_utf8(names).map_err(|_| Refusal::Malformed {
+        what: "the list of signed headers".into(),
+        why: "it is not text",
+    })
+}
+
+fn listed_headers(incoming: &Incoming<'_>, list: &str) -> Result<Vec<u8>, Refusal> {
+    let names = names_text(one_header(incoming, list)?)?.to_ascii_lowercase();
+    let mut pairs = Vec::new();
+    for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()).take(NAMES_MAX) {
+        pairs.push((name, one_header(incoming, name)?.trim_ascii()));
+    }
+    pairs.sort_unstable();
+    let pairs: Vec<_> =
+        pairs.into_iter().map(|(name, value)| [name.as_bytes(), b":", value].concat()).collect();
+    Ok(pairs.join(&b';'))
+}
+
+/// `Key\nValue\n` for each key that the message's type signs, in this order
+/// (docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html).
+fn sns(body: &[u8]) -> Result<Vec<u8>, Refusal> {
+    let kind = json::find_text(body, "/Type").unwrap_or_default();
+    let keys: &[&str] = match kind.as_ref() {
+        "Notification" => &["Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"],
+        "SubscriptionConfirmation" | "UnsubscribeConfirmation" => {
+            &["Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"]
+        }
+        _ => {
+            return Err(Refusal::Malformed {
+                what: "the message's Type".into(),
+                why: "it is none of Amazon SNS's",
+            });
+        }
+    };
+    let mut whole = Vec::new();
+    for key in keys {
+        match json::find_text(body, &format!("/{key}")) {
+            Some(value) => whole.extend_from_slice(format!("{key}\n{value}\n").as_bytes()),
+            None if *key == "Subject" => {}
+            None => return Err(Refusal::Missing(Cow::Owned(format!("the field {key}")))),
+        }
+    }
+    Ok(whole)
+}
+
+/// The spellings of a URL under which a sender may have signed it.
+pub(crate) fn urls(url: &str, forms: UrlForms) -> Vec<Cow<'_, str>> {
+    let mut all = vec![Cow::Borrowed(url)];
+    let other = match forms {
+        UrlForms::AsIs => None,
+        UrlForms::Ports => other_port(url),
+        UrlForms::Decoded => Some(hubspot_decoded(url)),
+    };
+    all.extend(other.filter(|other| other != url).map(Cow::Owned));
+    all
+}
+
+/// `https://a/b` ↔ `https://a:443/b`; a port that is not the default one stays.
+fn other_port(url: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
+    let default = match scheme {
+        "https" => ":443",
+        "http" => ":80",
+        _ => return None,
+    };
+    let (host, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let after_name = host.rfind(']').map_or(host, |at| host.get(at..).unwrap_or_default());
+    match host.strip_suffix(default) {
+        Some(bare) => Some(format!("{scheme}://{bare}{path}")),
+        None if !after_name.contains(':') => Some(format!("{scheme}://{host}{default}{path}")),
+        None => None,
+    }
+}
+
+/// The characters that HubSpot's v3 description decodes before signing.
+fn hubspot_decoded(url: &str) -> String {
+    let table = [
+        ("%3A", ":"),
+        ("%2F", "/"),
+        ("%3F", "?"),
+        ("%40", "@"),
+        ("%21", "!"),
+        ("%24", "$"),
+        ("%27", "'"),
+        ("%28", "("),
+        ("%29", ")"),
+        ("%2A", "*"),
+        ("%2C", ","),
+        ("%3B", ";"),
+    ];
+    table.iter().fold(url.to_owned(), |url, (code, plain)| url.replace(code, plain))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports() {
+        let other = |url| other_port(url).unwrap_or_default();
+        assert_eq!(other("https://a.b/c?d"), "https://a.b:443/c?d");
+        assert_eq!(other("https://a.b:443?d"), "https://a.b?d");
+        assert_eq!(other("http://a.b:443/"), "");
+        assert_eq!(other("https://[::1]/"), "https://[::1]:443/");
+        assert_eq!(other("https://[::1]:8443/"), "");
+        assert_eq!(path("https://a.b/c?d=1#e"), "/c?d=1");
+        assert_eq!(path("https://a.b"), "/");
+    }
+}

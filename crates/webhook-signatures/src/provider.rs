@@ -1,0 +1,223 @@
+//! A provider: everything that is known about one sender of webhooks, as data.
+
+use crate::Encoding;
+use crate::scheme::{Algorithm, Field, Place, Scheme, Signed, Text, Token, Tolerance};
+
+/// One sender of webhooks: a built-in row, or a user's own from configuration.
+///
+/// A source keeps its own copy, with its settings filled in ([`Provider::set`]) and perhaps another tolerance
+/// ([`Provider::with_tolerance`]).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Provider {
+    /// The name in configuration and URLs: `[a-z0-9-]`.
+    pub name: Text,
+    /// The name for people.
+    pub title: Text,
+    /// The provider's own page about its signatures.
+    pub docs: Text,
+    /// What proves a request; any one of these. Usually one.
+    pub schemes: Vec<Scheme>,
+    /// Where the id stands by which a repeated event is known.
+    pub event_id: Option<Field>,
+    /// Where the event's type stands.
+    pub event_type: Option<Field>,
+    /// What else must be known of the account, beside the secret.
+    pub settings: Vec<Setting>,
+    /// How to answer.
+    pub response: Response,
+    /// How long the provider waits for an answer, in milliseconds, where it says so.
+    pub deadline_ms: Option<u32>,
+    /// When it tries again, in words; empty where it does not say.
+    pub retries: Text,
+    /// What an operator should know, in sentences.
+    pub caveats: Vec<Text>,
+    /// How sure we are of this row.
+    pub confidence: Confidence,
+}
+
+/// A value beside the secret that a check needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// Its name in configuration.
+    pub name: Text,
+    /// What it is and where to find it.
+    pub title: Text,
+    /// Whether the check cannot work without it.
+    pub required: bool,
+    /// The value, once it is set.
+    pub value: Option<Text>,
+}
+
+/// How a provider wants to be answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Response {
+    /// The status for a request whose signature is wrong. Answer 503 and never this when the fault is ours.
+    pub bad_signature: u16,
+    /// The status for an accepted request.
+    pub success: u16,
+    /// The body for an accepted request.
+    pub body: Text,
+    /// The body's content type; empty where there is no body.
+    pub content_type: Text,
+}
+
+impl Default for Response {
+    fn default() -> Self {
+        Self { bad_signature: 401, success: 202, body: "".into(), content_type: "".into() }
+    }
+}
+
+/// How sure we are of a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Confidence {
+    /// Something independent of us agreed with it: this SDK, published vector or verifier.
+    Verified(Text),
+    /// Read in this source or documentation, not run.
+    Source(Text),
+    /// From general knowledge: check before relying on it.
+    Uncertain(Text),
+}
+
+impl Provider {
+    /// A provider with one scheme and nothing else known.
+    #[must_use]
+    pub fn new(name: impl Into<Text>, title: impl Into<Text>, scheme: Scheme) -> Self {
+        Self {
+            name: name.into(),
+            title: title.into(),
+            docs: "".into(),
+            schemes: vec![scheme],
+            event_id: None,
+            event_type: None,
+            settings: Vec::new(),
+            response: Response::default(),
+            deadline_ms: None,
+            retries: "".into(),
+            caveats: Vec::new(),
+            confidence: Confidence::Uncertain("".into()),
+        }
+    }
+
+    /// A value that was set for this copy.
+    #[must_use]
+    pub fn setting(&self, name: &str) -> Option<&str> {
+        self.settings.iter().find(|setting| setting.name == name)?.value.as_deref()
+    }
+
+    /// Sets a value. `false` when the provider has no such setting.
+    #[must_use]
+    pub fn set(&mut self, name: &str, value: impl Into<Text>) -> bool {
+        let Some(setting) = self.settings.iter_mut().find(|setting| setting.name == name) else {
+            return false;
+        };
+        setting.value = Some(value.into());
+        true
+    }
+
+    /// The required settings that nobody has set.
+    pub fn unset(&self) -> impl Iterator<Item = &Setting> {
+        self.settings.iter().filter(|setting| setting.required && setting.value.is_none())
+    }
+
+    /// The same provider with another tolerance in every scheme that has a timestamp.
+    #[must_use]
+    pub fn with_tolerance(mut self, tolerance: Tolerance) -> Self {
+        for scheme in &mut self.schemes {
+            if let Scheme::Signed(signed) = scheme
+                && let Some(stamp) = &mut signed.stamp
+            {
+                stamp.tolerance = tolerance;
+            }
+        }
+        self
+    }
+
+    /// Whether any scheme here lets everything pass.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.schemes.contains(&Scheme::None)
+    }
+}
+
+/// Rows are written by chaining: each of these sets one thing and says no more than its name.
+impl Provider {
+    /// HMAC or public-key signature over the raw body, the whole header being `prefix` and the signature.
+    pub(crate) fn raw(
+        name: &'static str,
+        title: &'static str,
+        algorithm: Algorithm,
+        at: (&'static str, &'static str, Encoding),
+    ) -> Self {
+        let (header, prefix, encoding) = at;
+        let mut signed = Signed::raw(algorithm, header, encoding);
+        signed.signatures = vec![Place::whole(header, prefix)];
+        Self::new(name, title, Scheme::Signed(Box::new(signed)))
+    }
+
+    /// A shared secret.
+    pub(crate) fn token(name: &'static str, title: &'static str, token: Token) -> Self {
+        Self::new(name, title, Scheme::Token(token))
+    }
+
+    pub(crate) fn docs(mut self, url: &'static str) -> Self {
+        self.docs = url.into();
+        self
+    }
+
+    pub(crate) fn id(mut self, field: Field) -> Self {
+        self.event_id = Some(field);
+        self
+    }
+
+    pub(crate) fn kind(mut self, field: Field) -> Self {
+        self.event_type = Some(field);
+        self
+    }
+
+    pub(crate) fn deadline(mut self, ms: u32, retries: &'static str) -> Self {
+        self.deadline_ms = Some(ms);
+        self.retries = retries.into();
+        self
+    }
+
+    pub(crate) fn retries(mut self, retries: &'static str) -> Self {
+        self.retries = retries.into();
+        self
+    }
+
+    pub(crate) fn caveat(mut self, sentence: &'static str) -> Self {
+        self.caveats.push(sentence.into());
+        self
+    }
+
+    pub(crate) fn verified(mut self, by: &'static str) -> Self {
+        self.confidence = Confidence::Verified(by.into());
+        self
+    }
+
+    pub(crate) fn source(mut self, source: &'static str) -> Self {
+        self.confidence = Confidence::Source(source.into());
+        self
+    }
+
+    pub(crate) fn or(mut self, scheme: Scheme) -> Self {
+        self.schemes.push(scheme);
+        self
+    }
+
+    /// Changes the signed schemes of a row.
+    pub(crate) fn signed(mut self, change: impl Fn(&mut Signed)) -> Self {
+        for scheme in &mut self.schemes {
+            if let Scheme::Signed(signed) = scheme {
+                change(signed);
+            }
+        }
+        self
+    }
+
+    /// What is signed, as a [`crate::template`]; rows are covered by tests, so a broken one signs nothing else.
+    pub(crate) fn message(self, template: &'static str) -> Self {
+        let pieces = crate::scheme::template(template).unwrap_or_default();
+        self.signed(|signed| signed.message.clone_from(&pieces))
+    }
+}

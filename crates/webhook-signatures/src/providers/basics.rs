@@ -1,0 +1,145 @@
+//! What is nobody's in particular: `none`, shared secrets, Standard Webhooks, and the generic HMAC.
+
+use crate::encoding::Encoding;
+use crate::hash::Hash;
+use crate::provider::{Confidence, Provider};
+use crate::scheme::{
+    Algorithm, Field, Fields, KeyForm, Piece, Place, Scheme, Signed, Stamp, Text, Token, Tolerance,
+};
+use crate::time::Unit;
+
+/// The tolerance that most schemes have, in seconds.
+pub(super) const FIVE_MINUTES: Tolerance = Tolerance::both(300);
+
+pub(super) fn rows() -> Vec<Provider> {
+    let type_in_body = || Field::json("/type");
+    vec![
+        Provider::new("none", "No verification", Scheme::None)
+            .caveat("Anyone who knows the address can send events.")
+            .kind(type_in_body())
+            .source("by definition"),
+        Provider::token("token", "Shared token in X-Webhook-Token", Token::Header("x-webhook-token".into()))
+            .kind(type_in_body())
+            .source("by definition"),
+        Provider::token("bearer", "Bearer token", Token::Bearer).kind(type_in_body()).source("RFC 6750"),
+        Provider::token("query-token", "Token in the query", Token::Query("token".into()))
+            .kind(type_in_body())
+            .caveat("The token stands in URLs, which proxies log.")
+            .source("by definition"),
+        Provider::new("basic", "HTTP Basic", Scheme::Basic)
+            .kind(type_in_body())
+            .verified("vectors of Chargebee, Postmark and Pipedrive in this repository"),
+        standard("standard-webhooks", "Standard Webhooks", "webhook", KeyForm::Standard)
+            .docs("https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md")
+            .verified("the vector in standard-webhooks' Rust library; the v1a vector in svix-server's worker.rs"),
+        standard("svix", "Svix", "svix", KeyForm::Standard)
+            .docs("https://docs.svix.com/receiving/verifying-payloads/how-manual")
+            .verified("svix 2.9.1 for Python"),
+        generic(Generic::default()).source("by definition"),
+    ]
+}
+
+/// Standard Webhooks under any header prefix: v1 by HMAC, v1a by Ed25519, which of them the key decides.
+pub(super) fn standard(
+    name: &'static str,
+    title: &'static str,
+    prefix: &str,
+    key: KeyForm,
+) -> Provider {
+    let scheme = |algorithm, key, tag: &'static str| {
+        let mut signed = Signed::raw(algorithm, "", Encoding::Base64);
+        signed.key = key;
+        signed.signatures =
+            vec![Place::fields(format!("{prefix}-signature"), Fields::listed(" ", ',', tag))];
+        signed.message = vec![
+            Piece::Id,
+            Piece::Text(".".into()),
+            Piece::Timestamp,
+            Piece::Text(".".into()),
+            Piece::Body,
+        ];
+        signed.id = Some(Field::header(format!("{prefix}-id")));
+        let at = Some(Field::header(format!("{prefix}-timestamp")));
+        signed.stamp = Some(Stamp { at, unit: Unit::Seconds, tolerance: FIVE_MINUTES });
+        Scheme::Signed(Box::new(signed))
+    };
+    Provider::new(name, title, scheme(Algorithm::Hmac(Hash::Sha256), key, "v1"))
+        .or(scheme(Algorithm::Ed25519, KeyForm::StandardEd25519, "v1a"))
+        .id(Field::header(format!("{prefix}-id")))
+        .kind(Field::json("/type"))
+}
+
+/// A private provider that signs by HMAC, as a configuration file says it.
+///
+/// ```
+/// use webhook_signatures::{Generic, Secret, generic};
+/// let ours = generic(Generic {
+///     header: "x-acme-signature".into(),
+///     prefix: "v0=".into(),
+///     message: webhook_signatures::template("v0:{timestamp}:{body}").unwrap(),
+///     timestamp_header: Some("x-acme-time".into()),
+///     ..Generic::default()
+/// });
+/// assert!(Secret::parse(&ours, "secret of ours").is_ok());
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Generic {
+    /// The provider's name.
+    pub name: Text,
+    /// The header with the signature.
+    pub header: Text,
+    /// What stands before the signature, for example `sha256=`.
+    pub prefix: Text,
+    /// The hash of the HMAC.
+    pub hash: Hash,
+    /// How the signature is written.
+    pub encoding: Encoding,
+    /// How the secret's text becomes the key.
+    pub key: KeyForm,
+    /// What is signed; see [`crate::template`].
+    pub message: Vec<Piece>,
+    /// The header with the id.
+    pub id_header: Option<Text>,
+    /// The header with the timestamp.
+    pub timestamp_header: Option<Text>,
+    /// How the timestamp is written.
+    pub unit: Unit,
+    /// How far it may be from the clock.
+    pub tolerance: Tolerance,
+}
+
+impl Default for Generic {
+    fn default() -> Self {
+        Self {
+            name: "hmac".into(),
+            header: "x-signature".into(),
+            prefix: "".into(),
+            hash: Hash::Sha256,
+            encoding: Encoding::Hex,
+            key: KeyForm::Utf8,
+            message: vec![Piece::Body],
+            id_header: None,
+            timestamp_header: None,
+            unit: Unit::Seconds,
+            tolerance: FIVE_MINUTES,
+        }
+    }
+}
+
+/// The provider that a [`Generic`] describes. Change its other fields (event id, type, response) as you like.
+#[must_use]
+pub fn generic(of: Generic) -> Provider {
+    let mut signed = Signed::raw(Algorithm::Hmac(of.hash), of.header.clone(), of.encoding);
+    signed.signatures = vec![Place::whole(of.header, of.prefix)];
+    signed.key = of.key;
+    signed.message = of.message;
+    signed.id = of.id_header.clone().map(Field::Header);
+    let stamp =
+        |name| Stamp { at: Some(Field::Header(name)), unit: of.unit, tolerance: of.tolerance };
+    signed.stamp = of.timestamp_header.map(stamp);
+    let mut provider = Provider::new(of.name, "HMAC of your own", Scheme::Signed(Box::new(signed)));
+    provider.event_id = of.id_header.map(Field::Header);
+    provider.event_type = Some(Field::json("/type"));
+    provider.confidence = Confidence::Source("configuration".into());
+    provider
+}

@@ -1,0 +1,214 @@
+//! What an operator pastes: a secret, a token, a password, a public key. It shows itself to nobody.
+
+use crate::encoding::{Encoding, base64_pasted};
+use crate::hash::{Hash, HmacKey};
+use crate::key::{KeyRequest, Keys};
+use crate::provider::Provider;
+use crate::scheme::{Algorithm, KeyForm, Scheme};
+use std::sync::Arc;
+
+/// A secret or a key, read once for one provider and then cheap to use and to clone.
+///
+/// Give `verify` several while one replaces another: any may match. `Debug` prints `Secret(***)`.
+#[derive(Clone)]
+pub struct Secret(Arc<Inner>);
+
+struct Inner {
+    text: String,
+    /// One for each of the provider's schemes, in their order.
+    keys: Vec<Option<Key>>,
+    from: Option<KeyRequest>,
+}
+
+/// A secret as one scheme uses it.
+#[derive(Clone)]
+pub(crate) enum Key {
+    /// The text itself.
+    Text,
+    Hmac(HmacKey),
+    Asymmetric(Keys),
+}
+
+/// Why a text is no secret for a provider.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SecretError {
+    /// It is empty or blank, or a prefix with nothing after it: anyone could sign with it.
+    #[error("the secret is empty")]
+    Empty,
+    /// It is not in the form that the provider's secrets have.
+    #[error("the secret is not {0}")]
+    Form(&'static str),
+    /// It is longer than any secret is.
+    #[error("the secret is longer than 64 KiB")]
+    TooLong,
+}
+
+/// The longest text that is read, in bytes: room for a JWK set.
+const TEXT_MAX: usize = 65_536;
+
+impl Secret {
+    /// Reads what the operator pasted, in the form that this provider's secrets have.
+    ///
+    /// # Errors
+    /// When it is empty, blank or a bare prefix such as `whsec_`, or not in that form.
+    pub fn parse(provider: &Provider, text: &str) -> Result<Self, SecretError> {
+        Self::read(provider, text, None)
+    }
+
+    /// A key that was fetched because [`crate::Refusal::Need`] asked for it.
+    ///
+    /// # Errors
+    /// When the answer is no key.
+    pub fn fetched(
+        provider: &Provider,
+        request: &KeyRequest,
+        answer: &[u8],
+    ) -> Result<Self, SecretError> {
+        let text = std::str::from_utf8(answer).map_err(|_| SecretError::Form("text"))?;
+        Self::read(provider, text, Some(request.clone()))
+    }
+
+    fn read(
+        provider: &Provider,
+        text: &str,
+        from: Option<KeyRequest>,
+    ) -> Result<Self, SecretError> {
+        if text.len() > TEXT_MAX {
+            return Err(SecretError::TooLong);
+        }
+        if matches!(text.trim(), "" | "whsec_" | "whpk_" | "whsk_") {
+            return Err(SecretError::Empty);
+        }
+        let mut first_error = None;
+        let mut keys = Vec::with_capacity(provider.schemes.len());
+        for scheme in &provider.schemes {
+            let key = key(scheme, text).map_err(|error| first_error.get_or_insert(error).clone());
+            keys.push(key.ok());
+        }
+        match first_error {
+            Some(error) if keys.iter().all(Option::is_none) => Err(error),
+            _ => Ok(Self(Arc::new(Inner { text: text.to_owned(), keys, from }))),
+        }
+    }
+
+    /// A fresh secret for Standard Webhooks from 32 bytes of good randomness. [`Secret::expose`] is the text to keep.
+    ///
+    /// ```
+    /// let secret = webhook_signatures::Secret::generate_standard([7; 32]);
+    /// assert!(secret.expose().starts_with("whsec_"));
+    /// ```
+    #[must_use]
+    pub fn generate_standard(bytes: [u8; 32]) -> Self {
+        let text = format!("whsec_{}", Encoding::Base64.encode(&bytes));
+        let hmac = Key::Hmac(HmacKey::new(Hash::Sha256, &bytes));
+        Self(Arc::new(Inner { text, keys: vec![Some(hmac), None], from: None }))
+    }
+
+    /// A fresh Ed25519 pair for Standard Webhooks from 32 bytes of good randomness: the private text (`whsk_…`, to sign
+    /// with) and the public one (`whpk_…`, to give away). `None` without the feature `asymmetric`.
+    #[must_use]
+    pub fn generate_ed25519(seed: [u8; 32]) -> Option<(String, String)> {
+        let keys = Keys::ed25519_private(&seed)?;
+        let crate::key::Public::Ed25519(public) = &keys.public.first()?.key else { return None };
+        let mut both = seed.to_vec();
+        both.extend_from_slice(public);
+        let (private, public) = (Encoding::Base64.encode(&both), Encoding::Base64.encode(public));
+        Some((format!("whsk_{private}"), format!("whpk_{public}")))
+    }
+
+    /// The text as it was given. For storing and for showing once; never for a log.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0.text
+    }
+
+    /// What is wrong with this secret though it can be used; for a warning when it is configured.
+    #[must_use]
+    pub fn weakness(&self) -> Option<&'static str> {
+        let text = &self.0.text;
+        if !text.contains("-----BEGIN") && text.trim() != text {
+            return Some("it begins or ends with white space, which is part of the key");
+        }
+        (text.len() < 8).then_some("it is shorter than 8 characters and can be guessed")
+    }
+
+    /// The secret as the scheme at this index uses it.
+    pub(crate) fn key(&self, scheme: usize) -> Option<&Key> {
+        self.0.keys.get(scheme)?.as_ref()
+    }
+
+    pub(crate) fn from(&self) -> Option<&KeyRequest> {
+        self.0.from.as_ref()
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(***)")
+    }
+}
+
+fn key(scheme: &Scheme, text: &str) -> Result<Key, SecretError> {
+    match scheme {
+        Scheme::Signed(signed) => signed_key(signed.algorithm, signed.key, text),
+        Scheme::Basic if !text.contains(':') => Err(SecretError::Form("of the form user:password")),
+        Scheme::None | Scheme::Token(_) | Scheme::Basic => Ok(Key::Text),
+    }
+}
+
+fn signed_key(algorithm: Algorithm, form: KeyForm, text: &str) -> Result<Key, SecretError> {
+    if algorithm.is_asymmetric() {
+        return asymmetric(form, text)
+            .map(Key::Asymmetric)
+            .ok_or(SecretError::Form(key_name(form)));
+    }
+    let bytes = key_bytes(form, text)?;
+    Ok(if let Algorithm::Hmac(hash) = algorithm {
+        Key::Hmac(HmacKey::new(hash, &bytes))
+    } else {
+        Key::Text
+    })
+}
+
+/// The bytes of a symmetric key.
+pub(crate) fn key_bytes(form: KeyForm, text: &str) -> Result<Vec<u8>, SecretError> {
+    let base64 = |text: &str| base64_pasted(text).ok_or(SecretError::Form("base64"));
+    let bytes = match form {
+        KeyForm::Utf8 => text.as_bytes().to_vec(),
+        KeyForm::Base64 => base64(text)?,
+        KeyForm::Hex => {
+            Encoding::Hex.decode(text.as_bytes()).ok_or(SecretError::Form("hexadecimal"))?
+        }
+        KeyForm::Standard if text.starts_with("whsk_") || text.starts_with("whpk_") => {
+            return Err(SecretError::Form("a symmetric one (whsec_…)"));
+        }
+        KeyForm::Standard => base64(text.strip_prefix("whsec_").unwrap_or(text))?,
+        KeyForm::StandardOrUtf8 => match text.strip_prefix("whsec_") {
+            Some(rest) => base64(rest)?,
+            None => text.as_bytes().to_vec(),
+        },
+        KeyForm::Sha1 => Hash::Sha1.of(text.as_bytes()),
+        KeyForm::StandardEd25519 | KeyForm::Public => {
+            return Err(SecretError::Form("a symmetric one"));
+        }
+    };
+    if bytes.is_empty() { Err(SecretError::Empty) } else { Ok(bytes) }
+}
+
+pub(crate) fn asymmetric(form: KeyForm, text: &str) -> Option<Keys> {
+    if form != KeyForm::StandardEd25519 {
+        return Keys::parse(text);
+    }
+    match text.strip_prefix("whpk_") {
+        Some(public) => Keys::ed25519(&base64_pasted(public)?),
+        None => Keys::ed25519_private(&base64_pasted(text.strip_prefix("whsk_")?)?),
+    }
+}
+
+fn key_name(form: KeyForm) -> &'static str {
+    if form == KeyForm::StandardEd25519 {
+        "a key of Standard Webhooks (whpk_… or whsk_…)"
+    } else {
+        "a public key: PEM, base64, hex, a JWK or a JWK set"
+    }
+}
