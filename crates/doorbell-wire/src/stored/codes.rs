@@ -1,0 +1,68 @@
+//! The bytes that stand for the small enums. A byte is never reused.
+
+use super::DecodeError;
+use doorbell_core::attempt::{ErrorClass, Trigger};
+use doorbell_core::delivery::DiscardReason;
+use doorbell_core::event::RejectionReason;
+
+macro_rules! codes {
+    ($($to:ident $from:ident $type:ident $what:literal { $($variant:ident = $code:literal,)* })*) => {$(
+        pub(super) const fn $to(value: $type) -> u8 {
+            match value {
+                $($type::$variant => $code,)*
+            }
+        }
+
+        pub(super) const fn $from(code: u8) -> Result<$type, DecodeError> {
+            match code {
+                $($code => Ok($type::$variant),)*
+                _ => Err(DecodeError::Code { what: $what, code }),
+            }
+        }
+    )*};
+}
+
+codes! {
+    trigger_code trigger_of Trigger "a trigger" {
+        Initial = 1,
+        Automatic = 2,
+        Manual = 3,
+        Replay = 4,
+    }
+    discard_code discard_of DiscardReason "a reason to discard" {
+        EndpointDisabled = 1,
+        EndpointDeleted = 2,
+        Filtered = 3,
+        Cancelled = 4,
+    }
+    rejection_code rejection_of RejectionReason "a reason to reject" {
+        Verification = 1,
+        SourceDisabled = 2,
+        Method = 3,
+        BodyTooLarge = 4,
+        Malformed = 5,
+    }
+    class_code class_of ErrorClass "an error class" {
+        DnsNotFound = 1,
+        DnsFailed = 2,
+        AddressForbidden = 3,
+        ConnectionRefused = 4,
+        ConnectFailed = 5,
+        ConnectionReset = 6,
+        TlsCertificateExpired = 7,
+        TlsCertificateName = 8,
+        TlsCertificateInvalid = 9,
+        TlsFailed = 10,
+        TimeoutConnect = 11,
+        TimeoutResponse = 12,
+        TimeoutBody = 13,
+        ProtocolError = 14,
+        Redirect = 15,
+        Gone = 16,
+        TooManyRequests = 17,
+        ClientError = 18,
+        ServerError = 19,
+        StatusInvalid = 20,
+        RequestInvalid = 21,
+    }
+}

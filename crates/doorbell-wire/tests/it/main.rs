@@ -1,0 +1,5 @@
+#![cfg(test)]
+//! What is promised of the formats.
+
+mod stored;
+mod stored_any;
