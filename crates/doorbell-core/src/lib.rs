@@ -16,3 +16,6 @@ pub mod delivery;
 pub mod source;
 pub mod endpoint;
 pub mod configuration;
+
+pub mod address;
+pub mod endpoint_url;

@@ -38,6 +38,8 @@ pub const EVENT_TYPE: usize = 256;
 pub const KEY: usize = 512;
 /// Most secrets of one source or endpoint (rotation).
 pub const SECRETS: usize = 10;
+/// Longest URL of an endpoint, in bytes.
+pub const ENDPOINT_URL: usize = 2_048;
 /// Most custom headers of one endpoint.
 pub const ENDPOINT_HEADERS: usize = 50;
 /// Most steps of a retry schedule.
