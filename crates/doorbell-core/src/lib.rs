@@ -19,3 +19,7 @@ pub mod configuration;
 
 pub mod address;
 pub mod endpoint_url;
+pub mod retry;
+pub mod breaker;
+pub mod pace;
+pub mod settle;
