@@ -95,6 +95,75 @@ pub enum ErrorClass {
     RequestInvalid,
 }
 
+impl ErrorClass {
+    /// All of them, for docs and decoding.
+    pub const ALL: [Self; 21] = [
+        Self::DnsNotFound,
+        Self::DnsFailed,
+        Self::AddressForbidden,
+        Self::ConnectionRefused,
+        Self::ConnectFailed,
+        Self::ConnectionReset,
+        Self::TlsCertificateExpired,
+        Self::TlsCertificateName,
+        Self::TlsCertificateInvalid,
+        Self::TlsFailed,
+        Self::TimeoutConnect,
+        Self::TimeoutResponse,
+        Self::TimeoutBody,
+        Self::ProtocolError,
+        Self::Redirect,
+        Self::Gone,
+        Self::TooManyRequests,
+        Self::ClientError,
+        Self::ServerError,
+        Self::StatusInvalid,
+        Self::RequestInvalid,
+    ];
+
+    /// The word used in the API.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::DnsNotFound => "dns_not_found",
+            Self::DnsFailed => "dns_failed",
+            Self::AddressForbidden => "address_forbidden",
+            Self::ConnectionRefused => "connection_refused",
+            Self::ConnectFailed => "connect_failed",
+            Self::ConnectionReset => "connection_reset",
+            Self::TlsCertificateExpired => "tls_certificate_expired",
+            Self::TlsCertificateName => "tls_certificate_name",
+            Self::TlsCertificateInvalid => "tls_certificate_invalid",
+            Self::TlsFailed => "tls_failed",
+            Self::TimeoutConnect => "timeout_connect",
+            Self::TimeoutResponse => "timeout_response",
+            Self::TimeoutBody => "timeout_body",
+            Self::ProtocolError => "protocol_error",
+            Self::Redirect => "redirect",
+            Self::Gone => "gone",
+            Self::TooManyRequests => "too_many_requests",
+            Self::ClientError => "client_error",
+            Self::ServerError => "server_error",
+            Self::StatusInvalid => "status_invalid",
+            Self::RequestInvalid => "request_invalid",
+        }
+    }
+
+    /// The class of an answer with this status; `None`: 2xx, a success.
+    #[must_use]
+    pub const fn of_status(status: u16) -> Option<Self> {
+        match status {
+            200..=299 => None,
+            300..=399 => Some(Self::Redirect),
+            410 => Some(Self::Gone),
+            429 => Some(Self::TooManyRequests),
+            400..=499 => Some(Self::ClientError),
+            500..=599 => Some(Self::ServerError),
+            _ => Some(Self::StatusInvalid),
+        }
+    }
+}
+
 /// What came of a try.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
@@ -102,6 +171,17 @@ pub enum Outcome {
     Answered(Answer),
     /// No complete response came.
     Failed(Fault),
+}
+
+impl Outcome {
+    /// What kind of failure it is; `None`: a success.
+    #[must_use]
+    pub const fn class(&self) -> Option<ErrorClass> {
+        match self {
+            Self::Answered(answer) => ErrorClass::of_status(answer.status),
+            Self::Failed(fault) => Some(fault.class),
+        }
+    }
 }
 
 /// A response, cut to what is kept.

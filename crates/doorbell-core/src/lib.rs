@@ -16,3 +16,10 @@ pub mod delivery;
 pub mod source;
 pub mod endpoint;
 pub mod configuration;
+
+pub mod address;
+pub mod endpoint_url;
+pub mod retry;
+pub mod breaker;
+pub mod pace;
+pub mod settle;

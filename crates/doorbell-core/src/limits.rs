@@ -38,12 +38,25 @@ pub const EVENT_TYPE: usize = 256;
 pub const KEY: usize = 512;
 /// Most secrets of one source or endpoint (rotation).
 pub const SECRETS: usize = 10;
+/// Longest URL of an endpoint, in bytes.
+pub const ENDPOINT_URL: usize = 2_048;
 /// Most custom headers of one endpoint.
 pub const ENDPOINT_HEADERS: usize = 50;
 /// Most steps of a retry schedule.
 pub const RETRY_STEPS: usize = 50;
 /// Longest delay of a retry, whatever `Retry-After` asks.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
+/// A retry comes up to this share (in percent) sooner or later than planned, so that what failed together does not return
+/// together.
+pub const RETRY_JITTER_PERCENT: u64 = 15;
+/// Failures in a row after which an endpoint is left alone for a while.
+pub const BREAKER_FAILURES: u32 = 8;
+/// How long an endpoint is left alone at first; it doubles with each failed probe.
+pub const BREAKER_OPEN_MIN: Duration = Duration::from_secs(5);
+/// How long an endpoint is left alone at most, a `Retry-After` that asks for longer included.
+pub const BREAKER_OPEN_MAX: Duration = Duration::from_secs(5 * 60);
+/// After so long without a result a probe counts as lost and another is sent.
+pub const BREAKER_PROBE_LOST: Duration = Duration::from_secs(150);
 /// Shortest and longest timeout of a delivery attempt.
 pub const TIMEOUT_MIN: Duration = Duration::from_millis(100);
 /// See [`TIMEOUT_MIN`].

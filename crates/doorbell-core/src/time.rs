@@ -74,6 +74,40 @@ impl Time {
     }
 }
 
+impl Time {
+    /// Reads the dates of HTTP in all three forms that a recipient must take (RFC 9110, section 5.6.7):
+    /// `Sun, 06 Nov 1994 08:49:37 GMT`, `Sunday, 06-Nov-94 08:49:37 GMT`, `Sun Nov  6 08:49:37 1994`.
+    #[must_use]
+    pub fn parse_http_date(text: &str) -> Option<Self> {
+        let words = text.replace('-', " ");
+        let words: Vec<&str> = words.split_ascii_whitespace().collect();
+        let (day, month, year, clock) = match words.as_slice() {
+            [_, day, month, year, clock, "GMT"] => (day, month, year, clock),
+            [_, month, day, clock, year] => (day, month, year, clock),
+            _ => return None,
+        };
+        let date = format!("{}-{:02}-{:0>2}", full_year(year)?, month_number(month)?, day);
+        Self::parse_rfc3339(&format!("{date}T{clock}Z"))
+    }
+}
+
+/// Two digits mean the year of this century, or of the last when that would be far ahead.
+fn full_year(text: &str) -> Option<u16> {
+    let year = text.parse().ok()?;
+    match (text.len(), year) {
+        (4, _) => Some(year),
+        (2, 0..=69) => Some(2000 + year),
+        (2, _) => Some(1900 + year),
+        _ => None,
+    }
+}
+
+fn month_number(name: &str) -> Option<usize> {
+    const NAMES: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    NAMES.iter().position(|n| *n == name).map(|at| at + 1)
+}
+
 fn numbers(text: &str, by: char) -> Option<[i64; 3]> {
     let mut parts = text.split(by).map(|part| {
         part.bytes().all(|b| b.is_ascii_digit()).then(|| part.parse::<i64>().ok()).flatten()
@@ -156,6 +190,22 @@ impl fmt::Debug for Time {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reads_http_dates() {
+        for text in [
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+        ] {
+            assert_eq!(Time::parse_http_date(text), Some(Time::from_ms(784_111_777_000)), "{text}");
+        }
+        for bad in
+            ["", "tomorrow", "Sun, 06 Now 1994 08:49:37 GMT", "Sun, 06 Nov 94 08:49:37 CET", "120"]
+        {
+            assert_eq!(Time::parse_http_date(bad), None, "{bad}");
+        }
+    }
 
     #[test]
     fn prints_and_reads_rfc3339() {

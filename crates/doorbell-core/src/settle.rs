@@ -1,0 +1,239 @@
+//! What becomes of a delivery after a try, or without one: the one place that moves its state.
+//!
+//! Nothing is done here. The caller writes the step down; if its lease is lost by then, the step never happened.
+
+use crate::attempt::{Outcome, Trigger};
+use crate::delivery::{Delivery, DiscardReason, State};
+use crate::endpoint::{Endpoint, OnDead};
+use crate::retry::{self, GiveUp, Next};
+use crate::time::Time;
+
+/// What follows a try.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// The delivery as it is from now on.
+    pub delivery: Delivery,
+    /// What changes about its endpoint.
+    pub endpoint: Option<EndpointChange>,
+}
+
+/// A change of an endpoint that follows from a delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EndpointChange {
+    /// It is to get nothing more until someone enables it.
+    Disable {
+        /// Why, in words for the operator.
+        why: String,
+    },
+}
+
+/// What follows a try at a delivery, with the endpoint as it is now.
+#[must_use]
+pub fn after(
+    delivery: &Delivery,
+    endpoint: &Endpoint,
+    outcome: &Outcome,
+    now: Time,
+    dice: u64,
+) -> Step {
+    let made = delivery.attempts.saturating_add(1);
+    let retry = &endpoint.policy.retry;
+    let next = outcome.class().map(|_| retry::next_try(retry, made, outcome, now, dice));
+    let state = match next {
+        None => State::Delivered { at: now },
+        Some(Next::At(due)) => State::Waiting { due },
+        Some(Next::GiveUp(_)) => {
+            State::Failed { at: now, holds_key: holds_key(delivery, endpoint) }
+        }
+    };
+    Step {
+        delivery: Delivery { attempts: made, state, ..delivery.clone() },
+        endpoint: matches!(next, Some(Next::GiveUp(GiveUp::Gone))).then(|| gone(endpoint, now)),
+    }
+}
+
+/// The delivery put off without a try: its endpoint's circuit is open, its rate is used up, or it is paused.
+#[must_use]
+pub fn put_off(delivery: &Delivery, due: Time) -> Delivery {
+    Delivery { state: State::Waiting { due }, ..delivery.clone() }
+}
+
+/// The delivery given up without a try, on purpose.
+#[must_use]
+pub fn discard(delivery: &Delivery, why: DiscardReason, now: Time) -> Delivery {
+    Delivery { state: State::Discarded { at: now, why }, ..delivery.clone() }
+}
+
+/// Why the next try of the delivery is made, unless someone asked for it.
+#[must_use]
+pub const fn trigger(delivery: &Delivery) -> Trigger {
+    match (delivery.attempts, delivery.replay) {
+        (0, Some(_)) => Trigger::Replay,
+        (0, None) => Trigger::Initial,
+        (_, _) => Trigger::Automatic,
+    }
+}
+
+fn holds_key(delivery: &Delivery, endpoint: &Endpoint) -> bool {
+    let blocks = endpoint.policy.order.as_ref().is_some_and(|order| order.on_dead == OnDead::Block);
+    blocks && delivery.order_key.is_some()
+}
+
+fn gone(endpoint: &Endpoint, now: Time) -> EndpointChange {
+    EndpointChange::Disable {
+        why: format!(
+            "{} answered 410 Gone at {now}: the receiver wants no more webhooks at this address; give the endpoint its new address and enable it",
+            endpoint.url
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attempt::{Answer, ErrorClass, Fault};
+    use crate::endpoint::{Order, Policy, Status, Subscription};
+    use crate::id::{DeliveryId, EndpointId, EventId, ReplayId, TenantId};
+    use crate::name::Label;
+    use crate::request::Headers;
+    use crate::source::KeyRule;
+    use bytes::Bytes;
+    use expect_test::expect;
+    use proptest::prelude::*;
+
+    const NOW: Time = Time::from_ms(1_800_000_000_000);
+
+    fn endpoint(order: Option<OnDead>) -> Endpoint {
+        let order =
+            order.map(|on_dead| Order { key: KeyRule::Header("x-key".to_owned()), on_dead });
+        Endpoint {
+            id: EndpointId::from_bytes([1; 16]),
+            tenant: TenantId::DEFAULT,
+            name: Label::parse("app").unwrap(),
+            status: Status::Enabled,
+            subscription: Subscription::default(),
+            url: "https://example.com/hooks".to_owned(),
+            headers: Vec::new(),
+            secrets: Vec::new(),
+            policy: Policy { order, ..Policy::default() },
+            created: NOW,
+            updated: NOW,
+        }
+    }
+
+    fn delivery(attempts: u32, order_key: Option<u64>) -> Delivery {
+        Delivery {
+            id: DeliveryId::from_bytes([2; 16]),
+            tenant: TenantId::DEFAULT,
+            event: EventId::from_bytes([3; 16]),
+            endpoint: EndpointId::from_bytes([1; 16]),
+            order_key,
+            replay: None,
+            attempts,
+            state: State::Waiting { due: NOW },
+        }
+    }
+
+    fn answer(status: u16) -> Outcome {
+        Outcome::Answered(Answer {
+            status,
+            headers: Headers::default(),
+            body: Bytes::new(),
+            truncated: false,
+        })
+    }
+
+    #[test]
+    fn success_is_delivered() {
+        let step = after(&delivery(3, None), &endpoint(None), &answer(204), NOW, 0);
+        assert_eq!(
+            (step.delivery.attempts, step.delivery.state),
+            (4, State::Delivered { at: NOW })
+        );
+        assert_eq!(step.endpoint, None);
+    }
+
+    #[test]
+    fn a_failure_waits_and_the_last_one_is_dead() {
+        let step = after(&delivery(0, None), &endpoint(None), &answer(500), NOW, 0);
+        assert!(matches!(step.delivery.state, State::Waiting { due } if due > NOW));
+        let step = after(&delivery(9, None), &endpoint(None), &answer(500), NOW, 0);
+        assert_eq!(step.delivery.state, State::Failed { at: NOW, holds_key: false });
+    }
+
+    #[test]
+    fn a_dead_event_holds_its_key_only_where_asked() {
+        for (on_dead, key, holds) in [
+            (Some(OnDead::Block), Some(7), true),
+            (Some(OnDead::Skip), Some(7), false),
+            (Some(OnDead::Block), None, false),
+            (None, Some(7), false),
+        ] {
+            let step = after(&delivery(9, key), &endpoint(on_dead), &answer(500), NOW, 0);
+            assert_eq!(step.delivery.state, State::Failed { at: NOW, holds_key: holds });
+        }
+    }
+
+    #[test]
+    fn gone_disables_the_endpoint() {
+        let step = after(&delivery(0, None), &endpoint(None), &answer(410), NOW, 0);
+        assert!(matches!(step.delivery.state, State::Failed { .. }));
+        let Some(EndpointChange::Disable { why }) = step.endpoint else { panic!("not disabled") };
+        expect!["https://example.com/hooks answered 410 Gone at 2027-01-15T08:00:00.000Z: the receiver wants no more webhooks at this address; give the endpoint its new address and enable it"].assert_eq(&why);
+    }
+
+    #[test]
+    fn without_a_try_none_is_counted() {
+        let later = Time::from_ms(NOW.ms() + 1);
+        assert_eq!(
+            put_off(&delivery(2, Some(1)), later),
+            Delivery { state: State::Waiting { due: later }, ..delivery(2, Some(1)) }
+        );
+        let discarded = discard(&delivery(2, None), DiscardReason::Filtered, NOW);
+        assert_eq!(
+            (discarded.attempts, discarded.state),
+            (2, State::Discarded { at: NOW, why: DiscardReason::Filtered })
+        );
+    }
+
+    #[test]
+    fn why_a_try_is_made() {
+        let replay = |attempts| Delivery {
+            replay: Some(ReplayId::from_bytes([4; 16])),
+            ..delivery(attempts, None)
+        };
+        assert_eq!(
+            [
+                trigger(&delivery(0, None)),
+                trigger(&delivery(1, None)),
+                trigger(&replay(0)),
+                trigger(&replay(1))
+            ],
+            [Trigger::Initial, Trigger::Automatic, Trigger::Replay, Trigger::Automatic]
+        );
+    }
+
+    proptest! {
+        /// Tried again and again, a delivery ends: after as many tries as its schedule has steps, each due after the last.
+        #[test]
+        fn every_delivery_ends(outcomes in prop::collection::vec((0_u16..600, 0_usize..ErrorClass::ALL.len()), 40), dice: u64) {
+            let endpoint = endpoint(Some(OnDead::Block));
+            let (mut delivery, mut now) = (delivery(0, Some(1)), NOW);
+            let mut tries = 0;
+            while let State::Waiting { due } = delivery.state {
+                now = now.max(due);
+                let (status, class) = outcomes[tries];
+                let outcome = if status < 100 {
+                    Outcome::Failed(Fault { class: ErrorClass::ALL[class], detail: String::new() })
+                } else {
+                    answer(status)
+                };
+                delivery = after(&delivery, &endpoint, &outcome, now, dice).delivery;
+                tries += 1;
+                prop_assert!(tries <= endpoint.policy.retry.schedule.len());
+                prop_assert_eq!(delivery.attempts as usize, tries);
+            }
+            prop_assert!(delivery.state.is_settled());
+        }
+    }
+}
