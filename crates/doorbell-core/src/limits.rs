@@ -8,8 +8,8 @@ pub const BODY_DEFAULT: usize = 32 << 20;
 pub const BODY_MAX: usize = 256 << 20;
 /// Largest header block of an inbound request, in bytes.
 pub const HEADER_BLOCK: usize = 64 << 10;
-/// Most header lines of an inbound request.
-pub const HEADER_COUNT: usize = 128;
+/// Most header lines of an inbound request. (As many as hyper parses without going to the heap.)
+pub const HEADER_COUNT: usize = 100;
 /// Longest request target (path and query) of an inbound request, in bytes.
 pub const TARGET: usize = 16 << 10;
 /// How long the sender of a request may take over its header block.
