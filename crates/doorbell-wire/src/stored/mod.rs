@@ -66,7 +66,6 @@ impl Kind {
 }
 
 /// One record of the journal, whole. Bodies and header values are slices of the payload that was decoded.
-#[expect(clippy::large_enum_variant, reason = "decoded one at a time, never kept in bulk")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Record {
     /// A request came in, with its fate and its deliveries.
@@ -78,7 +77,6 @@ pub enum Record {
 }
 
 /// What the index needs of a record.
-#[expect(clippy::large_enum_variant, reason = "decoded one at a time, never kept in bulk")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RecordHead {
     /// See [`Record::Received`].

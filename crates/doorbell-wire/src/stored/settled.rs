@@ -48,7 +48,7 @@ pub struct SettledHead {
 }
 
 /// What the index needs of an attempt.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AttemptHead {
     /// Its id.
     pub id: AttemptId,
