@@ -8,6 +8,14 @@
 
 mod store;
 
+mod changes;
+mod search;
+
+pub mod memory;
+
+mod any;
+
+pub use any::AnyStore;
 pub use store::{
     Admission, Admitted, Amended, Amendment, Backlog, Claim, Claims, Cursor, DeliveryQuery,
     DeliveryRow, EventDetail, EventQuery, EventRow, FateWord, Lease, Lent, Locator, NewDelivery,

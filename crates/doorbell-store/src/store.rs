@@ -1,11 +1,12 @@
 //! The `Store` interface and its words.
 
 use bytes::Bytes;
-use doorbell_core::attempt::Attempt;
+use doorbell_core::attempt::{Attempt, Outcome};
 use doorbell_core::configuration::{Change, Configuration};
 use doorbell_core::delivery::{Delivery, State};
 use doorbell_core::event::{Event, Fate};
 use doorbell_core::id::{DeliveryId, EndpointId, EventId, ReplayId, SourceId, TenantId};
+use doorbell_core::limits;
 use doorbell_core::name::{EventType, EventTypePattern};
 use doorbell_core::time::Time;
 use std::future::Future;
@@ -35,7 +36,9 @@ pub trait Store: Send + Sync + 'static {
     fn lent(&self) -> impl Future<Output = Vec<Lent>> + Send;
 
     /// Lends out waiting deliveries of one endpoint that are due, oldest first. With [`Claim::by_key`] only the first
-    /// unsettled delivery of each order key may be lent.
+    /// unsettled delivery of each order key may be lent (in the order in which the events were accepted; a failed one
+    /// that holds its key counts as unsettled), and which keys go first when there are more than `most` is the home's
+    /// affair, as long as each has its turn. Deliveries without a key are not held back.
     ///
     /// # Errors
     /// Those of reading.
@@ -108,7 +111,8 @@ pub trait Store: Send + Sync + 'static {
         locator: Locator,
     ) -> impl Future<Output = Result<Arc<Event>, StoreError>> + Send;
 
-    /// Deliveries, newest first. What was settled before the call is seen.
+    /// Deliveries, those of the newest event first, and of one event the last made first. What was settled before the
+    /// call is seen.
     ///
     /// # Errors
     /// Those of reading.
@@ -188,6 +192,9 @@ pub enum StoreError {
     /// A name is taken, or an id belongs to another.
     #[error("{0}")]
     Conflict(String),
+    /// The cursor is none of this list; nothing was read.
+    #[error("this is no cursor of this list; begin again without one")]
+    BadCursor,
     /// Reading or writing failed for another reason.
     #[error("the store failed: {0}")]
     Failed(String),
@@ -300,6 +307,28 @@ pub struct Settlement {
     pub attempt: Option<Attempt>,
 }
 
+impl Settlement {
+    /// When it happened, as far as it says so itself: the time of the state it leads to, else the end of the try.
+    #[must_use]
+    pub fn at(&self) -> Option<Time> {
+        match self.delivery.state {
+            State::Delivered { at } | State::Failed { at, .. } | State::Discarded { at, .. } => {
+                Some(at)
+            }
+            State::Waiting { .. } => self.attempt.as_ref().map(|a| a.at.after(a.timings.total)),
+        }
+    }
+
+    /// The HTTP status of the try: the outer `None` when there was no try, the inner when it was not answered.
+    #[must_use]
+    pub fn status(&self) -> Option<Option<u16>> {
+        self.attempt.as_ref().map(|attempt| match &attempt.outcome {
+            Outcome::Answered(answer) => Some(answer.status),
+            Outcome::Failed(_) => None,
+        })
+    }
+}
+
 /// Whether a settlement was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settled {
@@ -381,6 +410,20 @@ pub enum FateWord {
     Rejected,
 }
 
+impl FateWord {
+    /// The word of this fate.
+    #[must_use]
+    pub const fn of(fate: &Fate) -> Self {
+        match fate {
+            Fate::Accepted => Self::Accepted,
+            Fate::NoEndpoint => Self::NoEndpoint,
+            Fate::Filtered => Self::Filtered,
+            Fate::Duplicate { .. } => Self::Duplicate,
+            Fate::Rejected(_) => Self::Rejected,
+        }
+    }
+}
+
 /// The word of a [`State`], for filters. `Waiting` covers pending, scheduled, in flight and paused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum StateWord {
@@ -392,6 +435,22 @@ pub enum StateWord {
     Failed,
     /// See [`State::Discarded`].
     Discarded,
+}
+
+impl StateWord {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Waiting, Self::Delivered, Self::Failed, Self::Discarded];
+
+    /// The word of this state.
+    #[must_use]
+    pub const fn of(state: &State) -> Self {
+        match state {
+            State::Waiting { .. } => Self::Waiting,
+            State::Delivered { .. } => Self::Delivered,
+            State::Failed { .. } => Self::Failed,
+            State::Discarded { .. } => Self::Discarded,
+        }
+    }
 }
 
 /// Asks for requests and events.
@@ -407,7 +466,7 @@ pub struct EventQuery {
     pub fates: Vec<FateWord>,
     /// With a delivery to this endpoint.
     pub endpoint: Option<EndpointId>,
-    /// With a delivery in this state.
+    /// With a delivery in this state; together with `endpoint`: with one to that endpoint in this state.
     pub state: Option<StateWord>,
     /// Received at or after.
     pub since: Option<Time>,
@@ -417,6 +476,25 @@ pub struct EventQuery {
     pub cursor: Option<Cursor>,
     /// At most so many, 1 to [`doorbell_core::limits::PAGE_MAX`].
     pub limit: usize,
+}
+
+impl EventQuery {
+    /// The first page of everything of this tenant.
+    #[must_use]
+    pub const fn of(tenant: TenantId) -> Self {
+        Self {
+            tenant,
+            source: None,
+            event_type: None,
+            fates: Vec::new(),
+            endpoint: None,
+            state: None,
+            since: None,
+            until: None,
+            cursor: None,
+            limit: limits::PAGE_DEFAULT,
+        }
+    }
 }
 
 /// One line of a list of requests and events.
@@ -453,6 +531,18 @@ pub struct Tally {
     pub discarded: u64,
 }
 
+impl Tally {
+    /// Counts `count` more deliveries in that state.
+    pub const fn add(&mut self, state: StateWord, count: u64) {
+        match state {
+            StateWord::Waiting => self.waiting += count,
+            StateWord::Delivered => self.delivered += count,
+            StateWord::Failed => self.failed += count,
+            StateWord::Discarded => self.discarded += count,
+        }
+    }
+}
+
 /// A request or event, whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventDetail {
@@ -485,6 +575,24 @@ pub struct DeliveryQuery {
     pub cursor: Option<Cursor>,
     /// At most so many, 1 to [`doorbell_core::limits::PAGE_MAX`].
     pub limit: usize,
+}
+
+impl DeliveryQuery {
+    /// The first page of everything of this tenant.
+    #[must_use]
+    pub const fn of(tenant: TenantId) -> Self {
+        Self {
+            tenant,
+            event: None,
+            endpoint: None,
+            state: None,
+            replay: None,
+            since: None,
+            until: None,
+            cursor: None,
+            limit: limits::PAGE_DEFAULT,
+        }
+    }
 }
 
 /// One line of a list of deliveries.

@@ -1,0 +1,61 @@
+//! Whichever home was chosen: forwards by `match`, so that nothing above carries a type parameter.
+
+use crate::memory::Memory;
+use crate::store::{
+    Admission, Admitted, Amended, Amendment, Backlog, Claim, Claims, DeliveryQuery, DeliveryRow,
+    EventDetail, EventQuery, EventRow, Lent, Locator, Page, Pruned, Retention, Search, SearchPage,
+    Settled, Settlement, Stats, Store, StoreError,
+};
+use doorbell_core::attempt::Attempt;
+use doorbell_core::configuration::{Change, Configuration};
+use doorbell_core::event::Event;
+use doorbell_core::id::{DeliveryId, EventId, TenantId};
+use doorbell_core::time::Time;
+use std::sync::Arc;
+
+/// One of the homes.
+#[derive(Debug)]
+pub enum AnyStore {
+    /// The model, for tests.
+    Memory(Memory),
+}
+
+impl From<Memory> for AnyStore {
+    fn from(home: Memory) -> Self {
+        Self::Memory(home)
+    }
+}
+
+macro_rules! forward {
+    ($($verb:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {
+        impl Store for AnyStore {$(
+            async fn $verb(&self $(, $argument: $type)*) -> $answer {
+                match self {
+                    Self::Memory(home) => home.$verb($($argument),*).await,
+                }
+            }
+        )*}
+    };
+}
+
+forward! {
+    accept(admission: Admission) -> Result<Admitted, StoreError>;
+    lent() -> Vec<Lent>;
+    claim(claim: Claim) -> Result<Claims, StoreError>;
+    settle(settlement: Settlement) -> Result<Settled, StoreError>;
+    amend(amendments: Vec<Amendment>) -> Result<Vec<Amended>, StoreError>;
+    configure(changes: Vec<Change>) -> Result<(), StoreError>;
+    configuration() -> Result<Configuration, StoreError>;
+    backlog() -> Result<Vec<Backlog>, StoreError>;
+    events(query: EventQuery) -> Result<Page<EventRow>, StoreError>;
+    event(tenant: TenantId, id: EventId) -> Result<Option<EventDetail>, StoreError>;
+    event_at(locator: Locator) -> Result<Arc<Event>, StoreError>;
+    deliveries(query: DeliveryQuery) -> Result<Page<DeliveryRow>, StoreError>;
+    delivery(tenant: TenantId, id: DeliveryId) -> Result<Option<DeliveryRow>, StoreError>;
+    attempts(tenant: TenantId, id: DeliveryId) -> Result<Vec<Attempt>, StoreError>;
+    search(search: Search) -> Result<SearchPage, StoreError>;
+    stats() -> Result<Stats, StoreError>;
+    prune(now: Time, retention: Retention) -> Result<Pruned, StoreError>;
+    broken() -> String;
+    close() -> Result<(), StoreError>;
+}

@@ -1,0 +1,101 @@
+//! What a change of the configuration does to it, the same in every home: all or nothing, and no name twice.
+
+use crate::store::StoreError;
+use doorbell_core::configuration::{Change, Configuration, Resource, ResourceId, Tenant};
+use doorbell_core::id::TenantId;
+use doorbell_core::time::Time;
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// The configuration of a new store: nothing but the default tenant.
+#[must_use]
+pub(crate) fn initial() -> Configuration {
+    let default = Tenant {
+        id: TenantId::DEFAULT,
+        uid: "default".to_owned(),
+        name: "Default".to_owned(),
+        created: Time::EPOCH,
+    };
+    Configuration { tenants: vec![default], ..Configuration::default() }
+}
+
+/// The configuration after these changes, each list sorted by id.
+///
+/// # Errors
+/// [`StoreError::Conflict`] when a name would be there twice or the default tenant would go.
+pub(crate) fn applied(
+    mut configuration: Configuration,
+    changes: &[Change],
+) -> Result<Configuration, StoreError> {
+    for change in changes {
+        match change {
+            Change::Put(resource) => put(&mut configuration, resource),
+            Change::Delete(id) => delete(&mut configuration, *id),
+        }
+    }
+    check(&configuration)?;
+    Ok(configuration)
+}
+
+/// Puts `item` where the one with the same id is, or where it belongs by its id.
+fn place<T: Clone, K: Ord>(list: &mut Vec<T>, item: &T, id: impl Fn(&T) -> K) {
+    match list.binary_search_by(|other| id(other).cmp(&id(item))) {
+        Ok(at) => list.splice(at..=at, [item.clone()]).for_each(drop),
+        Err(at) => list.insert(at, item.clone()),
+    }
+}
+
+fn put(configuration: &mut Configuration, resource: &Resource) {
+    match resource {
+        Resource::Tenant(item) => place(&mut configuration.tenants, item, |t| t.id),
+        Resource::Source(item) => place(&mut configuration.sources, item, |s| s.id),
+        Resource::Endpoint(item) => place(&mut configuration.endpoints, item, |e| e.id),
+        Resource::Token(item) => place(&mut configuration.tokens, item, |t| t.id),
+        Resource::Replay(item) => place(&mut configuration.replays, item, |r| r.id),
+    }
+}
+
+fn delete(configuration: &mut Configuration, id: ResourceId) {
+    match id {
+        ResourceId::Tenant(id) => configuration.tenants.retain(|item| item.id != id),
+        ResourceId::Source(id) => configuration.sources.retain(|item| item.id != id),
+        ResourceId::Endpoint(id) => configuration.endpoints.retain(|item| item.id != id),
+        ResourceId::Token(id) => configuration.tokens.retain(|item| item.id != id),
+        ResourceId::Replay(id) => configuration.replays.retain(|item| item.id != id),
+    }
+}
+
+fn check(configuration: &Configuration) -> Result<(), StoreError> {
+    if !configuration.tenants.iter().any(|tenant| tenant.id == TenantId::DEFAULT) {
+        return Err(StoreError::Conflict("the default tenant cannot be deleted".to_owned()));
+    }
+    once("tenant", configuration.tenants.iter().map(|tenant| &tenant.uid))?;
+    once("source", configuration.sources.iter().map(|source| &source.name))?;
+    let of_tenant = configuration.endpoints.iter().map(|e| Owned(e.tenant, e.name.as_str()));
+    once("endpoint", of_tenant)?;
+    once("token", configuration.tokens.iter().map(|t| Owned(t.tenant, t.name.as_str())))
+}
+
+/// A name that is unique within its tenant.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Owned<'a>(TenantId, &'a str);
+
+impl fmt::Display for Owned<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.1)
+    }
+}
+
+fn once<T: Ord + fmt::Display>(
+    kind: &str,
+    names: impl Iterator<Item = T>,
+) -> Result<(), StoreError> {
+    let mut seen = BTreeSet::new();
+    for name in names {
+        if seen.contains(&name) {
+            return Err(StoreError::Conflict(format!("there is another {kind} named {name}")));
+        }
+        seen.insert(name);
+    }
+    Ok(())
+}

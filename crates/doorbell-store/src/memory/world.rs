@@ -1,0 +1,319 @@
+//! All that the model remembers, and the verbs that change it, without locks or waiting.
+
+use crate::changes;
+use crate::store::{
+    Admission, Admitted, Amended, Amendment, Claim, Claims, Lease, Lent, Locator, NewDelivery,
+    Pruned, Retention, Settled, Settlement,
+};
+use bytes::Bytes;
+use doorbell_core::attempt::Attempt;
+use doorbell_core::configuration::Configuration;
+use doorbell_core::delivery::{Delivery, DiscardReason, State};
+use doorbell_core::event::{Event, Fate, Origin};
+use doorbell_core::id::{DeliveryId, EventId, SourceId, TenantId};
+use doorbell_core::time::Time;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// An event and what became of it.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub(super) event: Arc<Event>,
+    pub(super) fate: Fate,
+    /// In the order in which they were made.
+    pub(super) deliveries: Vec<DeliveryId>,
+}
+
+/// A delivery and what came of it.
+#[derive(Debug)]
+pub(super) struct Parcel {
+    pub(super) delivery: Delivery,
+    /// The place of its event, then its own among those of the event: the order of lists and of order keys.
+    pub(super) place: (u64, usize),
+    pub(super) updated: Option<Time>,
+    pub(super) last_status: Option<u16>,
+    pub(super) attempts: Vec<Attempt>,
+}
+
+/// Within what a dedupe key is one.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Scope {
+    Source(SourceId),
+    Api(TenantId),
+}
+
+/// Everything; places count up from 1.
+#[derive(Debug)]
+pub(super) struct World {
+    pub(super) events: BTreeMap<u64, Kept>,
+    pub(super) by_id: BTreeMap<EventId, u64>,
+    pub(super) parcels: BTreeMap<DeliveryId, Parcel>,
+    pub(super) lent: BTreeMap<DeliveryId, Lease>,
+    pub(super) configuration: Configuration,
+    /// Lent as they were accepted, not yet fetched.
+    pub(super) outgoing: Vec<Lent>,
+    /// The first event with this key, and until when the key counts.
+    seen: BTreeMap<(Scope, Bytes), (EventId, Time)>,
+    last_place: u64,
+    last_lease: u64,
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        Self {
+            events: BTreeMap::new(),
+            by_id: BTreeMap::new(),
+            parcels: BTreeMap::new(),
+            lent: BTreeMap::new(),
+            configuration: changes::initial(),
+            outgoing: Vec::new(),
+            seen: BTreeMap::new(),
+            last_place: 0,
+            last_lease: 0,
+        }
+    }
+
+    pub(super) fn accept(&mut self, admission: Admission) -> Admitted {
+        let first = self.first_with_key(&admission);
+        self.last_place += 1;
+        let fate = first.map_or(admission.fate, |of| Fate::Duplicate { of });
+        let kept = Kept { event: admission.event, fate, deliveries: Vec::new() };
+        self.by_id.insert(kept.event.id, self.last_place);
+        self.events.insert(self.last_place, kept);
+        if let Some(first) = first {
+            return Admitted::Repeat(first);
+        }
+        self.deliver(self.last_place, &admission.deliveries);
+        Admitted::New
+    }
+
+    /// The event that this one repeats; if there is none, its key counts from now on.
+    fn first_with_key(&mut self, admission: &Admission) -> Option<EventId> {
+        let event = &admission.event;
+        if admission.dedupe_window.is_zero() || !admission.fate.is_event() {
+            return None;
+        }
+        let scope = match event.origin {
+            Origin::Source(source) => Scope::Source(source),
+            Origin::Api => Scope::Api(event.tenant),
+        };
+        let key = (scope, event.dedupe_key.clone()?);
+        if let Some((first, until)) = self.seen.get(&key)
+            && event.at < *until
+        {
+            return Some(*first);
+        }
+        self.seen.insert(key, (event.id, event.at.after(admission.dedupe_window)));
+        None
+    }
+
+    /// Gives the event at this place new deliveries.
+    fn deliver(&mut self, place: u64, deliveries: &[NewDelivery]) {
+        let Some(kept) = self.events.get_mut(&place) else { return };
+        for new in deliveries {
+            let delivery = Delivery {
+                id: new.id,
+                tenant: kept.event.tenant,
+                event: kept.event.id,
+                endpoint: new.endpoint,
+                order_key: new.order_key,
+                replay: new.replay,
+                attempts: 0,
+                state: new.state,
+            };
+            if new.lend && !new.state.is_settled() {
+                self.last_lease += 1;
+                let lease = Lease(self.last_lease);
+                self.lent.insert(new.id, lease);
+                let payload = Some(Arc::clone(&kept.event));
+                let delivery = delivery.clone();
+                self.outgoing.push(Lent { delivery, locator: Locator(place), lease, payload });
+            }
+            let place = (place, kept.deliveries.len());
+            kept.deliveries.push(new.id);
+            let parcel =
+                Parcel { delivery, place, updated: None, last_status: None, attempts: Vec::new() };
+            self.parcels.insert(new.id, parcel);
+        }
+    }
+
+    pub(super) fn claim(&mut self, claim: Claim) -> Claims {
+        let blocked = if claim.by_key { self.not_first(claim) } else { BTreeSet::new() };
+        let mut waiting: Vec<(Time, (u64, usize), DeliveryId)> = self.waiting(claim).collect();
+        waiting.sort_unstable();
+        let mut claims = Claims::default();
+        for (due, _, id) in waiting {
+            let free = due <= claim.due_by && !blocked.contains(&id);
+            if free && claims.lent.len() < claim.most {
+                claims.lent.extend(self.lend(id));
+            } else if claims.next_due.is_none() {
+                claims.next_due = Some(due);
+            }
+        }
+        claims
+    }
+
+    /// What waits for this endpoint and is not lent.
+    fn waiting(&self, claim: Claim) -> impl Iterator<Item = (Time, (u64, usize), DeliveryId)> {
+        self.parcels.iter().filter_map(move |(id, parcel)| match parcel.delivery.state {
+            State::Waiting { due }
+                if parcel.delivery.endpoint == claim.endpoint && !self.lent.contains_key(id) =>
+            {
+                Some((due, parcel.place, *id))
+            }
+            State::Waiting { .. }
+            | State::Delivered { .. }
+            | State::Failed { .. }
+            | State::Discarded { .. } => None,
+        })
+    }
+
+    /// The deliveries to this endpoint that stand behind another one of their key.
+    fn not_first(&self, claim: Claim) -> BTreeSet<DeliveryId> {
+        let mut open: Vec<_> = self
+            .parcels
+            .values()
+            .filter(|parcel| parcel.delivery.endpoint == claim.endpoint)
+            .filter(|parcel| occupies_key(&parcel.delivery.state))
+            .filter_map(|parcel| Some((parcel.delivery.order_key?, parcel.place, parcel)))
+            .map(|(key, place, parcel)| (key, place, parcel.delivery.id))
+            .collect();
+        open.sort_unstable();
+        let first_of_key =
+            |pair: &[(u64, (u64, usize), DeliveryId)]| matches!(pair, [a, b] if a.0 == b.0);
+        open.windows(2)
+            .filter(|pair| first_of_key(pair))
+            .filter_map(|pair| pair.last().map(|(_, _, id)| *id))
+            .collect()
+    }
+
+    fn lend(&mut self, id: DeliveryId) -> Option<Lent> {
+        let parcel = self.parcels.get(&id)?;
+        self.last_lease += 1;
+        let lease = Lease(self.last_lease);
+        self.lent.insert(id, lease);
+        let locator = Locator(parcel.place.0);
+        Some(Lent { delivery: parcel.delivery.clone(), locator, lease, payload: None })
+    }
+
+    pub(super) fn settle(&mut self, settlement: Settlement) -> Settled {
+        let id = settlement.delivery.id;
+        if self.lent.get(&id) != Some(&settlement.lease) {
+            return Settled::LeaseLost;
+        }
+        self.lent.remove(&id);
+        if let Some(parcel) = self.parcels.get_mut(&id) {
+            parcel.updated = settlement.at().or(parcel.updated);
+            parcel.last_status = settlement.status().unwrap_or(parcel.last_status);
+            parcel.delivery.attempts = settlement.delivery.attempts;
+            parcel.delivery.state = settlement.delivery.state;
+            parcel.attempts.extend(settlement.attempt);
+        }
+        Settled::Kept
+    }
+
+    pub(super) fn amend(&mut self, amendment: &Amendment) -> Amended {
+        match amendment {
+            Amendment::Retry { tenant, delivery, due } => {
+                self.change(*tenant, *delivery, |parcel| {
+                    parcel.delivery.state = match parcel.delivery.state {
+                        State::Waiting { due: earlier } => {
+                            State::Waiting { due: earlier.min(*due) }
+                        }
+                        State::Delivered { .. }
+                        | State::Failed { .. }
+                        | State::Discarded { .. } => State::Waiting { due: *due },
+                    };
+                    Amended::Done(Some(parcel.delivery.endpoint))
+                })
+            }
+            Amendment::Cancel { tenant, delivery, at } => {
+                self.change(*tenant, *delivery, |parcel| match parcel.delivery.state {
+                    State::Waiting { .. } | State::Failed { .. } => {
+                        let why = DiscardReason::Cancelled;
+                        parcel.delivery.state = State::Discarded { at: *at, why };
+                        parcel.updated = Some(*at);
+                        Amended::Done(Some(parcel.delivery.endpoint))
+                    }
+                    State::Delivered { .. } | State::Discarded { .. } => Amended::NotAllowed,
+                })
+            }
+            Amendment::Redeliver { tenant, event, deliveries } => {
+                let place = self.by_id.get(event).copied();
+                let kept = place.and_then(|place| self.events.get(&place));
+                match (place, kept) {
+                    (Some(place), Some(kept)) if kept.event.tenant == *tenant => {
+                        self.deliver(place, deliveries);
+                        Amended::Done(None)
+                    }
+                    _ => Amended::Unknown,
+                }
+            }
+        }
+    }
+
+    fn change(
+        &mut self,
+        tenant: TenantId,
+        id: DeliveryId,
+        how: impl FnOnce(&mut Parcel) -> Amended,
+    ) -> Amended {
+        match self.parcels.get_mut(&id) {
+            Some(parcel) if parcel.delivery.tenant == tenant => {
+                if self.lent.contains_key(&id) {
+                    Amended::InFlight
+                } else {
+                    how(parcel)
+                }
+            }
+            Some(_) | None => Amended::Unknown,
+        }
+    }
+
+    /// Forgets the oldest event, again and again, until one is young enough (and all are small enough) or one waits.
+    pub(super) fn prune(&mut self, now: Time, retention: Retention) -> Pruned {
+        let mut pruned = Pruned::default();
+        let mut bytes = self.bytes();
+        while let Some((place, kept)) = self.events.first_key_value() {
+            let too_old = retention.age.is_some_and(|age| kept.event.at.after(age) < now);
+            let too_big = retention.bytes.is_some_and(|most| bytes > most);
+            let waits = kept.deliveries.iter().any(|id| self.waits(*id));
+            if waits || !(too_old || too_big) {
+                break;
+            }
+            let (place, size) = (*place, kept.event.request.body.len() as u64);
+            bytes -= size;
+            pruned.events += 1;
+            pruned.bytes += size;
+            self.forget(place);
+        }
+        pruned
+    }
+
+    fn waits(&self, id: DeliveryId) -> bool {
+        self.parcels.get(&id).is_some_and(|parcel| !parcel.delivery.state.is_settled())
+    }
+
+    fn forget(&mut self, place: u64) {
+        let Some(kept) = self.events.remove(&place) else { return };
+        self.by_id.remove(&kept.event.id);
+        self.seen.retain(|_, (first, _)| *first != kept.event.id);
+        for id in kept.deliveries {
+            self.parcels.remove(&id);
+        }
+    }
+
+    /// The bytes of all bodies.
+    pub(super) fn bytes(&self) -> u64 {
+        self.events.values().map(|kept| kept.event.request.body.len() as u64).sum()
+    }
+}
+
+/// Whether later deliveries of the same order key have to wait for this one.
+const fn occupies_key(state: &State) -> bool {
+    match state {
+        State::Waiting { .. } => true,
+        State::Failed { holds_key, .. } => *holds_key,
+        State::Delivered { .. } | State::Discarded { .. } => false,
+    }
+}
