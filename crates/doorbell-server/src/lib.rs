@@ -1,1 +1,9 @@
-//! Placeholder paragraph; see ARCHITECTURE.md.
+//! The running gateway: it receives requests, keeps what they tell, delivers it, and shows what happened.
+//!
+//! Decisions are `doorbell-core`'s, durability is `doorbell-store`'s; here are the sockets, the tasks and the clock that
+//! they need. The modules stand in the order in which they rest on each other.
+
+pub mod metrics;
+pub mod tasks;
+pub mod live;
+pub mod listen;

@@ -76,6 +76,13 @@ impl Metrics {
         }
     }
 
+    /// So many less, for a gauge.
+    pub fn subtract(&self, metric: Metric, by: u64) {
+        if let Some(value) = self.values.get(metric as usize) {
+            value.fetch_sub(by, Relaxed);
+        }
+    }
+
     /// Sets a gauge.
     pub fn set(&self, metric: Metric, to: u64) {
         if let Some(value) = self.values.get(metric as usize) {
@@ -114,11 +121,11 @@ impl Metrics {
 
 fn header(text: &mut String, kind: &str, name: &str, help: &str) {
     // Writing to a String cannot fail.
-    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}").unwrap_or_default();
 }
 
 fn line(text: &mut String, name: &str, labels: &str, value: &str) {
-    let _ = writeln!(text, "{name}{labels} {value}");
+    writeln!(text, "{name}{labels} {value}").unwrap_or_default();
 }
 
 #[derive(Debug, Default)]

@@ -1,0 +1,5 @@
+#![cfg(test)]
+//! The receiving side over real sockets on loopback.
+
+mod listen;
+mod raw;
