@@ -61,9 +61,11 @@ pub(crate) fn header<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
 
 /// The status of the first response.
 pub(crate) fn status(answer: &str) -> u16 {
-    answer.strip_prefix("HTTP/1.1 ").and_then(|a| a.get(..3)).and_then(|s| s.parse().ok()).unwrap_or_else(|| {
-        panic!("no response: {answer:?}")
-    })
+    answer
+        .strip_prefix("HTTP/1.1 ")
+        .and_then(|a| a.get(..3))
+        .and_then(|s| s.parse().ok())
+        .unwrap_or_else(|| panic!("no response: {answer:?}"))
 }
 
 /// The body of the last response.
