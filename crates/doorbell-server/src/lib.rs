@@ -1,1 +1,4 @@
 //! Placeholder paragraph; see ARCHITECTURE.md.
+
+pub mod clock;
+pub mod sender;
