@@ -2,7 +2,7 @@
 
 use super::faults::{fault, of_connect, of_handshake, of_head};
 use super::http1::Http1;
-use super::http2::{Http2, Place};
+use super::http2::Http2;
 use super::limits::{HANDSHAKE, HEAD_START, TRIED};
 use super::meter::{Meter, Metered};
 use super::stream::Stream;
@@ -41,16 +41,16 @@ impl Dialer {
         url: &EndpointUrl,
         addresses: &[Vetted],
         trace: &mut Trace,
-    ) -> Result<(SocketAddr, Opened), Fault> {
+    ) -> Result<(Vetted, Opened), Fault> {
         trace.enter(Phase::Connect);
         if let [only] = addresses {
             trace.at(only.socket());
         }
         let (address, tcp) = first_to_answer(&in_turn(addresses)).await?;
-        trace.at(address);
+        trace.at(address.socket());
         trace.leave();
         if let Err(error) = tcp.set_nodelay(true) {
-            tracing::debug!(%address, %error, "requests may leave this connection late");
+            tracing::debug!(address = %address.socket(), %error, "requests may leave this connection late");
         }
         let meter = Arc::new(Meter::default());
         let stream = Metered::new(tcp, meter.clone());
@@ -94,11 +94,12 @@ async fn open_http1(stream: Stream, meter: Arc<Meter>) -> Result<Opened, Fault> 
 fn server_name(url: &EndpointUrl) -> Result<ServerName<'static>, Fault> {
     match url.target() {
         Target::Address(ip) => Ok(ServerName::IpAddress(ip.into())),
-        Target::Name(name) => ServerName::try_from(name.strip_suffix('.').unwrap_or(name).to_owned())
-            .map_err(|_| {
+        Target::Name(name) => {
+            ServerName::try_from(name.strip_suffix('.').unwrap_or(name).to_owned()).map_err(|_| {
                 let detail = format!("no certificate can be for the name {name}");
                 fault(ErrorClass::RequestInvalid, detail)
-            }),
+            })
+        }
     }
 }
 
@@ -118,20 +119,20 @@ fn in_turn(addresses: &[Vetted]) -> Vec<Vetted> {
 }
 
 /// Tries one address after the other, the next beside the one before when that takes its time.
-async fn first_to_answer(order: &[Vetted]) -> Result<(SocketAddr, TcpStream), Fault> {
-    let mut waiting = order.iter().map(|address| address.socket());
+async fn first_to_answer(order: &[Vetted]) -> Result<(Vetted, TcpStream), Fault> {
+    let mut waiting = order.iter().copied();
     let mut trying = JoinSet::new();
     let mut failed: Vec<(SocketAddr, io::Error)> = Vec::new();
     loop {
         let next = waiting.next();
         if let Some(address) = next {
-            trying.spawn(async move { (address, TcpStream::connect(address).await) });
+            trying.spawn(async move { (address, TcpStream::connect(address.socket()).await) });
         }
         tokio::select! {
             biased;
             done = trying.join_next() => match done {
                 Some(Ok((address, Ok(tcp)))) => return Ok((address, tcp)),
-                Some(Ok((address, Err(error)))) => failed.push((address, error)),
+                Some(Ok((address, Err(error)))) => failed.push((address.socket(), error)),
                 Some(Err(lost)) => tracing::error!(%lost, "a connecting task was lost"),
                 None => return Err(of_connect(&failed)),
             },

@@ -18,8 +18,7 @@ pub(super) const fn fault(class: ErrorClass, detail: String) -> Fault {
 pub(super) fn of_connect(tried: &[(SocketAddr, io::Error)]) -> Fault {
     let refused = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
     let all_refused = !tried.is_empty() && tried.iter().all(|(_, error)| refused(error));
-    let class =
-        if all_refused { ErrorClass::ConnectionRefused } else { ErrorClass::ConnectFailed };
+    let class = if all_refused { ErrorClass::ConnectionRefused } else { ErrorClass::ConnectFailed };
     let each: Vec<String> =
         tried.iter().map(|(address, error)| format!("{address}: {error}")).collect();
     fault(class, format!("could not connect: {}", each.join("; ")))
@@ -40,6 +39,7 @@ pub(super) fn of_handshake(error: &io::Error) -> Fault {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "a foreign list that grows; each has words")]
 fn of_tls(error: &rustls::Error) -> Fault {
     match error {
         rustls::Error::InvalidCertificate(why) => of_certificate(why),
@@ -57,6 +57,7 @@ fn of_tls(error: &rustls::Error) -> Fault {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "a foreign list that grows; each has words")]
 fn of_certificate(why: &CertificateError) -> Fault {
     let (class, detail) = match why {
         CertificateError::ExpiredContext { not_after, .. } => (
@@ -126,8 +127,13 @@ pub(super) fn of_body(error: &hyper::Error, status: u16, got: usize) -> Fault {
     of_stream(error, &format!("in the response's body (status {status}, {got} bytes came)"))
 }
 
+/// Whether the exchange read as much as it may: of a body, that is its end.
+pub(super) fn is_over_budget(error: &hyper::Error) -> bool {
+    find::<OverBudget>(error).is_some()
+}
+
 fn of_stream(error: &hyper::Error, when: &str) -> Fault {
-    if find::<OverBudget>(error).is_some() {
+    if is_over_budget(error) {
         return fault(ErrorClass::ProtocolError, format!("{OverBudget}, {when}"));
     }
     if let Some(error) = find::<rustls::Error>(error) {

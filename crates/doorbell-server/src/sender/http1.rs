@@ -78,10 +78,8 @@ async fn drive<W: Future>(wire: &mut Option<Wire>, work: W) -> W::Output {
         if let Poll::Ready(done) = work.as_mut().poll(cx) {
             return Poll::Ready(done);
         }
-        if let Some(connection) = wire {
-            if Pin::new(connection).poll(cx).is_ready() {
-                *wire = None;
-            }
+        if wire.as_mut().is_some_and(|wire| Pin::new(wire).poll(cx).is_ready()) {
+            *wire = None;
         }
         work.as_mut().poll(cx)
     })

@@ -1,6 +1,6 @@
 //! The HTTP messages themselves: the request as it goes out, and the answer as it is kept.
 
-use super::faults::{fault, of_body};
+use super::faults::{fault, is_over_budget, of_body};
 use super::trace::{Phase, Trace};
 use bytes::Bytes;
 use doorbell_core::attempt::{Answer, ErrorClass, Fault};
@@ -35,7 +35,10 @@ const OURS: [&str; 9] = [
 
 /// The request in the form that the protocol wants. Names and values are checked here once more: nothing that could end
 /// a header line gets onto the wire.
-pub(super) fn request(outgoing: &Outgoing, protocol: Protocol) -> Result<Request<Full<Bytes>>, Fault> {
+pub(super) fn request(
+    outgoing: &Outgoing,
+    protocol: Protocol,
+) -> Result<Request<Full<Bytes>>, Fault> {
     let invalid = |what: String| fault(ErrorClass::RequestInvalid, what);
     let method = Method::from_bytes(outgoing.method.as_bytes())
         .ok()
@@ -67,7 +70,9 @@ fn header_map(
         if OURS.contains(&name) || name.starts_with("proxy-") {
             return Err(format!("the header {name} is not the request's to set"));
         }
-        let bad = || format!("the header {:?} cannot be sent", name.chars().take(100).collect::<String>());
+        let bad = || {
+            format!("the header {:?} cannot be sent", name.chars().take(100).collect::<String>())
+        };
         let checked = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad())?;
         map.append(checked, HeaderValue::from_bytes(value).map_err(|_| bad())?);
     }
@@ -102,7 +107,14 @@ pub(super) async fn answer(
     let mut read = 0_usize;
     let mut ending = Ending::Complete;
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| of_body(&error, status, read))?;
+        let frame = match frame {
+            Ok(frame) => frame,
+            Err(error) if is_over_budget(&error) => {
+                ending = Ending::Cut;
+                break;
+            }
+            Err(error) => return Err(of_body(&error, status, read)),
+        };
         let Ok(data) = frame.into_data() else { continue };
         let room = limits::RESPONSE_KEPT.saturating_sub(kept.len());
         kept.extend_from_slice(data.get(..room).unwrap_or(&data));
@@ -112,14 +124,15 @@ pub(super) async fn answer(
             break;
         }
     }
-    let truncated = read > kept.len();
+    let truncated = read > kept.len() || ending == Ending::Cut;
     Ok((Answer { status, headers, body: kept.into(), truncated }, ending))
 }
 
 /// Copies of the header lines: hyper's own are slices of a read buffer that may be a thousand times their size.
 fn kept_headers(map: &HeaderMap) -> Result<Headers, Fault> {
     if map.len() > limits::RESPONSE_HEADER_COUNT {
-        let detail = format!("the response has more than {} header lines", limits::RESPONSE_HEADER_COUNT);
+        let detail =
+            format!("the response has more than {} header lines", limits::RESPONSE_HEADER_COUNT);
         return Err(fault(ErrorClass::ProtocolError, detail));
     }
     let mut headers = Headers::with_capacity(map.len());

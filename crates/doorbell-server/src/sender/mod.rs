@@ -120,7 +120,8 @@ impl Sender {
     /// connection.
     pub async fn carry(&self, outgoing: Outgoing) -> Carried {
         let mut trace = Trace::begin(self.clock.clone());
-        let done = tokio::time::timeout(outgoing.timeout, self.exchange(&outgoing, &mut trace)).await;
+        let done =
+            tokio::time::timeout(outgoing.timeout, self.exchange(&outgoing, &mut trace)).await;
         let outcome = match done {
             Ok(Ok(answer)) => Outcome::Answered(answer),
             Ok(Err(fault)) => Outcome::Failed(fault),

@@ -33,9 +33,11 @@ const ADDRESSES: usize = 32;
 /// Stack of a lookup's thread, in bytes: what name service plug-ins are known to need, and some.
 const STACK: usize = 512 << 10;
 
+type Lookup = dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync;
+
 /// Turns a name into addresses; blocks while it does.
 #[derive(Clone)]
-pub struct Resolver(Arc<dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync>);
+pub struct Resolver(Arc<Lookup>);
 
 impl Resolver {
     /// The system's.
@@ -93,7 +95,8 @@ impl Names {
     /// the deadline.
     pub(super) async fn look_up(&self, name: &str) -> Answer {
         let mut page = self.page(name)?;
-        let lost = || fault(ErrorClass::DnsFailed, format!("the lookup of {name} could not be started"));
+        let lost =
+            || fault(ErrorClass::DnsFailed, format!("the lookup of {name} could not be started"));
         let found = page.wait_for(Option::is_some).await.map_err(|_| lost())?;
         found.as_ref().map_or_else(|| Err(lost()), |found| found.answer.clone())
     }
@@ -111,7 +114,10 @@ impl Names {
         if known.is_none() && book.len() >= NAMES {
             book.retain(|_, page| is_current(page, now));
             if book.len() >= NAMES {
-                return Err(fault(ErrorClass::DnsFailed, "too many names are being looked up".to_owned()));
+                return Err(fault(
+                    ErrorClass::DnsFailed,
+                    "too many names are being looked up".to_owned(),
+                ));
             }
         }
         let page = self.start(name, if was_slow { &self.slow_lane } else { &self.lane });
@@ -133,7 +139,8 @@ impl Names {
                 drop(permit);
             };
             // When there is no thread to be had, `write` is dropped, and whoever waits is told so.
-            let started = thread::Builder::new().name("lookup".to_owned()).stack_size(STACK).spawn(work);
+            let started =
+                thread::Builder::new().name("lookup".to_owned()).stack_size(STACK).spawn(work);
             if let Err(error) = started {
                 tracing::warn!(%error, "no thread for a lookup");
             }

@@ -100,7 +100,7 @@ impl Pool {
 
     /// Keeps a connection that is ready for the next exchange; what is too much is closed, the oldest first.
     pub(super) fn put(&self, key: Key, connection: Box<Http1>, now: Duration) {
-        let closing = self.lock().push(key, connection, now, self.keep);
+        let closing = self.lock().push(Idle { key, since: now, connection }, self.keep);
         drop(closing);
     }
 
@@ -127,7 +127,7 @@ impl Pool {
 
 /// What is closed when it is dropped, which should not be under the lock.
 #[derive(Debug, Default)]
-struct Closing(Vec<Box<Http1>>, Vec<Arc<Http2>>);
+struct Closing(Vec<Idle>, Vec<Arc<Http2>>);
 
 impl Shelf {
     fn shared_place(&mut self, key: &Key) -> Option<Place> {
@@ -145,21 +145,16 @@ impl Shelf {
         self.idle.remove(&last).map(|idle| idle.connection)
     }
 
-    fn push(
-        &mut self,
-        key: Key,
-        connection: Box<Http1>,
-        since: Duration,
-        keep: KeepIdle,
-    ) -> Closing {
+    /// Takes a connection in, and out what is then too much.
+    fn push(&mut self, new: Idle, keep: KeepIdle) -> Closing {
         let mut closing = Closing::default();
         self.next += 1;
-        self.places.entry(key.clone()).or_default().push(self.next);
-        self.idle.insert(self.next, Idle { key: key.clone(), since, connection });
-        if self.places.get(&key).is_some_and(|places| places.len() > keep.per_receiver) {
-            let oldest = self.places.get(&key).and_then(|places| places.first().copied());
-            closing.0.extend(oldest.and_then(|place| self.remove(place)));
-        }
+        let alike = self.places.entry(new.key.clone()).or_default();
+        alike.push(self.next);
+        let too_many = alike.len() > keep.per_receiver;
+        let oldest = alike.first().copied().filter(|_| too_many);
+        self.idle.insert(self.next, new);
+        closing.0.extend(oldest.and_then(|place| self.remove(place)));
         while self.idle.len() > keep.total {
             let Some((&oldest, _)) = self.idle.first_key_value() else { break };
             closing.0.extend(self.remove(oldest));
@@ -170,7 +165,9 @@ impl Shelf {
     fn expire(&mut self, now: Duration, time: Duration) -> Closing {
         let mut closing = Closing::default();
         let old = |since: Duration| now.saturating_sub(since) >= time;
-        while let Some((&oldest, _)) = self.idle.first_key_value().filter(|(_, idle)| old(idle.since)) {
+        while let Some((&oldest, _)) =
+            self.idle.first_key_value().filter(|(_, idle)| old(idle.since))
+        {
             closing.0.extend(self.remove(oldest));
         }
         for alike in self.shared.values_mut() {
@@ -182,7 +179,7 @@ impl Shelf {
         closing
     }
 
-    fn remove(&mut self, place: u64) -> Option<Box<Http1>> {
+    fn remove(&mut self, place: u64) -> Option<Idle> {
         let idle = self.idle.remove(&place)?;
         if let Some(places) = self.places.get_mut(&idle.key) {
             places.retain(|other| *other != place);
@@ -190,6 +187,6 @@ impl Shelf {
                 self.places.remove(&idle.key);
             }
         }
-        Some(idle.connection)
+        Some(idle)
     }
 }

@@ -79,18 +79,24 @@ impl Trace {
     pub(super) fn timed_out(&self, host: &str, limit: Duration) -> Fault {
         let (class, what) = match self.phase {
             Phase::Lookup => (ErrorClass::TimeoutConnect, format!("looking up {host}")),
-            Phase::Connect => (ErrorClass::TimeoutConnect, format!("connecting to {}", self.place())),
+            Phase::Connect => {
+                (ErrorClass::TimeoutConnect, format!("connecting to {}", self.place()))
+            }
             Phase::Handshake => {
                 (ErrorClass::TimeoutConnect, format!("in the TLS handshake with {}", self.place()))
             }
-            Phase::Head => {
-                (ErrorClass::TimeoutResponse, format!("waiting for the response of {}", self.place()))
-            }
+            Phase::Head => (
+                ErrorClass::TimeoutResponse,
+                format!("waiting for the response of {}", self.place()),
+            ),
             Phase::Body => {
                 (ErrorClass::TimeoutBody, format!("reading the response of {}", self.place()))
             }
         };
-        fault(class, format!("no complete response within {} s: the time ran out {what}", seconds(limit)))
+        fault(
+            class,
+            format!("no complete response within {} s: the time ran out {what}", seconds(limit)),
+        )
     }
 
     fn place(&self) -> String {

@@ -1,0 +1,4 @@
+#![cfg(test)]
+//! The running gateway, from outside.
+
+mod sender;
