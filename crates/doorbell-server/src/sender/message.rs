@@ -4,6 +4,7 @@ use super::faults::{fault, is_over_budget, of_body};
 use super::trace::{Phase, Trace};
 use bytes::Bytes;
 use doorbell_core::attempt::{Answer, ErrorClass, Fault};
+use doorbell_core::header::is_hop;
 use doorbell_core::limits;
 use doorbell_core::outgoing::Outgoing;
 use doorbell_core::request::Headers;
@@ -18,20 +19,6 @@ pub(super) enum Protocol {
     Http1,
     Http2,
 }
-
-/// Header names that belong to the connection or are written by the sender itself; one of them in an [`Outgoing`] could
-/// cut the message short, smuggle a second one or turn the connection into something else (RFC 9110, section 7.6.1).
-const OURS: [&str; 9] = [
-    "connection",
-    "content-length",
-    "host",
-    "keep-alive",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "http2-settings",
-];
 
 /// The request in the form that the protocol wants. Names and values are checked here once more: nothing that could end
 /// a header line gets onto the wire.
@@ -67,7 +54,8 @@ fn header_map(
         map.insert(HOST, host.map_err(|error| format!("the URL's host: {error}"))?);
     }
     for (name, value) in outgoing.headers.iter() {
-        if OURS.contains(&name) || name.starts_with("proxy-") {
+        // One of these could cut the message short, smuggle a second one, or turn the connection into something else.
+        if is_hop(name) {
             return Err(format!("the header {name} is not the request's to set"));
         }
         let bad = || {

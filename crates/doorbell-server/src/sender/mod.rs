@@ -31,13 +31,15 @@ pub use script::{Script, Step};
 pub use tls::TlsSetupError;
 
 use crate::clock::Clock;
+use bytes::Bytes;
 use dial::{Dialer, Opened};
 use doorbell_core::address::{AllowPrivate, Vetted, may_call_all};
 use doorbell_core::attempt::{Answer, ErrorClass, Fault, Outcome, Timings};
 use doorbell_core::endpoint_url::{EndpointUrl, Target};
 use doorbell_core::outgoing::Outgoing;
 use faults::{Broken, fault};
-use http1::Http1;
+use http::Request;
+use http_body_util::Full;
 use message::{Ending, Protocol};
 use names::Names;
 use pool::{Key, Pool, Security, Taken};
@@ -132,18 +134,19 @@ impl Sender {
     }
 
     async fn exchange(&self, outgoing: &Outgoing, trace: &mut Trace) -> Result<Answer, Fault> {
-        // Built here to refuse what cannot be sent before anything is opened for it.
-        message::request(outgoing, Protocol::Http1)?;
+        // Built first, so that nothing is opened for what cannot be sent.
+        let mut request = message::request(outgoing, Protocol::Http1)?;
         let addresses = self.addresses(&outgoing.url, trace).await?;
         if let Some((key, taken)) = self.take(&outgoing.url, &addresses) {
             trace.at(key.address);
-            match self.over(key, taken, outgoing, trace).await {
+            match self.over((key, taken), request, outgoing, trace).await {
                 Err(broken) if broken.is_stale() => trace.again(),
                 done => return done.map_err(|broken| broken.fault),
             }
+            request = message::request(outgoing, Protocol::Http1)?;
         }
-        let (key, opened) = self.open(&outgoing.url, &addresses, trace).await?;
-        let done = self.over(key, opened, outgoing, trace).await;
+        let opened = self.open(&outgoing.url, &addresses, trace).await?;
+        let done = self.over(opened, request, outgoing, trace).await;
         done.map_err(|broken| broken.fault)
     }
 
@@ -194,35 +197,27 @@ impl Sender {
         Ok((key, taken))
     }
 
+    /// One exchange over a connection: of `request`, or the same in the protocol's own form.
     async fn over(
         &self,
-        key: Key,
-        taken: Taken,
+        (key, taken): (Key, Taken),
+        request: Request<Full<Bytes>>,
         outgoing: &Outgoing,
         trace: &mut Trace,
     ) -> Result<Answer, Broken> {
         match taken {
-            Taken::Http1(connection) => self.over_http1(key, connection, outgoing, trace).await,
+            Taken::Http1(mut connection) => {
+                let (answer, ending) = connection.exchange(request, trace).await?;
+                if ending == Ending::Complete && connection.is_ready() {
+                    self.pool.put(key, connection, self.clock.monotonic());
+                }
+                Ok(answer)
+            }
             Taken::Http2(place) => {
                 let request = message::request(outgoing, Protocol::Http2);
                 place.exchange(request.map_err(Broken::after_head)?, trace).await
             }
         }
-    }
-
-    async fn over_http1(
-        &self,
-        key: Key,
-        mut connection: Box<Http1>,
-        outgoing: &Outgoing,
-        trace: &mut Trace,
-    ) -> Result<Answer, Broken> {
-        let request = message::request(outgoing, Protocol::Http1).map_err(Broken::after_head)?;
-        let (answer, ending) = connection.exchange(request, trace).await?;
-        if ending == Ending::Complete && connection.is_ready() {
-            self.pool.put(key, connection, self.clock.monotonic());
-        }
-        Ok(answer)
     }
 }
 
