@@ -104,10 +104,15 @@ impl<H: Handler> Connection<H> {
                 poll_fn(|cx| connection.poll_without_shutdown(cx)).await
             }
         };
+        let (io, mut parting) = connection.into_parts().io.into_inner().into_parts();
         if let Err(error) = served {
             tracing::debug!(peer = %self.address, %error, "a connection ended early");
+            if error.is_parse() {
+                // The library found the fault first and has answered it.
+                self.metrics.count(Metric::ConnectionsFaulty);
+                parting = Parting::Drain;
+            }
         }
-        let (io, parting) = connection.into_parts().io.into_inner().into_parts();
         if matches!(parting, Parting::Answer(_)) {
             self.metrics.count(Metric::ConnectionsFaulty);
         }
