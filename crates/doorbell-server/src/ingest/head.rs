@@ -1,0 +1,78 @@
+//! From a request's head to the header list that is kept.
+//!
+//! On HTTP/1 the lines are read again from the head as it came: their order, their duplicates and their values' bytes
+//! are the sender's. On HTTP/2 they come from the library's map, which keeps names in the order of their first
+//! occurrence and puts lines of the same name together; `:authority` becomes `host`.
+
+use bytes::Bytes;
+use doorbell_core::request::Headers;
+use http::request::Parts;
+
+/// The request target and the header lines of an HTTP/1 head, which the HTTP library has already found valid. `None`
+/// when it is not of that form.
+pub(crate) fn of_http1(head: &Bytes) -> Option<(&str, Headers)> {
+    let (first, mut rest) = line(head)?;
+    let target = first.split(|b| *b == b' ').nth(1)?;
+    let mut headers = Headers::with_capacity(16);
+    while let Some((line, after)) = line(rest) {
+        rest = after;
+        if line.is_empty() {
+            break;
+        }
+        let (name, value) = line.split_at_checked(memchr::memchr(b':', line)?)?;
+        let value = value.get(1..)?.trim_ascii();
+        headers.push(str::from_utf8(name).ok()?, head.slice_ref(value));
+    }
+    Some((str::from_utf8(target).ok()?, headers))
+}
+
+/// The first line without its end, and what follows it.
+fn line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (line, rest) = bytes.split_at_checked(memchr::memchr(b'\n', bytes)? + 1)?;
+    Some((line.strip_suffix(b"\r\n")?, rest))
+}
+
+/// The request target and the header lines of an HTTP/2 request.
+pub(crate) fn of_http2(parts: &Parts) -> (&str, Headers) {
+    let mut headers = Headers::with_capacity(parts.headers.len() + 1);
+    if let Some(authority) = parts.uri.authority()
+        && !parts.headers.contains_key(http::header::HOST)
+    {
+        headers.push("host", Bytes::copy_from_slice(authority.as_str().as_bytes()));
+    }
+    for (name, value) in &parts.headers {
+        headers.push(name.as_str(), Bytes::from(value.clone()));
+    }
+    let target = parts.uri.path_and_query().map_or("", http::uri::PathAndQuery::as_str);
+    (target, headers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_keep_their_order_duplicates_and_bytes() {
+        let head = Bytes::from_static(
+            b"POST /in/a?b HTTP/1.1\r\nHost: x\r\nB: 1\r\nA:\t two words \r\nb: \xff\r\nEmpty:\r\n\r\n",
+        );
+        let (target, headers) = of_http1(&head).unwrap();
+        let lines: Vec<_> = headers.iter().collect();
+        let expected: [(&str, &[u8]); 5] =
+            [("host", b"x"), ("b", b"1"), ("a", b"two words"), ("b", b"\xff"), ("empty", b"")];
+        assert_eq!((target, lines.as_slice()), ("/in/a?b", expected.as_slice()));
+    }
+
+    #[test]
+    fn http2_names_its_host() {
+        let (parts, ()) = http::Request::builder()
+            .uri("https://hooks.example.com/in/a?b")
+            .header("x", "1")
+            .body(())
+            .unwrap()
+            .into_parts();
+        let (target, headers) = of_http2(&parts);
+        assert_eq!(target, "/in/a?b");
+        assert_eq!(headers.first("host"), Some(&b"hooks.example.com"[..]));
+    }
+}

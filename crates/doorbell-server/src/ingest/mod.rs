@@ -1,0 +1,6 @@
+//! The ingest route.
+mod answer;
+mod body;
+mod head;
+mod rejections;
+mod target;
