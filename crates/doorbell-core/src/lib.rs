@@ -23,3 +23,7 @@ pub mod retry;
 pub mod breaker;
 pub mod pace;
 pub mod settle;
+pub mod explain;
+pub mod header;
+pub mod key;
+pub mod filter;

@@ -40,6 +40,14 @@ pub const KEY: usize = 512;
 pub const SECRETS: usize = 10;
 /// Longest URL of an endpoint, in bytes.
 pub const ENDPOINT_URL: usize = 2_048;
+/// Longest value of a custom header, in bytes.
+pub const HEADER_VALUE: usize = 4_096;
+/// Longest filter, in bytes of its JSON text.
+pub const FILTER: usize = 16 << 10;
+/// Deepest nesting of a filter.
+pub const FILTER_DEPTH: usize = 24;
+/// Largest body that filters look into, in bytes; a condition on a larger one does not hold.
+pub const FILTER_BODY: usize = 4 << 20;
 /// Most custom headers of one endpoint.
 pub const ENDPOINT_HEADERS: usize = 50;
 /// Most steps of a retry schedule.

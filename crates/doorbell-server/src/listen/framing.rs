@@ -360,9 +360,13 @@ mod tests {
     #[test]
     fn malformed_chunks_are_cut_off_at_the_byte() {
         let head = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
-        for (good, bad) in
-            [("", "g\r\n"), ("1", "\nx"), ("1\r\nx", "y"), ("0\r\n", "\n"), ("f", "ffffffffffffffffff")]
-        {
+        for (good, bad) in [
+            ("", "g\r\n"),
+            ("1", "\nx"),
+            ("1\r\nx", "y"),
+            ("0\r\n", "\n"),
+            ("f", "ffffffffffffffffff"),
+        ] {
             let (fed, _) = whole(&format!("{head}{good}{bad}"));
             assert_eq!(fed.fault, Some(Fault::Body), "{good:?} {bad:?}");
             assert!(fed.pass >= head.len() + good.len(), "{good:?} {bad:?}");

@@ -31,7 +31,11 @@ impl Hosts {
 }
 
 fn without_port(host: &str) -> Option<&str> {
-    let end = if host.starts_with('[') { host.find(']')? + 1 } else { host.find(':').unwrap_or(host.len()) };
+    let end = if host.starts_with('[') {
+        host.find(']')? + 1
+    } else {
+        host.find(':').unwrap_or(host.len())
+    };
     let (name, port) = host.split_at_checked(end)?;
     let port = port.strip_prefix(':').unwrap_or(port);
     port.bytes().all(|b| b.is_ascii_digit()).then(|| name.strip_suffix('.').unwrap_or(name))
@@ -45,14 +49,30 @@ mod tests {
     fn only_our_own_names() {
         let hosts = Hosts::new(([192, 0, 2, 7], 8081).into(), ["Admin.Example.com".to_owned()]);
         for ours in [
-            "localhost", "LOCALHOST:1", "127.0.0.1:8081", "[::1]", "[::1]:8081", "192.0.2.7",
-            "admin.example.com", "admin.example.com.:443",
+            "localhost",
+            "LOCALHOST:1",
+            "127.0.0.1:8081",
+            "[::1]",
+            "[::1]:8081",
+            "192.0.2.7",
+            "admin.example.com",
+            "admin.example.com.:443",
         ] {
             assert!(hosts.answer_to(Some(ours)), "{ours}");
         }
         for other in [
-            "", "evil.test", "localhost.evil.test", "evil.test:localhost", "localhost:evil", "[::1",
-            "[::1]evil", "127.0.0.1.evil.test", "::1", "0.0.0.0", "localhost@evil.test", ":80",
+            "",
+            "evil.test",
+            "localhost.evil.test",
+            "evil.test:localhost",
+            "localhost:evil",
+            "[::1",
+            "[::1]evil",
+            "127.0.0.1.evil.test",
+            "::1",
+            "0.0.0.0",
+            "localhost@evil.test",
+            ":80",
         ] {
             assert!(!hosts.answer_to(Some(other)), "{other}");
         }

@@ -132,12 +132,7 @@ impl Tls {
     }
 
     /// Looks at the files every so often until told to stop.
-    pub async fn watch(
-        self: Arc<Self>,
-        every: Duration,
-        metrics: Arc<Metrics>,
-        mut stop: Stop,
-    ) {
+    pub async fn watch(self: Arc<Self>, every: Duration, metrics: Arc<Metrics>, mut stop: Stop) {
         let mut ticks = tokio::time::interval(every);
         loop {
             tokio::select! {
@@ -152,7 +147,10 @@ impl Tls {
                 }
                 Ok(Reload::Kept(error)) => {
                     metrics.count(Metric::CertificatesBroken);
-                    tracing::error!(error = &error as &dyn std::error::Error, "the changed certificate cannot be used; the old one stays");
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "the changed certificate cannot be used; the old one stays"
+                    );
                 }
                 Ok(Reload::Unchanged) => {}
                 Err(error) => tracing::error!(%error, "looking at the certificate files failed"),
@@ -172,7 +170,11 @@ fn stamps(files: &TlsFiles) -> [Stamp; 2] {
 fn read(files: &TlsFiles) -> Result<CertifiedKey, TlsError> {
     let chain: Vec<_> = CertificateDer::pem_file_iter(&files.certificates)
         .and_then(Iterator::collect)
-        .and_then(|chain: Vec<_>| if chain.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(chain) })
+        .and_then(
+            |chain: Vec<_>| {
+                if chain.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(chain) }
+            },
+        )
         .map_err(|source| TlsError::Read {
             what: "certificate",
             path: files.certificates.clone(),

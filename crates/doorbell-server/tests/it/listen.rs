@@ -20,7 +20,11 @@ struct Mirror;
 impl Handler for Mirror {
     type Body = Full<Bytes>;
 
-    async fn handle(self: Arc<Self>, request: Request<Incoming>, caller: Caller) -> Response<Full<Bytes>> {
+    async fn handle(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        caller: Caller,
+    ) -> Response<Full<Bytes>> {
         let (head, body) = request.into_parts();
         match head.uri.path() {
             "/panic" => panic!("as asked"),
@@ -71,7 +75,10 @@ async fn answers_and_keeps_the_connection() {
     let node = start(config());
     let mut stream = connect(node.address).await;
     for _ in 0..3 {
-        stream.write_all(b"POST /a?b HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nok").await.unwrap();
+        stream
+            .write_all(b"POST /a?b HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nok")
+            .await
+            .unwrap();
         assert!(response(&mut stream).await.ends_with("POST /a?b Some(2) 2\n"));
     }
     assert_eq!(node.metrics.value(Metric::ConnectionsAccepted), 1);
@@ -99,14 +106,35 @@ async fn hostile_heads_get_a_4xx() {
         ("101 headers", 431, post(&"X: y\r\n".repeat(100)).into()),
         ("1 MB of headers", 431, post(&format!("X: {}\r\n", "y".repeat(8000)).repeat(125)).into()),
         ("one header of 1 MB", 431, post(&format!("X: {}\r\n", "y".repeat(1 << 20))).into()),
-        ("a target of 100 KB", 414, format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(100 << 10)).into()),
-        ("CL + TE", 400, (post("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n") + smuggled).into()),
-        ("TE + CL", 400, (post("Transfer-Encoding: chunked\r\nContent-Length: 60\r\n") + smuggled).into()),
-        ("TE.TE", 400, (post("Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n") + smuggled).into()),
+        (
+            "a target of 100 KB",
+            414,
+            format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(100 << 10)).into(),
+        ),
+        (
+            "CL + TE",
+            400,
+            (post("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n") + smuggled).into(),
+        ),
+        (
+            "TE + CL",
+            400,
+            (post("Transfer-Encoding: chunked\r\nContent-Length: 60\r\n") + smuggled).into(),
+        ),
+        (
+            "TE.TE",
+            400,
+            (post("Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n") + smuggled)
+                .into(),
+        ),
         ("TE obscured", 400, (post("Transfer-Encoding: xchunked\r\n") + smuggled).into()),
         ("TE with a space", 400, (post("Transfer-Encoding : chunked\r\n") + smuggled).into()),
         ("two CL", 400, (post("Content-Length: 5\r\nContent-Length: 6\r\n") + smuggled).into()),
-        ("the same CL twice", 400, (post("Content-Length: 5\r\nContent-Length: 5\r\n") + smuggled).into()),
+        (
+            "the same CL twice",
+            400,
+            (post("Content-Length: 5\r\nContent-Length: 5\r\n") + smuggled).into(),
+        ),
         ("a negative CL", 400, post("Content-Length: -1\r\n").into()),
         ("a huge CL", 400, post("Content-Length: 18446744073709551616\r\n").into()),
         ("obs-fold", 400, post("X: a\r\n b\r\n").into()),
@@ -120,7 +148,12 @@ async fn hostile_heads_get_a_4xx() {
         ("an empty name", 400, post(": x\r\n").into()),
         ("no version", 400, b"GET /\r\nHost: x\r\n\r\n".to_vec()),
         ("HTTP/2 in clear", 400, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec()),
-        ("TLS on a plain port", 400, [b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".as_slice(), &[7; 500], b"\r\n"].concat()),
+        (
+            "TLS on a plain port",
+            400,
+            [b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".as_slice(), &[7; 500], b"\r\n"]
+                .concat(),
+        ),
         ("noise", 400, [&[0xff; 100][..], b"\r\n\r\n"].concat()),
     ];
     for (what, expected, bytes) in table {
@@ -137,7 +170,10 @@ async fn hostile_heads_get_a_4xx() {
 #[tokio::test]
 async fn the_same_table_byte_by_byte_is_no_other() {
     let node = start(config());
-    for bytes in [&b"POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n"[..], b"GET / HTTP/1.1\n\n"] {
+    for bytes in [
+        &b"POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n"[..],
+        b"GET / HTTP/1.1\n\n",
+    ] {
         let mut stream = connect(node.address).await;
         for byte in bytes {
             // The answer may come before the last byte is sent.
@@ -153,7 +189,11 @@ async fn the_same_table_byte_by_byte_is_no_other() {
 #[tokio::test]
 async fn a_handler_that_panics_answers_500_and_others_go_on() {
     let node = start(config());
-    let answer = exchange(node.address, b"GET /panic HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    let answer = exchange(
+        node.address,
+        b"GET /panic HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n",
+    )
+    .await;
     assert_eq!(status(&answer), 500);
     assert!(answer.contains("GET / Some(1) 0"), "{answer}");
     assert_eq!(node.metrics.value(Metric::RequestsPanicked), 1);
@@ -164,7 +204,10 @@ async fn a_handler_that_panics_answers_500_and_others_go_on() {
 async fn an_early_answer_is_not_lost_to_a_reset() {
     let node = start(config());
     let body = vec![b'x'; 8 << 20];
-    let head = format!("POST /unread HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
+    let head = format!(
+        "POST /unread HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
     let answer = exchange(node.address, &[head.as_bytes(), &body].concat()).await;
     assert_eq!((status(&answer), raw::body(&answer)), (413, "too large\n"));
 }
@@ -175,7 +218,9 @@ async fn expect_100_continue() {
     let node = start(config());
     for (path, expected) in [("/unread", "HTTP/1.1 413 "), ("/", "HTTP/1.1 100 Continue\r\n\r\n")] {
         let mut stream = connect(node.address).await;
-        let head = format!("POST {path} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"
+        );
         stream.write_all(head.as_bytes()).await.unwrap();
         let first = response(&mut stream).await;
         assert!(first.starts_with(expected), "{path}: {first}");
@@ -202,7 +247,10 @@ async fn slow_heads_are_cut_off_and_others_answered() {
         let answer = exchange(node.address, b"GET /honest HTTP/1.1\r\nHost: x\r\n\r\n").await;
         assert_eq!(status(&answer), 200);
     }
-    assert!(node.metrics.value(Metric::ConnectionsOpen) >= 500, "the slow ones were there all along");
+    assert!(
+        node.metrics.value(Metric::ConnectionsOpen) >= 500,
+        "the slow ones were there all along"
+    );
     for stream in &mut slow {
         // One more byte now and then buys no time.
         drop(stream.write_all(b"a").await);
@@ -217,7 +265,10 @@ async fn a_stalled_body_is_an_error_to_the_handler() {
     config.deadlines.idle = Duration::from_millis(300);
     let node = start(config);
     let mut stream = connect(node.address).await;
-    stream.write_all(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf").await.unwrap();
+    stream
+        .write_all(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf")
+        .await
+        .unwrap();
     assert_eq!(status(&raw::rest(&mut stream).await), 400);
 }
 
@@ -241,7 +292,8 @@ async fn a_thousand_kept_connections() {
     for _ in 0..1000 {
         open.push(connect(node.address).await);
     }
-    let post = format!("POST /k HTTP/1.1\r\nHost: x\r\nContent-Length: 1024\r\n\r\n{}", "x".repeat(1024));
+    let post =
+        format!("POST /k HTTP/1.1\r\nHost: x\r\nContent-Length: 1024\r\n\r\n{}", "x".repeat(1024));
     for _ in 0..3 {
         for stream in &mut open {
             stream.write_all(post.as_bytes()).await.unwrap();
@@ -280,7 +332,11 @@ async fn draining_finishes_what_is_under_way_and_takes_nothing_new() {
     let node = start(config());
     let mut idle = connect(node.address).await;
     let mut busy = connect(node.address).await;
-    busy.write_all(b"POST /busy HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n").await.unwrap();
+    busy.write_all(
+        b"POST /busy HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n",
+    )
+    .await
+    .unwrap();
     assert!(response(&mut busy).await.starts_with("HTTP/1.1 100"));
     node.stopper.advance(Stage::Draining);
     assert_eq!(raw::rest(&mut idle).await, "");
@@ -298,7 +354,12 @@ async fn draining_has_an_end() {
     config.drain = Duration::from_millis(100);
     let node = start(config);
     let mut stuck = connect(node.address).await;
-    stuck.write_all(b"POST /busy HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n").await.unwrap();
+    stuck
+        .write_all(
+            b"POST /busy HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n",
+        )
+        .await
+        .unwrap();
     response(&mut stuck).await;
     node.stopper.advance(Stage::Draining);
     node.task.await.unwrap();

@@ -10,7 +10,7 @@
 //! | kind | payload of version 1 |
 //! |---|---|
 //! | 1 received | event id, tenant, at, origin (0 API, 1 + source id), type?, dedupe key?, window in ms (varint), fate, method, body length (varint), deliveries · path, query?, channels, peer?, headers, body |
-//! | 2 settled | event position (8 bytes), previous? (8 bytes), at, tenant, event id, delivery, attempt head? · the rest of the attempt |
+//! | 2 settled | event position (8 bytes), previous? (8 bytes), at?, tenant, event id, delivery, attempt head? · the rest of the attempt |
 //! | 3 redelivered | event position (8 bytes), at, tenant, event id, deliveries |
 //!
 //! A list is a varint count and its items. A delivery is its id, endpoint, order key? (8 bytes), replay?, attempts
@@ -66,7 +66,6 @@ impl Kind {
 }
 
 /// One record of the journal, whole. Bodies and header values are slices of the payload that was decoded.
-#[expect(clippy::large_enum_variant, reason = "decoded one at a time, never kept in bulk")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Record {
     /// A request came in, with its fate and its deliveries.
@@ -78,7 +77,6 @@ pub enum Record {
 }
 
 /// What the index needs of a record.
-#[expect(clippy::large_enum_variant, reason = "decoded one at a time, never kept in bulk")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RecordHead {
     /// See [`Record::Received`].

@@ -24,8 +24,8 @@ pub struct Settled {
     pub event_at: u64,
     /// The position of the record that holds this delivery's previous attempt: attempts form a chain.
     pub previous: Option<u64>,
-    /// When.
-    pub at: Time,
+    /// When, where that is known: putting a delivery off has no time of its own.
+    pub at: Option<Time>,
     /// The delivery as it is from now on.
     pub delivery: Delivery,
     /// The try; `None` when an operator (or a policy) changed the delivery without one.
@@ -40,7 +40,7 @@ pub struct SettledHead {
     /// See [`Settled::previous`].
     pub previous: Option<u64>,
     /// See [`Settled::at`].
-    pub at: Time,
+    pub at: Option<Time>,
     /// See [`Settled::delivery`].
     pub delivery: Delivery,
     /// The beginning of [`Settled::attempt`].
@@ -48,7 +48,7 @@ pub struct SettledHead {
 }
 
 /// What the index needs of an attempt.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AttemptHead {
     /// Its id.
     pub id: AttemptId,
@@ -76,7 +76,7 @@ impl Settled {
     pub fn encode(&self, out: &mut Vec<u8>) {
         put_u64(out, self.event_at);
         put_option(out, self.previous, put_u64);
-        put_time(out, self.at);
+        put_option(out, self.at, put_time);
         out.extend_from_slice(&self.delivery.tenant.bytes());
         out.extend_from_slice(&self.delivery.event.bytes());
         put_delivery(out, &self.delivery);
@@ -97,7 +97,7 @@ impl SettledHead {
     pub(super) fn read(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let event_at = from.u64()?;
         let previous = from.option(Reader::u64)?;
-        let at = from.time()?;
+        let at = from.option(Reader::time)?;
         let tenant = TenantId::from_bytes(from.array()?);
         let event = EventId::from_bytes(from.array()?);
         let delivery = read_delivery(from, tenant, event)?;

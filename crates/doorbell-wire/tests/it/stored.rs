@@ -87,7 +87,7 @@ fn some_settled(outcome: Outcome) -> Record {
     Record::Settled(Settled {
         event_at: 4096,
         previous: Some(8192),
-        at,
+        at: Some(at),
         delivery: some_delivery(State::Failed { at, holds_key: true }),
         attempt: Some(Attempt {
             id: AttemptId::from_bytes([6; 16]),

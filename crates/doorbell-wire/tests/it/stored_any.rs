@@ -170,15 +170,14 @@ fn attempt() -> impl Strategy<Value = Attempt> {
 fn settled() -> impl Strategy<Value = Settled> {
     owner().prop_flat_map(|(tenant, event)| {
         let delivery = delivery(tenant, event);
-        (any::<u64>(), any::<Option<u64>>(), time(), delivery, option::of(attempt())).prop_map(
-            |(event_at, previous, at, delivery, attempt)| Settled {
+        (any::<u64>(), any::<Option<u64>>(), option::of(time()), delivery, option::of(attempt()))
+            .prop_map(|(event_at, previous, at, delivery, attempt)| Settled {
                 event_at,
                 previous,
                 at,
                 delivery,
                 attempt,
-            },
-        )
+            })
     })
 }
 

@@ -1,0 +1,4 @@
+#![cfg(test)]
+//! The promises of the store, on every home.
+
+mod memory;
