@@ -36,7 +36,8 @@ impl Admitting {
         for delivery in &mut admission.deliveries {
             delivery.lend = !delivery.state.is_settled() && self.desk.reserve(delivery.endpoint);
         }
-        let reserved: Vec<_> = admission.deliveries.iter().filter(|d| d.lend).map(|d| d.endpoint).collect();
+        let reserved: Vec<_> =
+            admission.deliveries.iter().filter(|d| d.lend).map(|d| d.endpoint).collect();
         let (event, fate) = (Arc::clone(&admission.event), admission.fate.clone());
         let began = self.clock.monotonic();
         let admitted = self.store.accept(admission).await;

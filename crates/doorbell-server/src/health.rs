@@ -47,11 +47,14 @@ impl Health {
     /// The store could not take something. A full queue is no illness: it sheds and goes on.
     pub fn store_failed(&self, error: &StoreError, now: Time) {
         let until = match error {
-            StoreError::Broken(_) => Time::MAX,
-            StoreError::Full | StoreError::Failed(_) => now.after(PAUSE),
-            StoreError::Busy | StoreError::Corrupt(_) | StoreError::Conflict(_) => return,
+            StoreError::Broken(_) => u64::MAX,
+            StoreError::Full | StoreError::Failed(_) => now.after(PAUSE).ms(),
+            StoreError::Busy
+            | StoreError::Corrupt(_)
+            | StoreError::Conflict(_)
+            | StoreError::BadCursor => return,
         };
-        self.unready_until.fetch_max(until.ms(), Relaxed);
+        self.unready_until.fetch_max(until, Relaxed);
     }
 
     /// The answer to a probe: the status and a word.

@@ -41,7 +41,7 @@ pub(crate) fn of_http2(parts: &Parts) -> (&str, Headers) {
         headers.push("host", Bytes::copy_from_slice(authority.as_str().as_bytes()));
     }
     for (name, value) in &parts.headers {
-        headers.push(name.as_str(), Bytes::from(value.clone()));
+        headers.push(name.as_str(), Bytes::copy_from_slice(value.as_bytes()));
     }
     let target = parts.uri.path_and_query().map_or("", http::uri::PathAndQuery::as_str);
     (target, headers)

@@ -1,4 +1,5 @@
 //! The ingest route.
+
 mod answer;
 mod body;
 mod head;

@@ -56,7 +56,9 @@ mod tests {
         assert_eq!(source("/in/github?"), Some(("github", "", Some(""))));
         assert_eq!(source("/in/a/b%2Fc/?x=1?y#z"), Some(("a", "/b%2Fc/", Some("x=1?y"))));
         assert_eq!(source("http://h:1/in/a/"), Some(("a", "/", None)));
-        for other in ["/", "/in", "/in/", "/in//x", "/inn/a", "/out/a", "*", "h:443", "in/a", "http://h", ""] {
+        for other in
+            ["/", "/in", "/in/", "/in//x", "/inn/a", "/out/a", "*", "h:443", "in/a", "http://h", ""]
+        {
             assert_eq!(read("in", other), Target::Nothing, "{other}");
         }
         assert_eq!(read("in", "/readyz?x"), Target::Health(Probe::Ready));
