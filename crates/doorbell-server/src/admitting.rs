@@ -6,7 +6,9 @@ use crate::health::Health;
 use crate::live::{Happening, Live};
 use crate::metrics::{Metric, Metrics};
 use doorbell_core::event::Fate;
-use doorbell_store::{Admission, Admitted, AnyStore, Store as _, StoreError};
+use doorbell_core::id::DeliveryId;
+use doorbell_core::intake::{Accepted, Planned};
+use doorbell_store::{Admission, Admitted, AnyStore, NewDelivery, Store as _, StoreError};
 use std::sync::Arc;
 
 /// What it takes to take events in. Requests to sources and published events go the same way.
@@ -63,6 +65,26 @@ impl Admitting {
             }
         }
         admitted
+    }
+}
+
+/// What is to be admitted; the ids of the deliveries are drawn here.
+#[must_use]
+pub fn admission(accepted: Accepted, clock: &Clock) -> Admission {
+    let at = accepted.event.at;
+    let new = |planned: Planned| NewDelivery {
+        id: DeliveryId::new(at, clock.dice()),
+        endpoint: planned.endpoint,
+        order_key: planned.order_key,
+        state: planned.state,
+        replay: None,
+        lend: false,
+    };
+    Admission {
+        event: Arc::new(accepted.event),
+        fate: accepted.fate,
+        dedupe_window: accepted.dedupe_window,
+        deliveries: accepted.deliveries.into_iter().map(new).collect(),
     }
 }
 

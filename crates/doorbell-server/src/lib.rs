@@ -10,5 +10,7 @@ pub mod live;
 pub mod health;
 pub mod desk;
 pub mod admitting;
+pub mod configured;
 pub mod listen;
 pub mod ingest;
+pub mod node;

@@ -2,7 +2,9 @@
 //! failed.
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use doorbell_core::intake::Reply;
+use doorbell_core::request::Headers;
+use http::header::{CONNECTION, HeaderName, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
 use http::{Response, StatusCode};
 use http_body_util::Full;
 
@@ -11,20 +13,11 @@ pub(crate) type Answer = Response<Full<Bytes>>;
 
 /// When to try again, in seconds, after a 503.
 const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("5");
-const NOSNIFF: (HeaderName, HeaderValue) =
-    (http::header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 
 /// A status and nothing else.
 pub(crate) fn bare(status: StatusCode) -> Answer {
     let mut answer = Response::new(Full::default());
     *answer.status_mut() = status;
-    answer
-}
-
-/// A bare answer to a request whose body was not read: the connection closes after it.
-pub(crate) fn closing(status: StatusCode) -> Answer {
-    let mut answer = bare(status);
-    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     answer
 }
 
@@ -35,20 +28,37 @@ pub(crate) fn unavailable() -> Answer {
     answer
 }
 
-/// A body with its type; never to be guessed at by a browser. What is no status or header value is a fault of ours.
-pub(crate) fn with_body(status: u16, content_type: &str, body: Bytes) -> Answer {
-    let Ok(status) = StatusCode::from_u16(status) else {
+/// What the decision wants answered. What is no status or header line is left out, or a fault of ours.
+pub(crate) fn of(reply: Reply) -> Answer {
+    let Ok(status) = StatusCode::from_u16(reply.status) else {
         return bare(StatusCode::INTERNAL_SERVER_ERROR);
     };
     let mut answer = bare(status);
-    if body.is_empty() {
-        return answer;
+    for (name, value) in reply.headers.iter() {
+        if let (Ok(name), Ok(value)) =
+            (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value))
+        {
+            answer.headers_mut().append(name, value);
+        }
     }
-    if let Ok(value) = HeaderValue::from_str(content_type) {
-        answer.headers_mut().insert(CONTENT_TYPE, value);
+    if !reply.body.is_empty() {
+        // Never to be guessed at by a browser: a handshake may echo what the caller sent.
+        answer.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        *answer.body_mut() = Full::new(reply.body);
     }
-    let (name, value) = NOSNIFF;
-    answer.headers_mut().insert(name, value);
-    *answer.body_mut() = Full::new(body);
+    answer
+}
+
+/// A word in plain text.
+pub(crate) fn text(status: u16, text: &'static str) -> Answer {
+    let mut headers = Headers::default();
+    headers.push("content-type", Bytes::from_static(b"text/plain; charset=utf-8"));
+    headers.push("cache-control", Bytes::from_static(b"no-store"));
+    of(Reply { status, headers, body: Bytes::from_static(text.as_bytes()) })
+}
+
+/// Lets the connection close after the answer: the request's body was not read to its end.
+pub(crate) fn and_close(mut answer: Answer) -> Answer {
+    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     answer
 }

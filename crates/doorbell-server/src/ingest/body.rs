@@ -1,37 +1,32 @@
 //! Reading a request's body: under its source's limit, and under one limit for all bodies together.
 
 use crate::listen::Deadlines;
+use crate::metrics::{Metric, Metrics};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use std::error::Error as _;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use tokio::time::{Instant, timeout_at};
 
-/// Bytes that all bodies may hold together.
+/// Bytes that all bodies may hold together. What is counted is what came; a buffer that grows may hold twice that.
 #[derive(Debug)]
 pub(crate) struct Budget {
-    most: usize,
-    held: AtomicUsize,
+    most: u64,
+    metrics: Arc<Metrics>,
 }
 
 /// A part of the [`Budget`]; given back when dropped.
 #[derive(Debug)]
 pub(crate) struct Share {
     budget: Arc<Budget>,
-    bytes: usize,
+    bytes: u64,
 }
 
 impl Budget {
-    pub(crate) const fn new(most: usize) -> Self {
-        Self { most, held: AtomicUsize::new(0) }
-    }
-
-    /// Bytes held now.
-    pub(crate) fn held(&self) -> usize {
-        self.held.load(Relaxed)
+    pub(crate) const fn new(most: usize, metrics: Arc<Metrics>) -> Self {
+        Self { most: most as u64, metrics }
     }
 
     fn share(self: &Arc<Self>) -> Share {
@@ -42,15 +37,16 @@ impl Budget {
 impl Share {
     /// Takes more; `false` when there is no more.
     fn grow(&mut self, by: usize) -> bool {
-        let before = self.budget.held.fetch_add(by, Relaxed);
+        let by = by as u64;
         self.bytes += by;
+        let before = self.budget.metrics.add(Metric::BodyBytesInFlight, by);
         before.saturating_add(by) <= self.budget.most
     }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.budget.held.fetch_sub(self.bytes, Relaxed);
+        self.budget.metrics.subtract(Metric::BodyBytesInFlight, self.bytes);
     }
 }
 

@@ -8,11 +8,15 @@ use bytes::Bytes;
 use doorbell_core::request::Headers;
 use http::request::Parts;
 
-/// The request target and the header lines of an HTTP/1 head, which the HTTP library has already found valid. `None`
-/// when it is not of that form.
-pub(crate) fn of_http1(head: &Bytes) -> Option<(&str, Headers)> {
+/// The request target and the header lines of an HTTP/1 head. `None` when it is not the head that the HTTP library read:
+/// then the two are out of step, and neither may be believed.
+pub(crate) fn of_http1<'a>(head: &'a Bytes, read: &Parts) -> Option<(&'a str, Headers)> {
     let (first, mut rest) = line(head)?;
-    let target = first.split(|b| *b == b' ').nth(1)?;
+    let mut words = first.split(|b| *b == b' ');
+    let (method, target) = (words.next()?, words.next()?);
+    if method != read.method.as_str().as_bytes() || !agrees(target, &read.uri) {
+        return None;
+    }
     let mut headers = Headers::with_capacity(16);
     while let Some((line, after)) = line(rest) {
         rest = after;
@@ -24,6 +28,14 @@ pub(crate) fn of_http1(head: &Bytes) -> Option<(&str, Headers)> {
         headers.push(str::from_utf8(name).ok()?, head.slice_ref(value));
     }
     Some((str::from_utf8(target).ok()?, headers))
+}
+
+/// Whether the library read this target: the same path and query, at the end of an absolute form or at the beginning.
+fn agrees(target: &[u8], uri: &http::Uri) -> bool {
+    let Some(read) = uri.path_and_query() else { return uri.authority().is_some() };
+    let read = read.as_str().as_bytes();
+    let target = target.split(|b| *b == b'#').next().unwrap_or_default();
+    target == read || (uri.scheme().is_some() && (target.ends_with(read) || read == b"/"))
 }
 
 /// The first line without its end, and what follows it.
@@ -56,11 +68,30 @@ mod tests {
         let head = Bytes::from_static(
             b"POST /in/a?b HTTP/1.1\r\nHost: x\r\nB: 1\r\nA:\t two words \r\nb: \xff\r\nEmpty:\r\n\r\n",
         );
-        let (target, headers) = of_http1(&head).unwrap();
+        let read = http::Request::post("/in/a?b").body(()).unwrap().into_parts().0;
+        let (target, headers) = of_http1(&head, &read).unwrap();
         let lines: Vec<_> = headers.iter().collect();
         let expected: [(&str, &[u8]); 5] =
             [("host", b"x"), ("b", b"1"), ("a", b"two words"), ("b", b"\xff"), ("empty", b"")];
         assert_eq!((target, lines.as_slice()), ("/in/a?b", expected.as_slice()));
+    }
+
+    #[test]
+    fn another_head_than_the_library_read_is_refused() {
+        let head = |line: &'static str| Bytes::from(format!("{line}\r\nHost: x\r\n\r\n"));
+        let read = |uri: &str| http::Request::get(uri).body(()).unwrap().into_parts().0;
+        for (line, uri, agrees) in [
+            ("GET /a?b HTTP/1.1", "/a?b", true),
+            ("GET /a#b HTTP/1.1", "/a", true),
+            ("GET http://h/a?b HTTP/1.1", "http://h/a?b", true),
+            ("GET http://h HTTP/1.1", "http://h/", true),
+            ("GET /b HTTP/1.1", "/a", false),
+            ("GET /a?b HTTP/1.1", "/a", false),
+            ("PUT /a HTTP/1.1", "/a", false),
+            ("GET", "/", false),
+        ] {
+            assert_eq!(of_http1(&head(line), &read(uri)).is_some(), agrees, "{line}");
+        }
     }
 
     #[test]

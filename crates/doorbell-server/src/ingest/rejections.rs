@@ -3,9 +3,9 @@
 
 use crate::admitting::Admitting;
 use crate::metrics::{Metric, Metrics};
-use bytes::Bytes;
-use doorbell_core::event::{Event, Fate, Rejection};
+use doorbell_core::event::{Fate, Rejection};
 use doorbell_core::id::SourceId;
+use doorbell_core::intake::Refused;
 use doorbell_core::limits;
 use doorbell_core::time::Time;
 use doorbell_store::Admission;
@@ -62,16 +62,17 @@ impl Rejections {
     }
 
     /// Hands a rejected request in, or counts it.
-    pub(crate) fn hand_in(&self, source: SourceId, mut event: Event, mut rejection: Rejection) {
+    pub(crate) fn hand_in(&self, source: SourceId, refused: Refused) {
+        let Refused { event, mut rejection, .. } = refused;
         let Some(unkept) = self.admit(source, event.at) else {
             return only_count(&self.metrics);
         };
         if unkept > 0 {
-            rejection.detail += &format!(
-                " (Before this one, {unkept} more rejected requests were only counted: too many came.)"
+            let Rejection { detail, .. } = &mut rejection;
+            *detail = format!(
+                "{detail} ({unkept} more rejected requests before this one were only counted: too many came)"
             );
         }
-        event.request.body = cut(&event.request.body);
         let admission = Admission {
             event: Arc::new(event),
             fate: Fate::Rejected(rejection),
@@ -95,14 +96,6 @@ impl Rejections {
 fn only_count(metrics: &Metrics) {
     metrics.count(Metric::RequestsRejected);
     metrics.count(Metric::RejectedUnkept);
-}
-
-/// The beginning of a body, in memory of its own.
-fn cut(body: &Bytes) -> Bytes {
-    match body.get(..limits::REJECTED_BODY_KEPT) {
-        Some(beginning) if beginning.len() < body.len() => Bytes::copy_from_slice(beginning),
-        Some(_) | None => body.clone(),
-    }
 }
 
 /// Takes rejected requests to the store until nobody can hand one in any more. What the store does not take is lost but
@@ -138,12 +131,5 @@ mod tests {
         assert_eq!((second.admit(now), second.admit(now)), (None, None));
         assert_eq!(second.admit(Time::from_ms(6_000)), Some(2));
         assert_eq!(second.admit(Time::from_ms(6_001)), Some(0));
-    }
-
-    #[test]
-    fn bodies_are_cut() {
-        let long = Bytes::from(vec![1; limits::REJECTED_BODY_KEPT + 1]);
-        assert_eq!(cut(&long).len(), limits::REJECTED_BODY_KEPT);
-        assert_eq!(cut(&Bytes::from_static(b"short")), "short");
     }
 }
