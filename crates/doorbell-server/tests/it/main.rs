@@ -4,3 +4,4 @@
 mod listen;
 mod raw;
 mod sender;
+mod tls;
