@@ -27,3 +27,7 @@ pub mod explain;
 pub mod header;
 pub mod key;
 pub mod filter;
+pub mod verifier;
+pub mod directory;
+pub mod intake;
+pub mod outgoing;

@@ -32,6 +32,11 @@ pub const RESPONSE_HEADER_COUNT: usize = 100;
 
 /// Most endpoints one event may fan out to.
 pub const FANOUT: usize = 20_000;
+/// Most endpoints of one tenant: as many as one event may fan out to, so that no event has more deliveries than fit.
+pub const ENDPOINTS_PER_TENANT: usize = FANOUT;
+/// Most places an endpoint takes in the routing table: its sources times its exact event types. Beyond, it is looked at
+/// for every event of its sources.
+pub const ROUTES_PER_ENDPOINT: usize = 64;
 /// Longest event type, in bytes.
 pub const EVENT_TYPE: usize = 256;
 /// Longest dedupe or order key, in bytes; longer ones are hashed before they get here.

@@ -3,3 +3,4 @@
 
 mod listen;
 mod raw;
+mod tls;
