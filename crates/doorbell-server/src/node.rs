@@ -5,15 +5,15 @@
 
 use crate::admitting::Admitting;
 use crate::clock::Clock;
-use crate::configured::Configured;
 use crate::desk::Desk;
 use crate::health::Health;
 use crate::ingest::{Ingest, IngestConfig};
 use crate::listen::{Handler, ListenConfig, ListenError, Listener, TrustedProxies};
 use crate::live::Live;
 use crate::metrics::{Metric, Metrics};
+use crate::settings::Settings;
 use crate::tasks::{Stage, Stop, Stopper, TaskSet};
-use doorbell_core::directory::Settings;
+use doorbell_core::directory;
 use doorbell_core::limits;
 use doorbell_core::name::Label;
 use doorbell_store::{AnyStore, Store as _, StoreError};
@@ -40,7 +40,7 @@ pub struct NodeConfig {
     /// Bytes of request bodies that may be in memory before they are durable.
     pub bodies_in_flight: usize,
     /// What sources and endpoints may be.
-    pub settings: Settings,
+    pub limits: directory::Settings,
 }
 
 impl NodeConfig {
@@ -53,7 +53,7 @@ impl NodeConfig {
             prefix,
             proxies: TrustedProxies::default(),
             bodies_in_flight: limits::BODIES_IN_FLIGHT,
-            settings: Settings::default(),
+            limits: directory::Settings::default(),
         }
     }
 }
@@ -64,7 +64,7 @@ pub struct Shared {
     /// Taking events in.
     pub admitting: Arc<Admitting>,
     /// The configuration in use.
-    pub configured: Arc<Configured>,
+    pub settings: Arc<Settings>,
     /// Where the admin listener listens.
     pub admin_addr: SocketAddr,
     /// Whether the node is stopping.
@@ -114,7 +114,7 @@ impl Node {
     ) -> Result<Running, StartError> {
         let ingest = bind("ingest", config.ingest.clone())?;
         let admin_listener = bind("admin", config.admin.clone())?;
-        let configured = Configured::load(Arc::clone(&store), config.settings).await?;
+        let settings = Settings::open(Arc::clone(&store), config.limits).await?;
         let (stopper, tasks) = (Stopper::default(), TaskSet::default());
         let metrics = Arc::new(Metrics::default());
         let shared = Shared {
@@ -126,7 +126,7 @@ impl Node {
                 health: Arc::new(Health::new(stopper.stop())),
                 clock,
             }),
-            configured: Arc::new(configured),
+            settings: Arc::new(settings),
             admin_addr: admin_listener.address(),
             stop: stopper.stop(),
         };
@@ -138,7 +138,7 @@ impl Node {
                 bodies_in_flight: config.bodies_in_flight,
             },
             Arc::clone(&shared.admitting),
-            Arc::clone(&shared.configured),
+            Arc::clone(&shared.settings),
         );
         let patience = config.ingest.drain.max(config.admin.drain) + AFTERGLOW;
         let running = Running { ingest_addr: ingest.address(), shared, stopper, tasks, patience };

@@ -5,6 +5,7 @@
 //! their own ([`crate::replay`]).
 
 use doorbell_core::configuration::{Change, Configuration, Resource, ResourceId, Token};
+use doorbell_core::directory::{self, Directory};
 use doorbell_core::endpoint::Endpoint;
 use doorbell_core::id::{EndpointId, SourceId, TenantId};
 use doorbell_core::source::Source;
@@ -21,18 +22,26 @@ pub struct Snapshot {
     pub configuration: Configuration,
     /// The names of sources and endpoints, for lists.
     pub names: Names,
+    /// The same made ready: who receives, who is delivered to.
+    pub directory: Arc<Directory>,
     endpoints: BTreeMap<EndpointId, usize>,
     tokens: BTreeMap<[u8; 32], usize>,
 }
 
 impl Snapshot {
-    /// The snapshot of a configuration.
+    /// The snapshot of a configuration. What is as it was in `before` is not made ready again.
     #[must_use]
-    pub fn of(configuration: Configuration) -> Self {
+    pub fn of(
+        configuration: Configuration,
+        limits: &directory::Settings,
+        before: Option<&Self>,
+    ) -> Self {
+        let before = before.map(|before| &*before.directory);
         let places = configuration.endpoints.iter().enumerate();
         let tokens = configuration.tokens.iter().enumerate();
         Self {
             names: Names::of(&configuration),
+            directory: Arc::new(Directory::new(&configuration, limits, before)),
             endpoints: places.map(|(place, endpoint)| (endpoint.id, place)).collect(),
             tokens: tokens.map(|(place, token)| (token.hash, place)).collect(),
             configuration,
@@ -79,18 +88,33 @@ impl Snapshot {
 #[derive(Debug)]
 pub struct Settings {
     store: Arc<AnyStore>,
+    limits: directory::Settings,
     one_at_a_time: Mutex<()>,
     current: watch::Sender<Arc<Snapshot>>,
 }
 
 impl Settings {
-    /// Reads the configuration.
+    /// Reads the configuration. `limits`: what the operator lets sources and endpoints be.
     ///
     /// # Errors
     /// Those of reading.
-    pub async fn open(store: Arc<AnyStore>) -> Result<Self, StoreError> {
-        let snapshot = Arc::new(Snapshot::of(store.configuration().await?));
-        Ok(Self { store, one_at_a_time: Mutex::new(()), current: watch::Sender::new(snapshot) })
+    pub async fn open(
+        store: Arc<AnyStore>,
+        limits: directory::Settings,
+    ) -> Result<Self, StoreError> {
+        let snapshot = Arc::new(Snapshot::of(store.configuration().await?, &limits, None));
+        Ok(Self {
+            store,
+            limits,
+            one_at_a_time: Mutex::new(()),
+            current: watch::Sender::new(snapshot),
+        })
+    }
+
+    /// Sources and endpoints made ready. Hold it for one request, not longer.
+    #[must_use]
+    pub fn directory(&self) -> Arc<Directory> {
+        Arc::clone(&self.current.borrow().directory)
     }
 
     /// The snapshot of this moment.
@@ -118,7 +142,7 @@ impl Settings {
         let (changes, value) = plan(&before)?;
         self.store.configure(changes.clone()).await?;
         let after = changes.into_iter().fold(before.configuration.clone(), changed);
-        self.current.send_replace(Arc::new(Snapshot::of(after)));
+        self.current.send_replace(Arc::new(Snapshot::of(after, &self.limits, Some(&before))));
         Ok(value)
     }
 }

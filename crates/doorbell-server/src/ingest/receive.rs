@@ -6,9 +6,9 @@ use super::head;
 use super::rejections::{self, Rejections};
 use super::target::{self, Target};
 use crate::admitting::{Admitting, admission};
-use crate::configured::Configured;
 use crate::listen::{Caller, Deadlines, Handler, TrustedProxies};
 use crate::metrics::Metric;
+use crate::settings::Settings;
 use bytes::Bytes;
 use doorbell_core::directory::{Directory, ReadySource};
 use doorbell_core::event::{Rejection, RejectionReason};
@@ -44,7 +44,7 @@ pub struct IngestConfig {
 pub struct Ingest {
     config: IngestConfig,
     admitting: Arc<Admitting>,
-    configured: Arc<Configured>,
+    settings: Arc<Settings>,
     rejections: Rejections,
     budget: Arc<Budget>,
 }
@@ -77,12 +77,12 @@ impl Ingest {
     pub fn new(
         config: IngestConfig,
         admitting: Arc<Admitting>,
-        configured: Arc<Configured>,
+        settings: Arc<Settings>,
     ) -> (Self, Keeper) {
         let (rejections, queue) = Rejections::new(Arc::clone(&admitting.metrics));
         let keeper = Keeper { admitting: Arc::clone(&admitting), queue };
         let budget = Arc::new(Budget::new(config.bodies_in_flight, Arc::clone(&admitting.metrics)));
-        (Self { config, admitting, configured, rejections, budget }, keeper)
+        (Self { config, admitting, settings, rejections, budget }, keeper)
     }
 
     async fn answer(&self, parts: &Parts, body: Incoming, caller: &Caller) -> Answer {
@@ -105,7 +105,7 @@ impl Ingest {
             }
             Target::Nothing => return self.unknown(&body),
         };
-        let directory = self.configured.directory();
+        let directory = self.settings.directory();
         let Some(ready) = directory.source_at(source) else { return self.unknown(&body) };
         let peer = Some(self.peer(caller, &headers));
         let request = Request {

@@ -1,6 +1,7 @@
 #![cfg(test)]
 //! The running gateway, from outside: real sockets on loopback.
 
+mod dispatch;
 mod listen;
 mod raw;
 mod sender;
