@@ -13,17 +13,20 @@ use crate::key;
 use crate::limits;
 use crate::name::EventType;
 use crate::request::{Headers, Request};
+use crate::secret::SecretText;
 use crate::time::Time;
 use crate::verifier::Verifier;
 use bytes::Bytes;
 use std::time::Duration;
-use webhook_signatures::{Described, Incoming, Verified};
+use webhook_signatures::{Described, Handshake, Incoming, NewSecret, Verified};
 
 /// What becomes of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Intake {
     /// It is to be made durable, and only then answered like this.
     Accept(Accepted, Reply),
+    /// It is a question of the provider's (a handshake), which is no event.
+    Answer(Answer),
     /// It is answered like this, and kept without waiting for it.
     Refuse(Refused, Reply),
 }
@@ -50,6 +53,31 @@ pub struct Refused {
     pub event: Event,
     /// Why.
     pub rejection: Rejection,
+}
+
+/// The answer to a provider's question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// What must be done before the answer.
+    pub first: First,
+    /// The answer.
+    pub reply: Reply,
+}
+
+/// What must be done before a question is answered; when it fails the answer is 503.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum First {
+    /// Nothing.
+    Nothing,
+    /// The provider hands out the source's secret, which has none yet: it is to be durable first.
+    Keep {
+        /// The secret.
+        secret: SecretText,
+        /// What to tell the operator.
+        notice: &'static str,
+    },
+    /// This address of the provider's own is to be fetched, without following redirects.
+    Fetch(String),
 }
 
 /// A delivery to be made; the caller draws its id.
@@ -91,8 +119,11 @@ pub fn decide(
     request: Request,
     birth: Birth,
 ) -> Intake {
-    match believe(ready, &request, birth.now) {
-        Ok((_proof, described)) => accept(directory, ready, request, (birth, described)),
+    match pass(ready, &request, birth.now) {
+        Ok(Passed::Believed(_proof, described)) => {
+            accept(directory, ready, request, (birth, described))
+        }
+        Ok(Passed::Asked(answer)) => Intake::Answer(answer),
         Err(fault) => fault.refuse(ready, request, birth),
     }
 }
@@ -100,8 +131,7 @@ pub fn decide(
 /// Refuses a request that did not get as far as [`decide`]: its body was too large, or broken.
 #[must_use]
 pub fn refuse(ready: &ReadySource, request: Request, birth: Birth, rejection: Rejection) -> Intake {
-    Refusal { reason: rejection.reason, detail: rejection.detail, ours: false }
-        .refuse(ready, request, birth)
+    Refusal::new(rejection.reason, rejection.detail).refuse(ready, request, birth)
 }
 
 /// Makes an event that was published through the API ready to be made durable.
@@ -115,75 +145,87 @@ pub fn publish(directory: &Directory, event: Event, dedupe_window: Duration) -> 
 struct Refusal {
     reason: RejectionReason,
     detail: String,
-    /// Whether the fault is on our side, so that the provider should try again.
-    ours: bool,
+    /// The status, where it is not that of the reason.
+    status: Option<u16>,
 }
+
+/// When the fault is on our side, the provider is to try again.
+const OURS: Option<u16> = Some(503);
 
 impl Refusal {
-    fn new(reason: RejectionReason, detail: impl Into<String>) -> Self {
-        Self { reason, detail: detail.into(), ours: false }
+    const fn new(reason: RejectionReason, detail: String) -> Self {
+        Self { reason, detail, status: None }
+    }
+
+    fn unverified(detail: &impl ToString, status: Option<u16>) -> Self {
+        Self { reason: RejectionReason::Verification, detail: detail.to_string(), status }
     }
 }
 
-/// Everything that must hold before a request is believed, the cheap things first.
-fn believe(
-    ready: &ReadySource,
-    request: &Request,
-    now: Time,
-) -> Result<(Verified, Described), Refusal> {
+/// What a request was found to be.
+enum Passed {
+    /// It is the provider's; what it says it is.
+    Believed(Verified, Described),
+    /// It is a question.
+    Asked(Answer),
+}
+
+/// Everything that must hold before a request is believed, the cheap things first. A question is answered whatever
+/// methods the source takes: it is not an event.
+fn pass(ready: &ReadySource, request: &Request, now: Time) -> Result<Passed, Refusal> {
     let source = ready.source();
     if !source.enabled {
-        return Err(Refusal::new(
-            RejectionReason::SourceDisabled,
-            "the source is switched off: enable it to receive again",
-        ));
-    }
-    if !source.methods.is_empty() && !source.methods.contains(&request.method) {
-        let takes = source.methods.join(", ");
-        return Err(Refusal::new(
-            RejectionReason::Method,
-            format!("the source takes {takes}, and this was {}", request.method),
-        ));
+        let detail = "the source is switched off: enable it to receive again".to_owned();
+        return Err(Refusal::new(RejectionReason::SourceDisabled, detail));
     }
     if request.body.len() > source.body_max {
         let (is, most) = (request.body.len(), source.body_max);
-        return Err(Refusal::new(
-            RejectionReason::BodyTooLarge,
-            format!("the body has {is} bytes, and the source takes {most}"),
-        ));
+        let detail = format!("the body has {is} bytes, and the source takes {most}");
+        return Err(Refusal::new(RejectionReason::BodyTooLarge, detail));
     }
-    let verifier = ready.verifier().map_err(|why| Refusal {
-        reason: RejectionReason::Verification,
-        detail: format!("the source is not set up rightly, so nobody can be believed: {why}"),
-        ours: true,
+    let verifier = ready.verifier().map_err(|why| {
+        let what = "the source is not set up rightly, so nobody can be believed";
+        Refusal::unverified(&format!("{what}: {why}"), OURS)
     })?;
-    verify(ready, verifier, request, now)
+    let url = called_url(ready, request);
+    let Request { method, headers, body, .. } = request;
+    let incoming = Incoming { method, url: &url, headers, body };
+    if let Some(question) = verifier.question(&incoming, now.unix_seconds()) {
+        return answer(question).map(Passed::Asked);
+    }
+    if !source.methods.is_empty() && !source.methods.contains(method) {
+        let takes = source.methods.join(", ");
+        let detail = format!("the source takes {takes}, and this was {method}");
+        return Err(Refusal::new(RejectionReason::Method, detail));
+    }
+    verify(verifier, &incoming, now)
 }
 
-fn verify(
-    ready: &ReadySource,
-    verifier: &Verifier,
-    request: &Request,
-    now: Time,
-) -> Result<(Verified, Described), Refusal> {
-    let url = called_url(ready, request);
-    let incoming = Incoming {
-        method: &request.method,
-        url: &url,
-        headers: &request.headers,
-        body: &request.body,
+fn verify(verifier: &Verifier, incoming: &Incoming<'_>, now: Time) -> Result<Passed, Refusal> {
+    use webhook_signatures::Refusal as R;
+    let proof = verifier.verify(incoming, now.unix_seconds()).map_err(|why| {
+        let ours = matches!(why, R::NoSecret | R::NotSet(_) | R::Need(_) | R::Unsupported(_));
+        Refusal::unverified(&why, if ours { OURS } else { None })
+    })?;
+    Ok(Passed::Believed(proof, webhook_signatures::describe(verifier.provider(), incoming)))
+}
+
+fn answer(question: Handshake) -> Result<Answer, Refusal> {
+    let (first, given) = match question {
+        Handshake::Answer(given) => (First::Nothing, given),
+        Handshake::Fetch { url, answer } => (First::Fetch(url), answer),
+        Handshake::StoreSecret(NewSecret { secret, notice, answer }) => {
+            let secret =
+                SecretText::parse(&secret).map_err(|why| Refusal::unverified(&why, None))?;
+            (First::Keep { secret, notice }, answer)
+        }
+        Handshake::Refuse { status, why } => return Err(Refusal::unverified(&why, Some(status))),
+        Handshake::Need(key) => {
+            return Err(Refusal::unverified(&webhook_signatures::Refusal::Need(key), OURS));
+        }
     };
-    match verifier.verify(&incoming, now.unix_seconds()) {
-        Ok(proof) => Ok((proof, webhook_signatures::describe(verifier.provider(), &incoming))),
-        Err(refusal) => Err(Refusal {
-            reason: RejectionReason::Verification,
-            ours: matches!(
-                refusal,
-                webhook_signatures::Refusal::Need(_) | webhook_signatures::Refusal::Unsupported(_)
-            ),
-            detail: refusal.to_string(),
-        }),
-    }
+    let headers = given.headers.into_iter().collect();
+    Ok(Answer { first, reply: Reply { status: given.status, headers, body: given.body.into() } })
 }
 
 /// The URL that the provider called: the configured one, or what the request says of itself.
@@ -313,8 +355,7 @@ impl Refusal {
     /// providers never repeat after a 4xx.
     fn reply(&self, ready: &ReadySource) -> Reply {
         let mut headers = Headers::default();
-        let status = match self.reason {
-            _ if self.ours => 503,
+        let status = self.status.unwrap_or_else(|| match self.reason {
             RejectionReason::Verification => {
                 ready.verifier().map_or(503, |verifier| verifier.provider().response.bad_signature)
             }
@@ -322,7 +363,7 @@ impl Refusal {
             RejectionReason::Method => 405,
             RejectionReason::BodyTooLarge => 413,
             RejectionReason::Malformed => 400,
-        };
+        });
         match status {
             405 => headers.push("allow", ready.source().methods.join(", ")),
             503 => headers.push("retry-after", "60"),
