@@ -4,10 +4,10 @@
 //! only what it belongs to: the source is there and says what is wrong, the endpoint's deliveries fail with a sentence.
 
 use crate::configuration::{Configuration, Tenant, Token};
-use crate::document::Document;
 use crate::endpoint::Endpoint;
 use crate::endpoint_url::{EndpointUrl, UrlPolicy};
 use crate::event::Event;
+use crate::filter::Document;
 use crate::filter::Filter;
 use crate::id::{EndpointId, SourceId, TenantId};
 use crate::limits;

@@ -25,7 +25,8 @@
 //! This module uses `serde_json` as a parser into plain values, nothing of serde is derived here: the filter language
 //! *is* JSON, and comparing whole values by it needs a tree. No tree is built for endpoints without a filter.
 
-use crate::document::{Document, PARTS, Part};
+pub use crate::document::Document;
+use crate::document::{PARTS, Part};
 use crate::limits;
 use serde_json::{Map, Value};
 use std::cmp::Ordering;

@@ -26,7 +26,7 @@ pub mod settle;
 pub mod explain;
 pub mod header;
 pub mod key;
-pub mod document;
+mod document;
 pub mod filter;
 pub mod verifier;
 pub mod directory;

@@ -1,8 +1,8 @@
 //! The filter language.
 
 use bytes::Bytes;
-use doorbell_core::document::Document;
 use doorbell_core::event::{Event, Origin};
+use doorbell_core::filter::Document;
 use doorbell_core::filter::Filter;
 use doorbell_core::id::{EventId, TenantId};
 use doorbell_core::limits;

@@ -3,9 +3,9 @@
 use crate::world::{NOW, configuration, directory, endpoint, event, source, types};
 use doorbell_core::configuration::{Configuration, Scope, Tenant, Token};
 use doorbell_core::directory::{Directory, Settings};
-use doorbell_core::document::Document;
 use doorbell_core::endpoint::{Endpoint, Subscription};
 use doorbell_core::event::{Event, Origin};
+use doorbell_core::filter::Document;
 use doorbell_core::id::{EndpointId, SourceId, TenantId, TokenId};
 use doorbell_core::limits;
 use proptest::prelude::*;
