@@ -69,11 +69,9 @@ impl Metrics {
         self.add(metric, 1);
     }
 
-    /// So many more.
-    pub fn add(&self, metric: Metric, by: u64) {
-        if let Some(value) = self.values.get(metric as usize) {
-            value.fetch_add(by, Relaxed);
-        }
+    /// So many more; returns how many it was before.
+    pub fn add(&self, metric: Metric, by: u64) -> u64 {
+        self.values.get(metric as usize).map_or(0, |value| value.fetch_add(by, Relaxed))
     }
 
     /// So many less, for a gauge.

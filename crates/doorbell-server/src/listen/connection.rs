@@ -17,7 +17,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -87,7 +87,8 @@ impl<H: Handler> Connection<H> {
         let service = service_fn(move |request| {
             let caller = Caller { address, encrypted, head: heads.take() };
             // In a box, so that an idle connection does not hold room for a request.
-            Box::pin(answer(Arc::clone(&handler), Arc::clone(&metrics), request, caller))
+            let answer = answer(Arc::clone(&handler), Arc::clone(&metrics), request, caller);
+            Box::pin(async move { Ok::<_, Infallible>(answer.await) })
         });
         let mut builder = http1::Builder::new();
         builder
@@ -100,14 +101,19 @@ impl<H: Handler> Connection<H> {
             biased;
             served = poll_fn(|cx| connection.poll_without_shutdown(cx)) => served,
             () = self.stop.reached(Stage::Draining) => {
-                Pin::new(&mut connection).graceful_shutdown();
+                std::pin::Pin::new(&mut connection).graceful_shutdown();
                 poll_fn(|cx| connection.poll_without_shutdown(cx)).await
             }
         };
+        let (io, mut parting) = connection.into_parts().io.into_inner().into_parts();
         if let Err(error) = served {
             tracing::debug!(peer = %self.address, %error, "a connection ended early");
+            if error.is_parse() {
+                // The library found the fault first and has answered it.
+                self.metrics.count(Metric::ConnectionsFaulty);
+                parting = Parting::Drain;
+            }
         }
-        let (io, parting) = connection.into_parts().io.into_inner().into_parts();
         if matches!(parting, Parting::Answer(_)) {
             self.metrics.count(Metric::ConnectionsFaulty);
         }
@@ -124,7 +130,11 @@ impl<H: Handler> Connection<H> {
         let (address, encrypted) = (self.address, self.encrypted);
         let service = service_fn(move |request| {
             let caller = Caller { address, encrypted, head: None };
-            answer(Arc::clone(&handler), Arc::clone(&metrics), request, caller)
+            let answer = answer(Arc::clone(&handler), Arc::clone(&metrics), request, caller);
+            // In a task of its own: a stream that its caller resets is dropped by the library, and what has begun to be
+            // made durable must not be left halfway.
+            let task = tokio::spawn(answer);
+            async move { task.await.map_err(io::Error::other) }
         });
         let mut builder = http2::Builder::new(TokioExecutor::new());
         builder
@@ -154,7 +164,7 @@ async fn answer<H: Handler>(
     metrics: Arc<Metrics>,
     request: Request<Incoming>,
     caller: Caller,
-) -> Result<Response<H::Body>, Infallible> {
+) -> Response<H::Body> {
     let mut work = pin!(Arc::clone(&handler).handle(request, caller));
     let answered = poll_fn(|cx| {
         // After a panic the future is never polled again, so no broken state is seen.
@@ -163,10 +173,10 @@ async fn answer<H: Handler>(
             Err(_) => Poll::Ready(None),
         }
     });
-    Ok(answered.await.unwrap_or_else(|| {
+    answered.await.unwrap_or_else(|| {
         metrics.count(Metric::RequestsPanicked);
         handler.panicked()
-    }))
+    })
 }
 
 /// Says the last word and closes so that it arrives: our side first, then the peer's is read out.

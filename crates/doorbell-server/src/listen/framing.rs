@@ -206,8 +206,9 @@ impl Shape {
     fn line(&mut self, line: &[u8]) -> Result<(), Fault> {
         self.lines += 1;
         if self.lines == 1 {
-            self.old = line.ends_with(b"HTTP/1.0");
-            return Ok(());
+            self.old = line.ends_with(b" HTTP/1.0");
+            let known = self.old || line.ends_with(b" HTTP/1.1");
+            return if known { Ok(()) } else { Err(Fault::Malformed) };
         }
         if self.lines > limits::HEADER_COUNT + 1 {
             return Err(Fault::HeadTooLarge);

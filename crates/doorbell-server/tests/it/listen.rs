@@ -2,9 +2,9 @@
 
 use crate::raw::{self, connect, exchange, header, response, status};
 use bytes::Bytes;
-use doorbell_server::listen::{Caller, Handler, ListenConfig, Listener, TlsFiles};
+use doorbell_server::listen::{Caller, Handler, ListenConfig, Listener};
 use doorbell_server::metrics::{Metric, Metrics};
-use doorbell_server::tasks::{Stage, Stop, Stopper};
+use doorbell_server::tasks::{Stage, Stopper};
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
@@ -46,28 +46,26 @@ fn text(status: u16, text: &str) -> Response<Full<Bytes>> {
     Response::builder().status(status).body(Full::from(text.to_owned())).unwrap()
 }
 
-struct Running {
-    address: SocketAddr,
-    metrics: Arc<Metrics>,
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    pub(crate) metrics: Arc<Metrics>,
     stopper: Stopper,
     task: JoinHandle<()>,
 }
 
-fn config() -> ListenConfig {
+pub(crate) fn config() -> ListenConfig {
     ListenConfig::at(([127, 0, 0, 1], 0).into())
 }
 
-fn start(config: ListenConfig) -> Running {
-    let listener = Listener::bind(config).unwrap();
-    let stopper = Stopper::default();
-    serve(listener, stopper.stop(), stopper)
+pub(crate) fn start(config: ListenConfig) -> Running {
+    serve(Listener::bind(config).unwrap())
 }
 
-fn serve(listener: Listener, stop: Stop, stopper: Stopper) -> Running {
-    let metrics = Arc::new(Metrics::default());
+pub(crate) fn serve(listener: Listener) -> Running {
+    let (stopper, metrics) = (Stopper::default(), Arc::new(Metrics::default()));
     let address = listener.address();
-    let task = tokio::spawn(listener.serve(Arc::new(Mirror), Arc::clone(&metrics), stop));
-    Running { address, metrics, stopper, task }
+    let work = listener.serve(Arc::new(Mirror), Arc::clone(&metrics), stopper.stop());
+    Running { address, metrics, stopper, task: tokio::spawn(work) }
 }
 
 #[tokio::test]

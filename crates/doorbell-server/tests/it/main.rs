@@ -1,5 +1,7 @@
 #![cfg(test)]
-//! The receiving side over real sockets on loopback.
+//! The running gateway, from outside: real sockets on loopback.
 
 mod listen;
 mod raw;
+mod sender;
+mod tls;
