@@ -58,26 +58,19 @@ pub struct Refused {
 /// The answer to a provider's question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// What must be done before the answer.
-    pub first: First,
+    /// A secret that is to be durable as the source's before the answer goes out; if that fails the answer is 503.
+    pub secret: Option<HandedOut>,
     /// The answer.
     pub reply: Reply,
 }
 
-/// What must be done before a question is answered; when it fails the answer is 503.
+/// A secret that the provider gives to a source that has none yet (Asana, Notion).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum First {
-    /// Nothing.
-    Nothing,
-    /// The provider hands out the source's secret, which has none yet: it is to be durable first.
-    Keep {
-        /// The secret.
-        secret: SecretText,
-        /// What to tell the operator.
-        notice: &'static str,
-    },
-    /// This address of the provider's own is to be fetched, without following redirects.
-    Fetch(String),
+pub struct HandedOut {
+    /// The secret.
+    pub secret: SecretText,
+    /// What to tell the operator.
+    pub notice: &'static str,
 }
 
 /// A delivery to be made; the caller draws its id.
@@ -124,13 +117,21 @@ pub fn decide(
             accept(directory, ready, request, (birth, described))
         }
         Ok(Passed::Asked(answer)) => Intake::Answer(answer),
-        Err(fault) => fault.refuse(ready, request, birth),
+        Err(fault) => {
+            let (refused, reply) = fault.refuse(ready, request, birth);
+            Intake::Refuse(refused, reply)
+        }
     }
 }
 
 /// Refuses a request that did not get as far as [`decide`]: its body was too large, or broken.
 #[must_use]
-pub fn refuse(ready: &ReadySource, request: Request, birth: Birth, rejection: Rejection) -> Intake {
+pub fn refuse(
+    ready: &ReadySource,
+    request: Request,
+    birth: Birth,
+    rejection: Rejection,
+) -> (Refused, Reply) {
     Refusal::new(rejection.reason, rejection.detail).refuse(ready, request, birth)
 }
 
@@ -211,21 +212,27 @@ fn verify(verifier: &Verifier, incoming: &Incoming<'_>, now: Time) -> Result<Pas
 }
 
 fn answer(question: Handshake) -> Result<Answer, Refusal> {
-    let (first, given) = match question {
-        Handshake::Answer(given) => (First::Nothing, given),
-        Handshake::Fetch { url, answer } => (First::Fetch(url), answer),
+    let (secret, given) = match question {
+        Handshake::Answer(given) => (None, given),
         Handshake::StoreSecret(NewSecret { secret, notice, answer }) => {
             let secret =
                 SecretText::parse(&secret).map_err(|why| Refusal::unverified(&why, None))?;
-            (First::Keep { secret, notice }, answer)
+            (Some(HandedOut { secret, notice }), answer)
         }
-        Handshake::Refuse { status, why } => return Err(Refusal::unverified(&why, Some(status))),
+        Handshake::Fetch { url, .. } => {
+            let todo =
+                "the provider asks to have its subscription confirmed: open this address once";
+            return Err(Refusal::unverified(&format!("{todo}: {url}"), OURS));
+        }
+        Handshake::Refuse { status, why } => {
+            return Err(Refusal::unverified(&why, Some(status)));
+        }
         Handshake::Need(key) => {
             return Err(Refusal::unverified(&webhook_signatures::Refusal::Need(key), OURS));
         }
     };
     let headers = given.headers.into_iter().collect();
-    Ok(Answer { first, reply: Reply { status: given.status, headers, body: given.body.into() } })
+    Ok(Answer { secret, reply: Reply { status: given.status, headers, body: given.body.into() } })
 }
 
 /// The URL that the provider called: the configured one, or what the request says of itself.
@@ -329,7 +336,7 @@ fn success(ready: &ReadySource) -> Reply {
 }
 
 impl Refusal {
-    fn refuse(self, ready: &ReadySource, mut request: Request, birth: Birth) -> Intake {
+    fn refuse(self, ready: &ReadySource, mut request: Request, birth: Birth) -> (Refused, Reply) {
         let reply = self.reply(ready);
         if request.body.len() > limits::REJECTED_BODY_KEPT {
             let kept = request.body.slice(..limits::REJECTED_BODY_KEPT);
@@ -345,10 +352,8 @@ impl Refusal {
             channels: Vec::new(),
             request,
         };
-        Intake::Refuse(
-            Refused { event, rejection: Rejection { reason: self.reason, detail: self.detail } },
-            reply,
-        )
+        let rejection = Rejection { reason: self.reason, detail: self.detail };
+        (Refused { event, rejection }, reply)
     }
 
     /// Constant for each kind, without a body: it never says which check failed. A fault of ours is a 503, since many

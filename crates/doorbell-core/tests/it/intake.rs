@@ -7,7 +7,7 @@ use doorbell_core::directory::Directory;
 use doorbell_core::endpoint::{OnDead, Order, Status};
 use doorbell_core::event::{Event, Fate, Origin, Rejection, RejectionReason};
 use doorbell_core::id::EventId;
-use doorbell_core::intake::{self, Accepted, Answer, Birth, First, Intake, Refused, Reply};
+use doorbell_core::intake::{self, Accepted, Answer, Birth, Intake, Refused, Reply};
 use doorbell_core::limits;
 use doorbell_core::name::EventTypePattern;
 use doorbell_core::request::Request;
@@ -154,13 +154,12 @@ fn a_refused_body_is_cut() {
         reason: RejectionReason::Malformed,
         detail: "the chunks are broken".to_owned(),
     };
-    let early = intake::refuse(
+    let (refused, reply) = intake::refuse(
         directory.source_at("in").unwrap(),
         request(&[], "x"),
         BIRTH,
         rejection.clone(),
     );
-    let Intake::Refuse(refused, reply) = early else { panic!("not refused") };
     assert_eq!((refused.rejection, reply.status), (rejection, 400));
 }
 
@@ -257,8 +256,8 @@ fn questions_are_answered_and_are_no_events() {
     let question = r#"{"type":"url_verification","challenge":"3eZbrw1aB"}"#;
     let answer = asked(&only(slack.clone()), signed("slack", "secret", &[], question));
     assert_eq!(
-        (answer.first, answer.reply.status, answer.reply.body),
-        (First::Nothing, 200, Bytes::from_static(b"3eZbrw1aB"))
+        (answer.secret, answer.reply.status, answer.reply.body),
+        (None, 200, Bytes::from_static(b"3eZbrw1aB"))
     );
     let (_, reply) = refused(&only(slack.clone()), request(&[], question));
     assert_eq!((reply.status, reply.body.len()), (401, 0));
@@ -285,7 +284,7 @@ fn a_question_is_answered_whatever_the_methods() {
 fn a_secret_that_the_provider_hands_out_is_kept_first_and_once() {
     let hello = request(&[("X-Hook-Secret", "b537207f20cbfa02357cf448134da559")], "");
     let answer = asked(&only(source(1, "in", "asana", &[])), hello.clone());
-    let First::Keep { secret, .. } = answer.first else { panic!("{:?}", answer.first) };
+    let secret = answer.secret.unwrap().secret;
     assert_eq!(secret.reveal(), "b537207f20cbfa02357cf448134da559");
     assert_eq!(answer.reply.headers.text("x-hook-secret"), Some(secret.reveal()));
     assert_eq!(
