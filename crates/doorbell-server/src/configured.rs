@@ -1,18 +1,60 @@
 //! The configuration in use: an immutable snapshot that everyone looks things up in, replaced when something changes.
+//!
+//! A change is planned against the snapshot of the moment, made durable, and only then seen; there is one change at a
+//! time. Replays are configuration too, but they change all the time and route nothing, so they have a home of their own.
 
+use doorbell_core::configuration::{Change, Configuration};
 use doorbell_core::directory::{Directory, Settings};
+use doorbell_core::endpoint::Endpoint;
+use doorbell_core::id::{EndpointId, SourceId, TenantId};
+use doorbell_core::source::Source;
 use doorbell_store::{AnyStore, Store as _, StoreError};
+use doorbell_wire::api::v1::common::Names;
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::Mutex;
 
-/// The snapshot in use and how to renew it.
+/// Everything that is configured at one moment: as it is written, and as it is used.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// As it is written.
+    pub configuration: Configuration,
+    /// As it is used.
+    pub directory: Arc<Directory>,
+    /// The names of sources and endpoints, for lists.
+    pub names: Names,
+}
+
+impl Snapshot {
+    fn new(configuration: Configuration, settings: &Settings, before: Option<&Directory>) -> Self {
+        let directory = Arc::new(Directory::new(&configuration, settings, before));
+        Self { names: Names::of(&configuration), directory, configuration }
+    }
+
+    /// The tenant's source of that name or id.
+    #[must_use]
+    pub fn source(&self, tenant: TenantId, name_or_id: &str) -> Option<&Source> {
+        let id = name_or_id.parse::<SourceId>().ok();
+        let mut own = self.configuration.sources.iter().filter(|source| source.tenant == tenant);
+        own.find(|source| id.map_or(source.name.as_str() == name_or_id, |id| source.id == id))
+    }
+
+    /// The tenant's endpoint of that name or id.
+    #[must_use]
+    pub fn endpoint(&self, tenant: TenantId, name_or_id: &str) -> Option<&Endpoint> {
+        let id = name_or_id.parse::<EndpointId>().ok();
+        let mut own = self.configuration.endpoints.iter().filter(|e| e.tenant == tenant);
+        own.find(|e| id.map_or(e.name.as_str() == name_or_id, |id| e.id == id))
+    }
+}
+
+/// The snapshot in use and how to change it.
 #[derive(Debug)]
 pub struct Configured {
     store: Arc<AnyStore>,
     settings: Settings,
-    current: RwLock<Arc<Directory>>,
-    /// One renewal at a time, so that an older reading cannot replace a newer one.
-    renewing: Mutex<()>,
+    current: RwLock<Arc<Snapshot>>,
+    /// One change at a time, so that an older reading cannot replace a newer one.
+    changing: Mutex<()>,
 }
 
 impl Configured {
@@ -21,25 +63,57 @@ impl Configured {
     /// # Errors
     /// Those of reading.
     pub async fn load(store: Arc<AnyStore>, settings: Settings) -> Result<Self, StoreError> {
-        let directory = Directory::new(&store.configuration().await?, &settings, None);
-        let current = RwLock::new(Arc::new(directory));
-        Ok(Self { store, settings, current, renewing: Mutex::default() })
+        let snapshot = Snapshot::new(store.configuration().await?, &settings, None);
+        let current = RwLock::new(Arc::new(snapshot));
+        Ok(Self { store, settings, current, changing: Mutex::default() })
     }
 
     /// The snapshot in use. Hold it for one request, not longer.
     #[must_use]
-    pub fn directory(&self) -> Arc<Directory> {
+    pub fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Reads the configuration again; when this returns, requests see it. To be called after each change.
+    /// The directory of the snapshot in use.
+    #[must_use]
+    pub fn directory(&self) -> Arc<Directory> {
+        Arc::clone(&self.snapshot().directory)
+    }
+
+    /// What the node's own settings say about sources and endpoints.
+    #[must_use]
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Reads the configuration again; when this returns, requests see it.
     ///
     /// # Errors
     /// Those of reading; the old snapshot stays.
     pub async fn renew(&self) -> Result<(), StoreError> {
-        let _one = self.renewing.lock().await;
+        let _one = self.changing.lock().await;
+        self.read_again().await
+    }
+
+    /// Plans changes against the snapshot of the moment, with no other change in between, and makes them; when this
+    /// returns, requests see them.
+    ///
+    /// # Errors
+    /// What the plan says: then nothing was changed. Those of the store: then nothing is promised.
+    pub async fn change<T, E: From<StoreError>>(
+        &self,
+        plan: impl FnOnce(&Snapshot) -> Result<(Vec<Change>, T), E>,
+    ) -> Result<T, E> {
+        let _one = self.changing.lock().await;
+        let (changes, value) = plan(&self.snapshot())?;
+        self.store.configure(changes).await?;
+        self.read_again().await?;
+        Ok(value)
+    }
+
+    async fn read_again(&self) -> Result<(), StoreError> {
         let configuration = self.store.configuration().await?;
-        let new = Directory::new(&configuration, &self.settings, Some(&self.directory()));
+        let new = Snapshot::new(configuration, &self.settings, Some(&self.directory()));
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
         Ok(())
     }

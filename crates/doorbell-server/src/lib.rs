@@ -13,4 +13,7 @@ pub mod admitting;
 pub mod configured;
 pub mod listen;
 pub mod ingest;
+pub mod wake;
+pub mod replay;
+pub mod api;
 pub mod node;
