@@ -10,8 +10,8 @@ use doorbell_core::id::{EndpointId, SourceId, TenantId};
 use doorbell_core::source::Source;
 use doorbell_store::{AnyStore, Store as _, StoreError};
 use doorbell_wire::api::v1::common::Names;
-use std::sync::{Arc, PoisonError, RwLock};
-use tokio::sync::Mutex;
+use std::sync::Arc;
+use tokio::sync::{Mutex, watch};
 
 /// Everything that is configured at one moment: as it is written, and as it is used.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ impl Snapshot {
 pub struct Configured {
     store: Arc<AnyStore>,
     settings: Settings,
-    current: RwLock<Arc<Snapshot>>,
+    current: watch::Sender<Arc<Snapshot>>,
     /// One change at a time, so that an older reading cannot replace a newer one.
     changing: Mutex<()>,
 }
@@ -64,20 +64,26 @@ impl Configured {
     /// Those of reading.
     pub async fn load(store: Arc<AnyStore>, settings: Settings) -> Result<Self, StoreError> {
         let snapshot = Snapshot::new(store.configuration().await?, &settings, None);
-        let current = RwLock::new(Arc::new(snapshot));
+        let current = watch::Sender::new(Arc::new(snapshot));
         Ok(Self { store, settings, current, changing: Mutex::default() })
     }
 
     /// The snapshot in use. Hold it for one request, not longer.
     #[must_use]
     pub fn snapshot(&self) -> Arc<Snapshot> {
-        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.current.borrow())
     }
 
     /// The directory of the snapshot in use.
     #[must_use]
     pub fn directory(&self) -> Arc<Directory> {
         Arc::clone(&self.snapshot().directory)
+    }
+
+    /// Tells of each new snapshot; whoever delivers looks then which endpoints were paused, enabled or removed.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.current.subscribe()
     }
 
     /// What the node's own settings say about sources and endpoints.
@@ -114,7 +120,7 @@ impl Configured {
     async fn read_again(&self) -> Result<(), StoreError> {
         let configuration = self.store.configuration().await?;
         let new = Snapshot::new(configuration, &self.settings, Some(&self.directory()));
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
+        self.current.send_replace(Arc::new(new));
         Ok(())
     }
 }

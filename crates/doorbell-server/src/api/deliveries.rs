@@ -105,10 +105,7 @@ pub(super) async fn cancel(
 async fn amend(state: &ApiState, amendment: Amendment) -> Result<(), Refused> {
     let amended = state.admitting.store.amend(vec![amendment]).await?;
     match amended.first() {
-        Some(Amended::Done(endpoint)) => {
-            endpoint.iter().for_each(|endpoint| state.wake.endpoint(*endpoint));
-            Ok(())
-        }
+        Some(Amended::Done(_)) => Ok(()),
         Some(Amended::InFlight) => {
             Err(Refused::new(Code::InFlight, "It is being tried at this moment."))
         }

@@ -105,7 +105,7 @@ pub(super) async fn update(
         }
         save(settings, endpoint)
     });
-    told(&state, &changed.await?)
+    Ok(json(StatusCode::OK, &changed.await?))
 }
 
 /// A header whose value is hidden keeps the value that it has.
@@ -121,12 +121,6 @@ fn kept_values(mut body: EndpointIn, before: &EndpointIn) -> EndpointIn {
 
 fn old_name(line: &doorbell_wire::api::v1::http::HeaderIn) -> &str {
     &line.name
-}
-
-/// Tells dispatch of the change, and the caller.
-fn told(state: &ApiState, shown: &EndpointOut) -> Result<Response, Refused> {
-    shown.id.parse().iter().for_each(|id| state.wake.endpoint(*id));
-    Ok(json(StatusCode::OK, shown))
 }
 
 pub(super) async fn pause(
@@ -169,7 +163,7 @@ async fn set_status(
         }
         save(settings, endpoint)
     });
-    told(state, &changed.await?)
+    Ok(json(StatusCode::OK, &changed.await?))
 }
 
 pub(super) async fn rotate(
@@ -193,7 +187,7 @@ pub(super) async fn rotate(
             EndpointOut { secret: Some(secret.reveal().to_owned()), ..shown },
         ))
     });
-    told(&state, &changed.await?)
+    Ok(json(StatusCode::OK, &changed.await?))
 }
 
 /// The new secret, and before it the old ones for as long as they may sign beside it.
@@ -220,9 +214,9 @@ pub(super) async fn delete(
 ) -> Result<StatusCode, Refused> {
     let removed = state.configured.change(|settings| {
         let id = find::endpoint(settings, caller, &name)?.id;
-        Ok::<_, Refused>((vec![Change::Delete(ResourceId::Endpoint(id))], id))
+        Ok::<_, Refused>((vec![Change::Delete(ResourceId::Endpoint(id))], ()))
     });
-    state.wake.endpoint(removed.await?);
+    removed.await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

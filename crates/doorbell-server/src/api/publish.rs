@@ -2,7 +2,7 @@
 //! envelope, or any other body whole. Repeating a request with the same key makes no second event.
 
 use super::auth::Caller;
-use super::input::{Query, announced, bytes, fault, from_json, json, media_type};
+use super::input::{Query, announced, bytes, from_json, json, media_type};
 use super::refused::Refused;
 use super::state::ApiState;
 use crate::admitting::admission;
@@ -132,7 +132,7 @@ fn envelope(header_key: Option<&str>, body: &Bytes) -> Result<Published, Refused
     let key = match (header_key, written.dedupe_key.as_deref()) {
         (Some(header), Some(own)) if header != own => {
             let other = "the header Idempotency-Key has another value: give one of them";
-            return Err(Refused::invalid(vec![fault("/dedupe_key", other)]));
+            return Err(Refused::at(Code::Invalid, "/dedupe_key", other));
         }
         (header, own) => own.or(header),
     };

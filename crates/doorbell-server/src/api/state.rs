@@ -4,7 +4,6 @@ use super::auth::Failures;
 use crate::admitting::Admitting;
 use crate::configured::Configured;
 use crate::replay::Replays;
-use crate::wake::Wake;
 use doorbell_core::limits;
 use doorbell_core::time::Time;
 use std::ops::Deref;
@@ -20,8 +19,6 @@ pub struct Parts {
     pub configured: Arc<Configured>,
     /// The replays.
     pub replays: Replays,
-    /// Tells dispatch what changed.
-    pub wake: Wake,
     /// SHA-256 of the root token's text: the operator's, good for everything.
     pub root_token: Option<[u8; 32]>,
 }

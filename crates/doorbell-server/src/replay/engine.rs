@@ -8,8 +8,8 @@ use crate::tasks::{Stage, Stop};
 use doorbell_core::configuration::{Replay, ReplayState};
 use doorbell_core::id::{EndpointId, EventId, ReplayId};
 use doorbell_core::time::Time;
-use doorbell_store::{Amended, Amendment, AnyStore, NewDelivery, Store as _, StoreError};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use doorbell_store::{Amended, Amendment, AnyStore, Store as _, StoreError};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -270,9 +270,7 @@ impl Engine {
             let (tenant, event) = (wanted.tenant, *event);
             amendments.push(Amendment::Redeliver { tenant, event, deliveries: vec![new] });
         }
-        let endpoints: BTreeSet<EndpointId> = amendments.iter().flat_map(endpoints_of).collect();
         let made = if amendments.is_empty() { 0 } else { self.amend(amendments).await? };
-        endpoints.into_iter().for_each(|endpoint| self.replays.0.wake.endpoint(endpoint));
         make.made = make.made.saturating_add(made).saturating_add(there);
         make.page.drain(..count);
         Ok(made)
@@ -304,15 +302,6 @@ impl Engine {
             }
         }
         Ok(walk.plan)
-    }
-}
-
-fn endpoints_of(amendment: &Amendment) -> Vec<EndpointId> {
-    match amendment {
-        Amendment::Redeliver { deliveries, .. } => {
-            deliveries.iter().map(|new: &NewDelivery| new.endpoint).collect()
-        }
-        Amendment::Retry { .. } | Amendment::Cancel { .. } => Vec::new(),
     }
 }
 

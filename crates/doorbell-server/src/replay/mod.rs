@@ -18,7 +18,6 @@ mod engine;
 
 pub use engine::{Engine, Plan};
 
-use crate::wake::Wake;
 use doorbell_core::configuration::{Change, Replay, ReplayState, Resource};
 use doorbell_core::id::{ReplayId, TenantId};
 use doorbell_core::time::Time;
@@ -34,7 +33,6 @@ pub struct Replays(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     store: Arc<AnyStore>,
-    wake: Wake,
     known: Mutex<BTreeMap<ReplayId, Replay>>,
     /// One change at a time, so that progress cannot undo a cancellation.
     changing: Turn<()>,
@@ -60,10 +58,10 @@ impl Replays {
     ///
     /// # Errors
     /// Those of reading.
-    pub async fn load(store: Arc<AnyStore>, wake: Wake) -> Result<Self, StoreError> {
+    pub async fn load(store: Arc<AnyStore>) -> Result<Self, StoreError> {
         let known = store.configuration().await?.replays.into_iter().map(|r| (r.id, r)).collect();
         let (known, changing, news) = (Mutex::new(known), Turn::default(), Notify::new());
-        Ok(Self(Arc::new(Shared { store, wake, known, changing, news })))
+        Ok(Self(Arc::new(Shared { store, known, changing, news })))
     }
 
     fn known(&self) -> MutexGuard<'_, BTreeMap<ReplayId, Replay>> {

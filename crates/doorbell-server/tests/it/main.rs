@@ -1,7 +1,8 @@
 #![cfg(test)]
-//! The receiving side over real sockets on loopback, and the API in process.
+//! The running gateway, from outside: real sockets on loopback, and the API in process.
 
 mod api;
 mod listen;
 mod raw;
+mod sender;
 mod tls;

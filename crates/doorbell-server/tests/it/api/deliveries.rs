@@ -7,7 +7,7 @@ use doorbell_core::delivery::{Delivery, State};
 use doorbell_core::id::AttemptId;
 use doorbell_core::request::Headers;
 use doorbell_store::{Claim, Settlement, Store as _};
-use expect_test::expect;
+use expect_test::expect_file;
 use std::time::Duration;
 
 fn failed() -> State {
@@ -27,7 +27,7 @@ async fn a_dead_letter_is_retried_and_a_waiting_one_cancelled() {
     assert_eq!(world.get(&path("")).await.is(200)["state"], "failed");
     let again = world.call("POST", &path("/retry")).answer().await.is(202);
     assert_eq!(again["state"], "pending");
-    assert_eq!(*world.woken.lock().unwrap(), [endpoint]);
+    assert_eq!(world.parts.admitting.store.stirred().await, [endpoint]);
     world.call("POST", "/v1/endpoints/app/pause").answer().await.is(200);
     assert_eq!(world.get(&path("")).await.is(200)["state"], "paused");
     let gone = world.call("POST", &path("/cancel")).answer().await.is(200);
@@ -79,41 +79,5 @@ async fn what_is_in_flight_is_left_alone_and_its_attempt_explains_itself() {
     let shown = world.get(&path("")).await.is(200);
     assert_eq!((&shown["state"], &shown["last_status"]), (&"scheduled".into(), &404.into()));
     let attempts = world.get(&path("/attempts")).await.is(200);
-    expect![[r#"
-        {
-          "data": [
-            {
-              "address": "203.0.113.7:443",
-              "at": "2026-11-24T06:00:00.000Z",
-              "error": "client_error",
-              "explanation": "The receiver refused the request (404), in 0.0 s. There is nothing at this path: check the endpoint's URL, and that the receiver's route takes this method.",
-              "id": "att_01m8627gr00000000000000001",
-              "number": 1,
-              "response": {
-                "body": {
-                  "content_type": "text/plain",
-                  "len": 12,
-                  "text": "no such user",
-                  "truncated": false
-                },
-                "headers": [
-                  {
-                    "name": "content-type",
-                    "value": "text/plain"
-                  },
-                  {
-                    "name": "set-cookie",
-                    "value": "canary"
-                  }
-                ],
-                "status": 404
-              },
-              "succeeded": false,
-              "timings": {
-                "total_ms": 12.345
-              },
-              "trigger": "initial"
-            }
-          ]
-        }"#]].assert_eq(&format!("{attempts:#}"));
+    expect_file!["attempts.json"].assert_eq(&format!("{attempts:#}\n"));
 }

@@ -22,7 +22,6 @@ use doorbell_server::live::Live;
 use doorbell_server::metrics::Metrics;
 use doorbell_server::replay::{Engine, Replays};
 use doorbell_server::tasks::Stopper;
-use doorbell_server::wake::Wake;
 use doorbell_store::memory::Memory;
 use doorbell_store::{
     Admission, AnyStore, Claim, DeliveryQuery, DeliveryRow, NewDelivery, Settlement, Store as _,
@@ -31,7 +30,7 @@ use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 use tower::ServiceExt as _;
 
@@ -42,7 +41,6 @@ pub(super) struct World {
     pub(super) home: Memory,
     pub(super) hand: ManualClock,
     pub(super) parts: Parts,
-    pub(super) woken: Arc<Mutex<Vec<EndpointId>>>,
     pub(super) root: String,
     router: axum::Router,
 }
@@ -137,10 +135,7 @@ impl World {
         let urls = UrlPolicy { allow: AllowPrivate::loopback(), ..UrlPolicy::default() };
         let settings = Settings { urls, ingest_url: None };
         let configured = Configured::load(Arc::clone(&store), settings).await.unwrap();
-        let woken = Arc::new(Mutex::new(Vec::new()));
-        let heard = Arc::clone(&woken);
-        let wake = Wake::new(move |endpoint| heard.lock().unwrap().push(endpoint));
-        let replays = Replays::load(Arc::clone(&store), wake.clone()).await.unwrap();
+        let replays = Replays::load(Arc::clone(&store)).await.unwrap();
         let admitting = Admitting {
             store,
             desk: Desk::closed(),
@@ -154,11 +149,10 @@ impl World {
             admitting: Arc::new(admitting),
             configured: Arc::new(configured),
             replays,
-            wake,
             root_token: Some(token_hash(&root)),
         };
         let router = router(ApiState::new(parts.clone()));
-        Self { home, hand, parts, woken, root: root.reveal().to_owned(), router }
+        Self { home, hand, parts, root: root.reveal().to_owned(), router }
     }
 
     /// A request without a token.
