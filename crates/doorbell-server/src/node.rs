@@ -5,13 +5,13 @@
 
 use crate::admitting::Admitting;
 use crate::clock::Clock;
+use crate::configured::Configured;
 use crate::desk::Desk;
 use crate::health::Health;
 use crate::ingest::{Ingest, IngestConfig};
 use crate::listen::{Handler, ListenConfig, ListenError, Listener, TrustedProxies};
 use crate::live::Live;
 use crate::metrics::{Metric, Metrics};
-use crate::settings::Settings;
 use crate::tasks::{Stage, Stop, Stopper, TaskSet};
 use doorbell_core::directory;
 use doorbell_core::limits;
@@ -64,7 +64,7 @@ pub struct Shared {
     /// Taking events in.
     pub admitting: Arc<Admitting>,
     /// The configuration in use.
-    pub settings: Arc<Settings>,
+    pub configured: Arc<Configured>,
     /// Where the admin listener listens.
     pub admin_addr: SocketAddr,
     /// Whether the node is stopping.
@@ -114,7 +114,7 @@ impl Node {
     ) -> Result<Running, StartError> {
         let ingest = bind("ingest", config.ingest.clone())?;
         let admin_listener = bind("admin", config.admin.clone())?;
-        let settings = Settings::open(Arc::clone(&store), config.limits).await?;
+        let configured = Configured::load(Arc::clone(&store), config.limits).await?;
         let (stopper, tasks) = (Stopper::default(), TaskSet::default());
         let metrics = Arc::new(Metrics::default());
         let shared = Shared {
@@ -126,7 +126,7 @@ impl Node {
                 health: Arc::new(Health::new(stopper.stop())),
                 clock,
             }),
-            settings: Arc::new(settings),
+            configured: Arc::new(configured),
             admin_addr: admin_listener.address(),
             stop: stopper.stop(),
         };
@@ -138,7 +138,7 @@ impl Node {
                 bodies_in_flight: config.bodies_in_flight,
             },
             Arc::clone(&shared.admitting),
-            Arc::clone(&shared.settings),
+            Arc::clone(&shared.configured),
         );
         let patience = config.ingest.drain.max(config.admin.drain) + AFTERGLOW;
         let running = Running { ingest_addr: ingest.address(), shared, stopper, tasks, patience };

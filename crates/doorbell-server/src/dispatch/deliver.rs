@@ -1,12 +1,12 @@
 //! One delivery from start to settled: read the event, filter, sign, carry, decide, write down.
 
 use crate::clock::Clock;
+use crate::configured::{Configured, Snapshot};
 use crate::dispatch::lane::Start;
 use crate::dispatch::run::Message;
 use crate::live::{Happening, Live};
 use crate::metrics::{Metric, Metrics};
 use crate::sender::{AnySender, Carried};
-use crate::settings::{Settings, Snapshot};
 use doorbell_core::attempt::{Attempt, Outcome, Timings};
 use doorbell_core::breaker::Pass;
 use doorbell_core::configuration::{Change, Resource};
@@ -72,7 +72,7 @@ impl Drop for End {
 pub(crate) struct Deliverer {
     pub(crate) store: Arc<AnyStore>,
     pub(crate) sender: AnySender,
-    pub(crate) settings: Arc<Settings>,
+    pub(crate) configured: Arc<Configured>,
     pub(crate) clock: Clock,
     pub(crate) live: Live,
     pub(crate) metrics: Arc<Metrics>,
@@ -238,8 +238,11 @@ impl Deliverer {
     async fn disable(&self, id: EndpointId, why: String) {
         let now = self.clock.now();
         let plan = |snapshot: &Snapshot| -> Result<(Vec<Change>, ()), StoreError> {
-            let enabled =
-                snapshot.endpoint_by_id(id).filter(|endpoint| endpoint.status == Status::Enabled);
+            let enabled = snapshot
+                .directory
+                .endpoint(id)
+                .map(|ready| ready.endpoint())
+                .filter(|endpoint| endpoint.status == Status::Enabled);
             let disabled = enabled.map(|endpoint| Endpoint {
                 status: Status::Disabled { at: now, why },
                 updated: now,
@@ -253,7 +256,7 @@ impl Deliverer {
                 (),
             ))
         };
-        if let Err(error) = self.settings.change(plan).await {
+        if let Err(error) = self.configured.change(plan).await {
             tracing::error!(endpoint = %id, %error, "the endpoint answered 410 but could not be disabled");
         }
     }

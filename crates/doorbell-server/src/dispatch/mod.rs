@@ -9,11 +9,11 @@ mod deliver;
 mod run;
 
 use crate::clock::Clock;
+use crate::configured::Configured;
 use crate::desk::Desk;
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::sender::AnySender;
-use crate::settings::Settings;
 use crate::tasks::Stop;
 use deliver::Deliverer;
 use doorbell_store::AnyStore;
@@ -29,7 +29,7 @@ pub struct Parts {
     /// Who carries them.
     pub sender: AnySender,
     /// Where they go.
-    pub settings: Arc<Settings>,
+    pub configured: Arc<Configured>,
     /// Where those who accept events ask for room.
     pub desk: Desk,
     /// What time it is.
@@ -42,15 +42,15 @@ pub struct Parts {
 
 /// Delivers until the node drains; then lets what is in flight end, gives the rest back to the store, and returns.
 pub async fn dispatch(parts: Parts, stop: Stop) {
-    let Parts { store, sender, settings, desk, clock, live, metrics } = parts;
+    let Parts { store, sender, configured, desk, clock, live, metrics } = parts;
     let (tell, inbox) = mpsc::channel(MESSAGES);
     let deliverer = Arc::new(Deliverer {
         store: Arc::clone(&store),
         sender,
-        settings: Arc::clone(&settings),
+        configured: Arc::clone(&configured),
         clock: clock.clone(),
         live,
         metrics,
     });
-    Run::new(store, deliverer, (settings, desk), clock, tell).run(inbox, stop).await;
+    Run::new(store, deliverer, (configured, desk), clock, tell).run(inbox, stop).await;
 }

@@ -3,11 +3,11 @@
 //! It decides and starts; it never waits for a delivery, the store or the network itself.
 
 use crate::clock::Clock;
+use crate::configured::Configured;
 use crate::desk::Desk;
 use crate::dispatch::deliver::{Deliverer, Done};
 use crate::dispatch::lane::{Lane, Wish};
 use crate::metrics::Metric;
-use crate::settings::Settings;
 use crate::tasks::{Stage, Stop};
 use doorbell_core::delivery::State;
 use doorbell_core::directory::Directory;
@@ -48,7 +48,7 @@ pub(crate) struct Run {
     store: Arc<AnyStore>,
     deliverer: Arc<Deliverer>,
     desk: Desk,
-    settings: Arc<Settings>,
+    configured: Arc<Configured>,
     clock: Clock,
     directory: Arc<Directory>,
     lanes: HashMap<EndpointId, Lane>,
@@ -67,7 +67,7 @@ impl Run {
     pub(crate) fn new(
         store: Arc<AnyStore>,
         deliverer: Arc<Deliverer>,
-        (settings, desk): (Arc<Settings>, Desk),
+        (configured, desk): (Arc<Configured>, Desk),
         clock: Clock,
         tell: mpsc::Sender<Message>,
     ) -> Self {
@@ -75,8 +75,8 @@ impl Run {
             store,
             deliverer,
             desk,
-            directory: settings.directory(),
-            settings,
+            directory: configured.directory(),
+            configured,
             clock,
             lanes: HashMap::new(),
             ring: VecDeque::new(),
@@ -90,7 +90,7 @@ impl Run {
 
     /// Runs until the node drains, then until nothing is in flight any more.
     pub(crate) async fn run(mut self, mut inbox: mpsc::Receiver<Message>, mut stop: Stop) {
-        let mut changed = self.settings.watch();
+        let mut changed = self.configured.watch();
         self.take_backlog().await;
         let mut messages = Vec::with_capacity(256);
         loop {
@@ -184,7 +184,7 @@ impl Run {
     }
 
     fn take_directory(&mut self) {
-        self.directory = self.settings.directory();
+        self.directory = self.configured.directory();
         let endpoints: Vec<EndpointId> = self.lanes.keys().copied().collect();
         for endpoint in endpoints {
             let configured = self.directory.endpoint(endpoint).cloned();

@@ -6,19 +6,19 @@ use super::head;
 use super::rejections::{self, Rejections};
 use super::target::{self, Target};
 use crate::admitting::{Admitting, admission};
+use crate::configured::{Configured, Snapshot};
 use crate::listen::{Caller, Deadlines, Handler, TrustedProxies};
 use crate::metrics::Metric;
-use crate::settings::Settings;
 use bytes::Bytes;
 use doorbell_core::configuration::{Change, Resource};
 use doorbell_core::directory::{Directory, ReadySource};
 use doorbell_core::event::{Rejection, RejectionReason};
 use doorbell_core::id::EventId;
+use doorbell_core::id::SourceId;
 use doorbell_core::intake::{self, Birth, HandedOut, Intake};
 use doorbell_core::limits;
 use doorbell_core::name::Label;
 use doorbell_core::request::{Headers, Request};
-use doorbell_core::source::Source;
 use doorbell_store::{Admission, Store as _, StoreError};
 use http::StatusCode;
 use http::request::Parts;
@@ -46,7 +46,7 @@ pub struct IngestConfig {
 pub struct Ingest {
     config: IngestConfig,
     admitting: Arc<Admitting>,
-    settings: Arc<Settings>,
+    configured: Arc<Configured>,
     rejections: Rejections,
     budget: Arc<Budget>,
 }
@@ -79,12 +79,12 @@ impl Ingest {
     pub fn new(
         config: IngestConfig,
         admitting: Arc<Admitting>,
-        settings: Arc<Settings>,
+        configured: Arc<Configured>,
     ) -> (Self, Keeper) {
         let (rejections, queue) = Rejections::new(Arc::clone(&admitting.metrics));
         let keeper = Keeper { admitting: Arc::clone(&admitting), queue };
         let budget = Arc::new(Budget::new(config.bodies_in_flight, Arc::clone(&admitting.metrics)));
-        (Self { config, admitting, settings, rejections, budget }, keeper)
+        (Self { config, admitting, configured, rejections, budget }, keeper)
     }
 
     async fn answer(&self, parts: &Parts, body: Incoming, caller: &Caller) -> Answer {
@@ -107,7 +107,7 @@ impl Ingest {
             }
             Target::Nothing => return self.unknown(&body),
         };
-        let directory = self.settings.directory();
+        let directory = self.configured.directory();
         let Some(ready) = directory.source_at(source) else { return self.unknown(&body) };
         let peer = Some(self.peer(caller, &headers));
         let request = Request {
@@ -199,7 +199,7 @@ impl Ingest {
             }
             Intake::Answer(intake::Answer { secret, reply }) => match secret {
                 None => answer::of(reply),
-                Some(handed) => match self.keep_secret(ready.source(), handed).await {
+                Some(handed) => match self.keep_secret(ready.source().id, handed).await {
                     Ok(()) => answer::of(reply),
                     Err(_) => answer::unavailable(),
                 },
@@ -212,13 +212,20 @@ impl Ingest {
     }
 
     /// The provider hands out the secret of a source that has none: it is the source's before the provider is answered.
-    async fn keep_secret(&self, source: &Source, handed: HandedOut) -> Result<(), StoreError> {
-        let mut source = source.clone();
-        tracing::info!(source = %source.name, "{}", handed.notice);
-        source.verification.secrets = vec![handed.secret];
-        source.updated = self.admitting.clock.now();
-        self.admitting.store.configure(vec![Change::Put(Resource::Source(source))]).await?;
-        self.configured.renew().await
+    async fn keep_secret(&self, id: SourceId, handed: HandedOut) -> Result<(), StoreError> {
+        let now = self.admitting.clock.now();
+        let plan = |snapshot: &Snapshot| {
+            let mut sources = snapshot.configuration.sources.iter();
+            let source = sources.find(|s| s.id == id && s.verification.secrets.is_empty());
+            let changes = source.cloned().map(|mut source| {
+                tracing::info!(source = %source.name, "{}", handed.notice);
+                source.verification.secrets = vec![handed.secret];
+                source.updated = now;
+                Change::Put(Resource::Source(source))
+            });
+            Ok((changes.into_iter().collect(), ()))
+        };
+        self.configured.change(plan).await
     }
 }
 

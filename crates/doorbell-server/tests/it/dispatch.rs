@@ -15,13 +15,13 @@ use doorbell_core::source::KeyRule;
 use doorbell_core::time::Time;
 use doorbell_server::admitting::Admitting;
 use doorbell_server::clock::{Clock, ManualClock};
+use doorbell_server::configured::{Configured, Snapshot};
 use doorbell_server::desk::Desk;
 use doorbell_server::dispatch::{Parts, dispatch};
 use doorbell_server::health::Health;
 use doorbell_server::live::Live;
 use doorbell_server::metrics::Metrics;
 use doorbell_server::sender::{AnySender, Script, Step};
-use doorbell_server::settings::{Settings, Snapshot};
 use doorbell_server::tasks::{Stage, Stopper};
 use doorbell_store::memory::Memory;
 use doorbell_store::{
@@ -39,7 +39,7 @@ const SECOND: Duration = Duration::from_secs(1);
 struct World {
     memory: Memory,
     store: Arc<AnyStore>,
-    settings: Arc<Settings>,
+    configured: Arc<Configured>,
     admitting: Admitting,
     clock: ManualClock,
     stopper: Stopper,
@@ -59,13 +59,13 @@ impl World {
         let manual = ManualClock::new(BEGIN, 7);
         let clock = Clock::Manual(manual.clone());
         let limits = directory::Settings::default();
-        let settings = Arc::new(Settings::open(Arc::clone(&store), limits).await.unwrap());
+        let configured = Arc::new(Configured::load(Arc::clone(&store), limits).await.unwrap());
         let (desk, stopper) = (Desk::default(), Stopper::default());
         let (metrics, live) = (Arc::new(Metrics::default()), Live::default());
         let parts = Parts {
             store: Arc::clone(&store),
             sender: AnySender::Script(script),
-            settings: Arc::clone(&settings),
+            configured: Arc::clone(&configured),
             desk: desk.clone(),
             clock: clock.clone(),
             live: live.clone(),
@@ -74,7 +74,7 @@ impl World {
         let running = tokio::spawn(dispatch(parts, stopper.stop()));
         let health = Arc::new(Health::new(stopper.stop()));
         let admitting = Admitting { store: Arc::clone(&store), desk, live, metrics, health, clock };
-        Self { memory, store, settings, admitting, clock: manual, stopper, running }
+        Self { memory, store, configured, admitting, clock: manual, stopper, running }
     }
 
     /// Publishes an event with this body and order key.
@@ -101,7 +101,7 @@ impl World {
             },
         };
         let id = event.id;
-        let accepted = intake::publish(&self.settings.directory(), event, Duration::ZERO);
+        let accepted = intake::publish(&self.configured.directory(), event, Duration::ZERO);
         let deliveries = accepted.deliveries.iter().map(|planned| NewDelivery {
             id: DeliveryId::new(now, self.admitting.clock.dice()),
             endpoint: planned.endpoint,
@@ -164,7 +164,7 @@ impl World {
         let put = |_: &Snapshot| -> Result<_, StoreError> {
             Ok((vec![Change::Put(Resource::Endpoint(endpoint))], ()))
         };
-        self.settings.change(put).await.unwrap();
+        self.configured.change(put).await.unwrap();
     }
 }
 
@@ -345,7 +345,8 @@ async fn gone_disables_and_the_rest_is_discarded_but_kept() {
     let world = World::new(script.clone(), vec![endpoint(1)]).await;
     world.publish("first", "a").await;
     world.pass(SECOND).await;
-    let status = world.settings.now().endpoint_by_id(endpoint(1).id).unwrap().status.clone();
+    let status =
+        world.configured.directory().endpoint(endpoint(1).id).unwrap().endpoint().status.clone();
     assert!(
         matches!(status, Status::Disabled { ref why, .. } if why.contains("410")),
         "{status:?}"
