@@ -108,6 +108,28 @@ pub fn elements(body: &[u8], limit: usize) -> Option<Vec<&[u8]>> {
     Some(found)
 }
 
+/// The text with the value at `pointer` replaced by `raw`, or added as the first member where its object is there
+/// without it; every other byte stays. `None` when there is no such place.
+#[must_use]
+pub fn set(body: &[u8], pointer: &str, raw: &[u8]) -> Option<Vec<u8>> {
+    let (at, old, new) = match find(body, pointer) {
+        Some(old) => (offset(body, old)?, old.len(), raw.to_vec()),
+        None => {
+            let (parent, key) = pointer.rsplit_once('/')?;
+            let object = find(body, parent)?;
+            let inside = object.strip_prefix(b"{")?;
+            let comma = if inside.trim_ascii_start().starts_with(b"}") { &b""[..] } else { b"," };
+            (offset(body, object)? + 1, 0, [quote(key).as_bytes(), b":", raw, comma].concat())
+        }
+    };
+    Some([body.get(..at)?, &new, body.get(at + old..)?].concat())
+}
+
+/// Where `part`, which was taken out of `whole`, begins in it.
+fn offset(whole: &[u8], part: &[u8]) -> Option<usize> {
+    (part.as_ptr() as usize).checked_sub(whole.as_ptr() as usize)
+}
+
 /// Writes `text` as a JSON string with its quotes. `<`, `>`, `&`, U+2028 and U+2029 are escaped too, so that an
 /// echoed text is inert in HTML and JavaScript.
 #[must_use]
@@ -361,6 +383,17 @@ mod tests {
         assert_eq!(at("a", "a"), None);
         assert_eq!(keys(br#"{"update_id":1,"message":{}}"#, 9), ["update_id", "message"]);
         assert_eq!(elements(b"[1, [2,3] ,{}]", 9).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn sets() {
+        let set = |body: &str, pointer| {
+            set(body.as_bytes(), pointer, b"9").map(|new| String::from_utf8(new).unwrap())
+        };
+        assert_eq!(set(r#" {"a" : {"b":"x"} }"#, "/a/b").unwrap(), r#" {"a" : {"b":9} }"#);
+        assert_eq!(set(r#"[{"b":"x"}, {}]"#, "/1/c").unwrap(), r#"[{"b":"x"}, {"c":9}]"#);
+        assert_eq!(set(r#"{"b":"x"}"#, "/c").unwrap(), r#"{"c":9,"b":"x"}"#);
+        assert_eq!(set("[]", "/0/c"), None);
     }
 
     #[test]

@@ -80,6 +80,14 @@ impl Signed {
     }
 }
 
+impl Signed {
+    /// Whether the message has a field of the request in it and nothing of the body's content: a random token is signed
+    /// in its place (Mailgun).
+    pub(crate) fn is_bodyless(&self) -> bool {
+        matches!(self.message.as_slice(), [Piece::Timestamp, Piece::Field(_)])
+    }
+}
+
 /// How a signature is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Algorithm {

@@ -155,6 +155,9 @@ fn key(scheme: &Scheme, text: &str) -> Result<Key, SecretError> {
         Scheme::Signed(signed) => signed_key(signed.algorithm, signed.key, text),
         Scheme::Jwt(jwt) => jwt_key(jwt, text),
         Scheme::Basic if !text.contains(':') => Err(SecretError::Form("of the form user:password")),
+        Scheme::Token(_) | Scheme::Basic if text.contains(|c: char| c.is_control()) => {
+            Err(SecretError::Form("one line of text"))
+        }
         Scheme::None | Scheme::Token(_) | Scheme::Basic => Ok(Key::Text),
     }
 }
