@@ -75,9 +75,12 @@ mod handshake;
 
 mod providers;
 
+mod explain;
+
 pub use check::Verified;
 pub use describe::{Described, ID_MAX, TYPE_MAX, describe};
 pub use encoding::Encoding;
+pub use explain::{Certainty, Explanation, Finding, Known, SHOWN_MAX, explain, recognise};
 pub use handshake::{Answer, ECHO_MAX, Handshake, NewSecret, handshake};
 pub use hash::Hash;
 pub use incoming::{Headers, Incoming};

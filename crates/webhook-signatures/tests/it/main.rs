@@ -1,6 +1,7 @@
 #![cfg(test)]
 //! The crate's promises, through its public face.
 
+mod explanations;
 mod handshakes;
 mod hostile;
 mod keys;
