@@ -74,6 +74,8 @@ mod verify;
 mod handshake;
 
 mod providers;
+mod samples;
+mod title;
 
 mod explain;
 
@@ -88,6 +90,7 @@ pub use key::KeyRequest;
 pub use provider::{Challenge, Confidence, Provider, Response, Setting};
 pub use providers::{Generic, all, find, generic};
 pub use refusal::Refusal;
+pub use samples::{Origin, Sample, sample, samples};
 pub use scheme::{
     Algorithm, Claims, Field, Fields, Jwt, KeyForm, KeyHost, KeySource, Layout, Piece, Place,
     Repeats, Scheme, Signed, Stamp, TemplateError, Text, Token, Tolerance, UrlForms, template,
@@ -95,4 +98,5 @@ pub use scheme::{
 pub use secret::{Secret, SecretError};
 pub use sign::{SignError, Signature, ToSign, sign, sign_all};
 pub use time::Unit;
+pub use title::{TITLE_MAX, title};
 pub use verify::verify;

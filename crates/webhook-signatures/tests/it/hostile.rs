@@ -330,5 +330,5 @@ fn a_doubled_key_in_a_partly_signed_body_does_not_pass() {
             );
         }
     }
-    assert_eq!(seen, 3);
+    assert_eq!(seen, 7);
 }
