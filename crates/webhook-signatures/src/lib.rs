@@ -63,6 +63,7 @@ pub mod urls;
 
 mod check;
 
+mod httpsig;
 mod jwt;
 mod shared;
 mod signed;
@@ -92,8 +93,9 @@ pub use providers::{Generic, all, find, generic};
 pub use refusal::Refusal;
 pub use samples::{Origin, Sample, sample, samples};
 pub use scheme::{
-    Algorithm, Claims, Field, Fields, Jwt, KeyForm, KeyHost, KeySource, Layout, Piece, Place,
-    Repeats, Scheme, Signed, Stamp, TemplateError, Text, Token, Tolerance, UrlForms, template,
+    Algorithm, Claims, Field, Fields, HttpSignature, Jwt, KeyForm, KeyHost, KeySource, Layout,
+    Piece, Place, Repeats, Scheme, Signed, Stamp, TemplateError, Text, Token, Tolerance, UrlForms,
+    template,
 };
 pub use secret::{Secret, SecretError};
 pub use sign::{SignError, Signature, ToSign, sign, sign_all};

@@ -27,6 +27,8 @@ pub enum Scheme {
     Basic,
     /// A JSON Web Token, or a detached JWS, which vouches for the body.
     Jwt(Box<Jwt>),
+    /// HTTP Message Signatures (RFC 9421) with Content-Digest (RFC 9530).
+    HttpSignature(Box<HttpSignature>),
 }
 
 /// A signature over a message.
@@ -185,6 +187,22 @@ pub struct Jwt {
     pub stamp: Option<Stamp>,
     /// What the claims must say.
     pub claims: Claims,
+}
+
+/// HTTP Message Signatures (RFC 9421). A body that is not empty must be covered by `content-digest`, and `created` must
+/// be there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpSignature {
+    /// The algorithms that pass; a request may name one of them and no other.
+    pub algorithms: Vec<Algorithm>,
+    /// How the operator's text becomes the key.
+    pub key: KeyForm,
+    /// Where the key comes from when the operator gave none.
+    pub source: KeySource,
+    /// Components that must be signed.
+    pub covered: Vec<Text>,
+    /// How far `created` may be from the clock.
+    pub tolerance: Tolerance,
 }
 
 /// What a token's claims must say.

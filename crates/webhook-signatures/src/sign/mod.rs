@@ -1,6 +1,7 @@
 //! Signing: what a sender adds to a request so that [`crate::verify`], or the provider's own library, accepts it.
 
 mod draft;
+mod httpsig;
 mod jwt;
 mod message;
 
@@ -96,6 +97,7 @@ pub fn sign(
                 Ok(())
             }
             Scheme::Token(token) => token_into(token, secret, &mut draft),
+            Scheme::HttpSignature(scheme) => httpsig::sign(signer, scheme, &mut draft),
             Scheme::Jwt(jwt) => jwt::sign(signer, jwt, &mut draft),
             Scheme::Signed(signed) => message::sign(signer, signed, &mut draft),
         }
