@@ -88,7 +88,7 @@ pub(crate) fn write(layout: &Layout, stamp: &str, signature: &str, any_key: &str
             } else {
                 format!("{key}{}{signature}", fields.pair)
             };
-            let between = fields.between.chars().next().unwrap_or(',');
+            let between = &fields.joint;
             match &fields.stamp {
                 Some(name) => format!("{name}{}{stamp}{between}{part}", fields.pair),
                 None => part,

@@ -268,6 +268,8 @@ pub enum Layout {
 pub struct Fields {
     /// The characters that part the parts; blanks around a part are dropped.
     pub between: Text,
+    /// What parts them when they are written.
+    pub joint: Text,
     /// What parts key from value within a part.
     pub pair: char,
     /// The key of a signature; `*` is any key, an empty one is a part without a key.
@@ -287,8 +289,10 @@ impl Fields {
         stamp: impl Into<Text>,
         signature: impl Into<Text>,
     ) -> Self {
+        let between = between.into();
         Self {
-            between: between.into(),
+            joint: first(&between),
+            between,
             pair: '=',
             signature: signature.into(),
             stamp: Some(stamp.into()),
@@ -299,14 +303,20 @@ impl Fields {
     /// `v1=…,v1=…`.
     #[must_use]
     pub fn listed(between: impl Into<Text>, pair: char, signature: impl Into<Text>) -> Self {
+        let between = between.into();
         Self {
-            between: between.into(),
+            joint: first(&between),
+            between,
             pair,
             signature: signature.into(),
             stamp: None,
             names: None,
         }
     }
+}
+
+fn first(between: &Text) -> Text {
+    between.chars().next().map_or_else(|| Cow::Borrowed(","), |c| Cow::Owned(c.to_string()))
 }
 
 /// A piece of the signed message.

@@ -159,7 +159,7 @@ fn written(signer: Signer<'_>, place: &Place, (stamp, names): (&str, &str), text
     match &place.layout {
         Layout::Fields(fields) => match &fields.names {
             Some(key) => {
-                let between = fields.between.chars().next().unwrap_or(',');
+                let between = &fields.joint;
                 format!("{whole}{between}{key}{}{names}", fields.pair)
             }
             None => whole,
