@@ -158,7 +158,6 @@ impl Sender {
             Target::Name(name) => {
                 trace.enter(Phase::Lookup);
                 let found = self.names.look_up(name).await?;
-                trace.leave();
                 found.iter().map(|ip| SocketAddr::new(*ip, port)).collect()
             }
         };

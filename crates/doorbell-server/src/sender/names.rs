@@ -6,7 +6,7 @@
 //! lane of its own, where it only delays its like. Answers are kept for seconds, so that a busy endpoint does not cost a
 //! lookup per delivery. Nothing here says that an address may be called: that is judged after every lookup.
 
-use super::fault;
+use super::faults::fault;
 use crate::clock::Clock;
 use doorbell_core::attempt::{ErrorClass, Fault};
 use std::collections::HashMap;
