@@ -48,7 +48,6 @@ impl Dialer {
         }
         let (address, tcp) = first_to_answer(&in_turn(addresses)).await?;
         trace.at(address.socket());
-        trace.leave();
         if let Err(error) = tcp.set_nodelay(true) {
             tracing::debug!(address = %address.socket(), %error, "requests may leave this connection late");
         }
@@ -74,7 +73,6 @@ impl Dialer {
         let connector = TlsConnector::from(self.tls.clone());
         let stream = connector.connect(server_name(url)?, stream).await;
         let stream = Box::new(stream.map_err(|error| of_handshake(&error))?);
-        trace.leave();
         let (_, session) = stream.get_ref();
         if session.alpn_protocol() == Some(b"h2") {
             let shared = Http2::start(Stream::Tls(stream), meter, self.clock.clone()).await;
