@@ -12,5 +12,6 @@ pub mod desk;
 pub mod admitting;
 pub mod configured;
 pub mod listen;
+pub mod sender;
 pub mod ingest;
 pub mod node;

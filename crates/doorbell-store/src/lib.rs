@@ -13,6 +13,8 @@ mod search;
 
 pub mod memory;
 
+pub mod embedded;
+
 mod any;
 
 #[cfg(feature = "contract")]

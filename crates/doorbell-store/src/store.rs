@@ -36,6 +36,11 @@ pub trait Store: Send + Sync + 'static {
     /// dropping the future loses nothing.
     fn lent(&self) -> impl Future<Output = Vec<Lent>> + Send;
 
+    /// Waits for endpoints at which something changed that only a claim can find: deliveries were accepted or replayed
+    /// without being lent, retried, or cancelled (which may free an order key). Each endpoint is named once, after the
+    /// change is durable; nothing is ever missed. One caller at a time. Cancel safe.
+    fn stirred(&self) -> impl Future<Output = Vec<EndpointId>> + Send;
+
     /// Lends out waiting deliveries of one endpoint that are due, oldest first. With [`Claim::by_key`] only the first
     /// unsettled delivery of each order key may be lent (in the order in which the events were accepted; a failed one
     /// that holds its key counts as unsettled), and which keys go first when there are more than `most` is the home's

@@ -1,8 +1,9 @@
 #![cfg(test)]
-//! The receiving side over real sockets on loopback.
+//! The running gateway, from outside: real sockets on loopback.
 
 mod ingest;
 mod listen;
 mod raw;
+mod sender;
 mod tls;
 mod world;

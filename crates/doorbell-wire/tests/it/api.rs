@@ -2,6 +2,7 @@
 
 use doorbell_core::configuration::Configuration;
 use doorbell_core::endpoint::{Endpoint, SigningSecret};
+use doorbell_core::endpoint_url::UrlPolicy;
 use doorbell_core::event::{Event, Fate, Origin};
 use doorbell_core::id::{EndpointId, EventId, SourceId, TenantId};
 use doorbell_core::request::{Headers, Request};
@@ -9,7 +10,7 @@ use doorbell_core::secret::SecretText;
 use doorbell_core::source::Source;
 use doorbell_core::time::Time;
 use doorbell_wire::api::v1::common::Names;
-use doorbell_wire::api::v1::endpoint::{EndpointIn, EndpointOut};
+use doorbell_wire::api::v1::endpoint::{EndpointIn, EndpointOut, Gates};
 use doorbell_wire::api::v1::event::{EventOut, TallyOut};
 use doorbell_wire::api::v1::redact::View;
 use doorbell_wire::api::v1::source::{SourceIn, SourceOut, masked};
@@ -32,7 +33,8 @@ fn endpoint(body: serde_json::Value) -> Result<Endpoint, Vec<(String, String)>> 
     let mut faults = Faults::new();
     let ids = (EndpointId::new(NOW, 2), TenantId::DEFAULT);
     let inbox = |name: &str| (name == "inbox").then(|| SourceId::new(NOW, 1));
-    let read = written.read(ids, NOW, &inbox, &mut faults);
+    let gates = Gates { sources: &inbox, policy: &UrlPolicy::default() };
+    let read = written.read(ids, NOW, &gates, &mut faults);
     faults.finish(read).map_err(|all| all.into_iter().map(|e| (e.pointer, e.detail)).collect())
 }
 
@@ -89,7 +91,7 @@ fn a_source_comes_out_as_it_went_in_with_its_secrets_masked() {
 fn an_endpoint_comes_out_as_it_went_in() {
     let body = json!({
         "name": "app", "url": "https://example.com/hooks", "sources": ["inbox"],
-        "event_types": ["invoice.*"], "filter": {"amount": {"$gte": 10}},
+        "event_types": ["invoice.*"], "filter": {"body": {"amount": {"$gte": 10}}},
         "headers": [{"name": "authorization", "value": "Bearer x"}, {"name": "x-env", "value": "prod"}],
         "rate": {"count": 5}, "retry": {"schedule": ["0s", "1m"], "never": ["400-404", "422"]},
         "order": {"key": {"header": "X-Key"}, "on_dead": "block"},
@@ -101,69 +103,72 @@ fn an_endpoint_comes_out_as_it_went_in() {
     shown(
         &EndpointOut::of(&endpoint, &names),
         expect![[r#"
-        {
-          "id": "ep_01m8627gr00000000000000002",
-          "name": "app",
-          "url": "https://example.com/hooks",
-          "status": "enabled",
-          "sources": [
-            "src_01m8627gr00000000000000001"
-          ],
-          "event_types": [
-            "invoice.*"
-          ],
-          "channels": [],
-          "filter": {
-            "amount": {
-              "$gte": 10
-            }
-          },
-          "headers": [
             {
-              "name": "authorization",
-              "value": "***"
-            },
-            {
-              "name": "x-env",
-              "value": "prod"
-            }
-          ],
-          "secrets": [
-            {
-              "hint": "whsec_…LaSw",
-              "expires_at": "2026-11-24T06:00:00.000Z"
-            }
-          ],
-          "timeout": "15s",
-          "concurrency": 16,
-          "rate": {
-            "count": 5,
-            "per": "1s"
-          },
-          "retry": {
-            "schedule": [
-              "0s",
-              "1m"
-            ],
-            "never": [
-              "400-404",
-              "422"
-            ]
-          },
-          "order": {
-            "key": {
-              "header": "x-key"
-            },
-            "on_dead": "block"
-          },
-          "created_at": "2026-11-24T06:00:00.000Z",
-          "updated_at": "2026-11-24T06:00:00.000Z"
-        }"#]],
+              "id": "ep_01m8627gr00000000000000002",
+              "name": "app",
+              "url": "https://example.com/hooks",
+              "status": "enabled",
+              "sources": [
+                "src_01m8627gr00000000000000001"
+              ],
+              "event_types": [
+                "invoice.*"
+              ],
+              "channels": [],
+              "filter": {
+                "body": {
+                  "amount": {
+                    "$gte": 10
+                  }
+                }
+              },
+              "headers": [
+                {
+                  "name": "authorization",
+                  "value": "***"
+                },
+                {
+                  "name": "x-env",
+                  "value": "prod"
+                }
+              ],
+              "secrets": [
+                {
+                  "hint": "whsec_…LaSw",
+                  "expires_at": "2026-11-24T06:00:00.000Z"
+                }
+              ],
+              "timeout": "15s",
+              "concurrency": 16,
+              "rate": {
+                "count": 5,
+                "per": "1s"
+              },
+              "retry": {
+                "schedule": [
+                  "0s",
+                  "1m"
+                ],
+                "never": [
+                  "400-404",
+                  "422"
+                ]
+              },
+              "order": {
+                "key": {
+                  "header": "x-key"
+                },
+                "on_dead": "block"
+              },
+              "created_at": "2026-11-24T06:00:00.000Z",
+              "updated_at": "2026-11-24T06:00:00.000Z"
+            }"#]],
     );
     let again = serde_json::to_value(EndpointIn::of(&endpoint, &names)).unwrap();
     let written: EndpointIn = serde_json::from_value(again).unwrap();
     let any = |_: &str| Some(SourceId::new(NOW, 1));
-    let read = written.read((endpoint.id, endpoint.tenant), NOW, &any, &mut Faults::new());
+    let gates = Gates { sources: &any, policy: &UrlPolicy::default() };
+    let read = written.read((endpoint.id, endpoint.tenant), NOW, &gates, &mut Faults::new());
     endpoint.secrets.clear();
     assert_eq!(read, Some(endpoint));
 }
@@ -171,19 +176,23 @@ fn an_endpoint_comes_out_as_it_went_in() {
 #[test]
 fn all_faults_are_told_at_once() {
     let faults = endpoint(json!({
-        "name": "App", "url": "https://example.com", "sources": ["inbox", "nowhere"],
+        "name": "App", "url": "http://169.254.169.254/", "sources": ["inbox", "nowhere"],
         "event_types": ["a b"], "channels": ["x,y"], "timeout": "10m", "concurrency": 0,
         "rate": {"count": 0, "per": "2d"}, "retry": {"schedule": [], "never": ["abc"]},
-        "order": {"key": {"pointer": "id"}},
+        "order": {"key": {"pointer": "id"}}, "filter": {"bdoy": 1},
+        "headers": [{"name": "Host", "value": "x"}],
     }));
     let places: Vec<String> = faults.unwrap_err().into_iter().map(|(place, _)| place).collect();
     assert_eq!(
         places,
         [
             "/name",
+            "/url",
             "/sources/1",
             "/event_types/0",
             "/channels/0",
+            "/filter",
+            "/headers/0",
             "/timeout",
             "/concurrency",
             "/order/key",
@@ -264,52 +273,53 @@ fn credentials_are_hidden_without_the_admin_scope() {
     shown(
         &hidden,
         expect![[r#"
-        {
-          "id": "evt_01m8627gr00000000000000003",
-          "type": null,
-          "at": "2026-11-24T06:00:00.000Z",
-          "source": "src_01m8627gr00000000000000001",
-          "source_name": null,
-          "fate": "no_endpoint",
-          "dedupe_key": null,
-          "channels": [],
-          "deliveries": {
-            "waiting": 0,
-            "delivered": 0,
-            "failed": 0,
-            "discarded": 0
-          },
-          "request": {
-            "method": "POST",
-            "path": "/x",
-            "query": "token=***&a=1",
-            "headers": [
-              {
-                "name": "authorization",
-                "value": "***"
+            {
+              "id": "evt_01m8627gr00000000000000003",
+              "type": null,
+              "at": "2026-11-24T06:00:00.000Z",
+              "source": "src_01m8627gr00000000000000001",
+              "source_name": null,
+              "fate": "no_endpoint",
+              "explanation": "Accepted, but no endpoint subscribes to it. Add an endpoint (or widen its subscription), then replay it.",
+              "dedupe_key": null,
+              "channels": [],
+              "deliveries": {
+                "waiting": 0,
+                "delivered": 0,
+                "failed": 0,
+                "discarded": 0
               },
-              {
-                "name": "x-hub-signature-256",
-                "value": "***"
-              },
-              {
-                "name": "x-bytes",
-                "value_base64": "/w=="
-              },
-              {
-                "name": "content-type",
-                "value": "application/json"
+              "request": {
+                "method": "POST",
+                "path": "/x",
+                "query": "token=***&a=1",
+                "headers": [
+                  {
+                    "name": "authorization",
+                    "value": "***"
+                  },
+                  {
+                    "name": "x-hub-signature-256",
+                    "value": "***"
+                  },
+                  {
+                    "name": "x-bytes",
+                    "value_base64": "/w=="
+                  },
+                  {
+                    "name": "content-type",
+                    "value": "application/json"
+                  }
+                ],
+                "peer": null,
+                "body": {
+                  "len": 2,
+                  "content_type": "application/json",
+                  "text": "{}",
+                  "truncated": false
+                }
               }
-            ],
-            "peer": null,
-            "body": {
-              "len": 2,
-              "content_type": "application/json",
-              "text": "{}",
-              "truncated": false
-            }
-          }
-        }"#]],
+            }"#]],
     );
 }
 

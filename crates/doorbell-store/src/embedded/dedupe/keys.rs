@@ -68,7 +68,12 @@ impl SegmentKeys {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub(crate) fn write(mut self, dir: &Path, secret: &[u8; 16], segment: Segment) -> io::Result<()> {
+    pub(crate) fn write(
+        mut self,
+        dir: &Path,
+        secret: &[u8; 16],
+        segment: Segment,
+    ) -> io::Result<()> {
         // Within a segment the last record of a key counts, so offsets stay in order.
         self.keys.sort_unstable();
         let path = segment::keys_path(dir, segment.base);

@@ -131,7 +131,8 @@ impl Shard {
                 break;
             };
             let home = home_of(slot, count);
-            let stays = if hole <= at { hole < home && home <= at } else { hole < home || home <= at };
+            let stays =
+                if hole <= at { hole < home && home <= at } else { hole < home || home <= at };
             if !stays {
                 if let Some(place) = self.slots.get_mut(hole) {
                     *place = slot;
@@ -212,7 +213,11 @@ mod tests {
         let turn = POSITIONS * ALIGN;
         for position in [64, 4096, turn - ALIGN, turn, turn + ALIGN, 5 * turn + 64] {
             for ahead in [ALIGN, 1 << 30, turn - ALIGN] {
-                assert_eq!(unpack(pack(position), position + ahead), position, "{position} {ahead}");
+                assert_eq!(
+                    unpack(pack(position), position + ahead),
+                    position,
+                    "{position} {ahead}"
+                );
             }
         }
     }

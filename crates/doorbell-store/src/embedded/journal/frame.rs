@@ -89,8 +89,8 @@ impl FrameHead {
     pub(crate) fn read(header: &[u8; HEADER], seed: u32, position: u64) -> Option<Self> {
         let [l0, l1, l2, l3, kind, version, r0, r1, c0, c1, c2, c3, b0, b1, b2, b3, check @ ..] =
             *header;
-        let good = u32::from_le_bytes(check) == header_check(seed, position, header)
-            && (r0, r1) == (0, 0);
+        let good =
+            u32::from_le_bytes(check) == header_check(seed, position, header) && (r0, r1) == (0, 0);
         good.then_some(Self {
             length: u32::from_le_bytes([l0, l1, l2, l3]),
             kind,

@@ -77,52 +77,109 @@ pub(crate) fn owner(dir: &Path) -> Result<Option<StoreId>, RecoverError> {
     Ok(None)
 }
 
+/// Finds the segments in `dir` and reads their headers; changes nothing.
+pub(crate) fn find(dir: &Path, id: StoreId) -> Result<Recovered, RecoverError> {
+    let mut bases = bases(dir)?;
+    if unborn(dir, &bases)?.is_some() {
+        bases.pop();
+    }
+    let mut found = Recovered { segments: Vec::with_capacity(bases.len()), damage: Vec::new() };
+    for (at, base) in bases.iter().copied().enumerate() {
+        let path = segment::path(dir, base);
+        let file = File::open(&path).map_err(io_at(&path))?;
+        let length = file.metadata().map_err(io_at(&path))?.len();
+        check_header(&path, &file, (id, base), &mut found.damage)?;
+        let end = base + length.max(segment::HEADER as u64);
+        let next = bases.get(at + 1).copied().unwrap_or(end);
+        if end < next {
+            // Segments follow each other without a gap, and retention takes the oldest first.
+            let missing = Damaged { position: end, bytes: next - end };
+            found.damage.push(told(&path, base, missing, DamageKind::Record));
+        }
+        found.segments.push(Segment { base, end: end.min(next) });
+    }
+    Ok(found)
+}
+
 /// Finds the segments in `dir`, repairs the last one's tail, and calls `seen` for each of its frames.
 pub(crate) fn recover(
     dir: &Path,
     id: StoreId,
     mut seen: impl FnMut(Framed<'_>),
 ) -> Result<Recovered, RecoverError> {
-    let mut damage = Vec::new();
-    let mut segments = Vec::new();
-    let mut bases = bases(dir)?;
-    drop_unborn(dir, &mut bases)?;
-    for (at, base) in bases.iter().copied().enumerate() {
-        let path = segment::path(dir, base);
-        let file = File::open(&path).map_err(io_at(&path))?;
-        let length = file.metadata().map_err(io_at(&path))?.len();
-        check_header(&path, &file, (id, base), &mut damage)?;
-        let next = bases.get(at + 1).copied().unwrap_or(u64::MAX);
-        let end = (base + length.max(segment::HEADER as u64)).min(next);
-        segments.push(Segment { base, end });
+    if let Some(path) = unborn(dir, &bases(dir)?)? {
+        fs::remove_file(&path).map_err(io_at(&path))?;
     }
-    if let Some(last) = segments.last_mut() {
+    let mut found = find(dir, id)?;
+    if let Some(last) = found.segments.last_mut() {
         let path = segment::path(dir, last.base);
-        last.end = repair(&path, id, *last, &mut seen, &mut damage).map_err(io_at(&path))?;
+        let file = OpenOptions::new().read(true).write(true).open(&path).map_err(io_at(&path))?;
+        let file = Arc::new(file);
+        let walk = Walk::new(Arc::clone(&file), id.seed(), *last, last.base);
+        let scan = scan(walk, *last, &mut seen).map_err(io_at(&path))?;
+        mend(&file, id.seed(), *last, &scan).map_err(io_at(&path))?;
+        last.end = scan.end;
+        found.damage.extend(scan.told(&path, *last, Place::AtTheEnd));
     }
-    Ok(Recovered { segments, damage })
+    Ok(found)
 }
 
-/// Walks over a whole segment that is not written to any more.
-pub(crate) fn inspect(
+/// What a walk over a whole segment found.
+#[derive(Debug)]
+pub(crate) struct Scan {
+    damaged: Vec<Damaged>,
+    /// Behind the last whole frame.
+    end: u64,
+    /// Where the batch of the last whole frame begins.
+    last_batch: u64,
+}
+
+/// Whether a segment is the last one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// More was written behind it: all of it was durable.
+    Inside,
+    /// Its last batch may never have been.
+    AtTheEnd,
+}
+
+/// Walks over a whole segment.
+pub(crate) fn scan(
     mut walk: Walk,
-    path: &Path,
-    base: u64,
-    mut seen: impl FnMut(Framed<'_>),
-) -> io::Result<Vec<Damage>> {
-    let mut damage = Vec::new();
+    segment: Segment,
+    seen: &mut dyn FnMut(Framed<'_>),
+) -> io::Result<Scan> {
+    let mut scan = Scan { damaged: Vec::new(), end: segment.first(), last_batch: segment.base };
     loop {
         match walk.step()? {
-            Step::Frame(frame) => seen(frame),
-            Step::Damaged(found) => {
-                damage.push(told(path, base, found, DamageKind::Record));
+            Step::Frame(frame) => {
+                (scan.end, scan.last_batch) = (frame.end, frame.batch_at);
+                seen(frame);
             }
-            Step::End => return Ok(damage),
+            Step::Damaged(damaged) => scan.damaged.push(damaged),
+            Step::End => return Ok(scan),
         }
     }
 }
 
-pub(crate) fn told(path: &Path, base: u64, found: Damaged, kind: DamageKind) -> Damage {
+impl Scan {
+    /// The damage, with what it means at this place.
+    pub(crate) fn told(&self, path: &Path, segment: Segment, place: Place) -> Vec<Damage> {
+        let kind = |damaged: &Damaged| match place {
+            Place::AtTheEnd if self.is_torn(damaged) => DamageKind::Torn,
+            Place::AtTheEnd | Place::Inside => DamageKind::Record,
+        };
+        let all = self.damaged.iter();
+        all.map(|damaged| told(path, segment.base, *damaged, kind(damaged))).collect()
+    }
+
+    /// Whether nothing was durable behind it, in the last segment.
+    const fn is_torn(&self, damaged: &Damaged) -> bool {
+        damaged.position >= self.last_batch
+    }
+}
+
+fn told(path: &Path, base: u64, found: Damaged, kind: DamageKind) -> Damage {
     let offset = found.position.saturating_sub(base);
     Damage { segment: path.to_owned(), offset, bytes: found.bytes, kind }
 }
@@ -139,19 +196,15 @@ fn bases(dir: &Path) -> Result<Vec<u64>, RecoverError> {
 
 /// A last segment without a whole header and without anything behind it was being made when the power went: nothing was
 /// ever written to it.
-fn drop_unborn(dir: &Path, bases: &mut Vec<u64>) -> Result<(), RecoverError> {
-    let Some(last) = bases.last().copied() else { return Ok(()) };
+fn unborn(dir: &Path, bases: &[u64]) -> Result<Option<PathBuf>, RecoverError> {
+    let Some(last) = bases.last().copied() else { return Ok(None) };
     let path = segment::path(dir, last);
     let file = File::open(&path).map_err(io_at(&path))?;
     let length = file.metadata().map_err(io_at(&path))?.len();
     let header = first_bytes(&file).map_err(io_at(&path))?;
-    if length <= segment::HEADER as u64
-        && segment::read_header(&header) == Err(HeaderFault::Damaged)
-    {
-        fs::remove_file(&path).map_err(io_at(&path))?;
-        bases.pop();
-    }
-    Ok(())
+    let is_unborn = length <= segment::HEADER as u64
+        && segment::read_header(&header) == Err(HeaderFault::Damaged);
+    Ok(is_unborn.then_some(path))
 }
 
 fn first_bytes(file: &File) -> io::Result<[u8; segment::HEADER]> {
@@ -186,42 +239,18 @@ fn check_header(
     Ok(())
 }
 
-/// Cuts and covers what was never acknowledged in the last segment; returns where it ends now. It is synced afterwards,
-/// so that nothing that was read from it can be gone after the next power cut.
-fn repair(
-    path: &Path,
-    id: StoreId,
-    segment: Segment,
-    seen: &mut dyn FnMut(Framed<'_>),
-    damage: &mut Vec<Damage>,
-) -> io::Result<u64> {
-    let file = Arc::new(OpenOptions::new().read(true).write(true).open(path)?);
-    let mut walk = Walk::new(Arc::clone(&file), id.seed(), segment, segment.base);
-    let (mut end, mut last_batch) = (segment.first(), segment.base);
-    let mut found = Vec::new();
-    loop {
-        match walk.step()? {
-            Step::Frame(frame) => {
-                (end, last_batch) = (frame.end, frame.batch_at);
-                seen(frame);
-            }
-            Step::Damaged(damaged) => found.push(damaged),
-            Step::End => break,
+/// Cuts and covers what was never acknowledged in the last segment. It is synced afterwards, so that nothing that was
+/// read from it can be gone after the next power cut.
+fn mend(file: &File, seed: u32, segment: Segment, scan: &Scan) -> io::Result<()> {
+    for damaged in scan.damaged.iter().filter(|damaged| scan.is_torn(damaged)) {
+        if damaged.position < scan.end {
+            cover(file, seed, segment.base, *damaged)?;
         }
     }
-    for damaged in found {
-        let torn = damaged.position >= last_batch;
-        if torn && damaged.position < end {
-            cover(&file, id.seed(), segment.base, damaged)?;
-        }
-        let kind = if torn { DamageKind::Torn } else { DamageKind::Record };
-        damage.push(told(path, segment.base, damaged, kind));
+    if scan.end < segment.end {
+        file.set_len(scan.end - segment.base)?;
     }
-    if end < segment.end {
-        file.set_len(end - segment.base)?;
-    }
-    file.sync_all()?;
-    Ok(end)
+    file.sync_all()
 }
 
 /// Stands a gap frame over bytes that were never acknowledged; only its header is written.

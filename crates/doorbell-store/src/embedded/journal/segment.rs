@@ -8,7 +8,7 @@ use std::sync::{PoisonError, RwLock};
 pub(crate) const HEADER: usize = 64;
 const MAGIC: &[u8; 8] = b"DOORBELL";
 const FORMAT: u32 = 1;
-const CHECKED: usize = 40;
+const CHECKED: usize = 60;
 
 /// What makes a store this store: 16 random bytes, secret, in the header of each segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,15 +38,14 @@ pub(crate) fn header(id: StoreId, base: u64) -> [u8; HEADER] {
     bytes[16..32].copy_from_slice(&id.0);
     bytes[32..40].copy_from_slice(&base.to_le_bytes());
     let check = crc32c::crc32c(&bytes[..CHECKED]);
-    bytes[40..44].copy_from_slice(&check.to_le_bytes());
+    bytes[CHECKED..].copy_from_slice(&check.to_le_bytes());
     bytes
 }
 
 /// Reads a segment's header: whose it is and where it begins.
 pub(crate) fn read_header(bytes: &[u8]) -> Result<(StoreId, u64), HeaderFault> {
-    let bytes: &[u8; HEADER] =
-        bytes.first_chunk().ok_or(HeaderFault::Damaged)?;
-    let check = u32::from_le_bytes([bytes[40], bytes[41], bytes[42], bytes[43]]);
+    let bytes: &[u8; HEADER] = bytes.first_chunk().ok_or(HeaderFault::Damaged)?;
+    let check = u32::from_le_bytes([bytes[60], bytes[61], bytes[62], bytes[63]]);
     if bytes[..8] != *MAGIC || crc32c::crc32c(&bytes[..CHECKED]) != check {
         return Err(HeaderFault::Damaged);
     }

@@ -76,7 +76,8 @@ impl Writer {
     /// # Errors
     /// As [`Writer::append`]; a segment that could not be made is as if it had never been.
     pub(crate) fn begin(&mut self) -> Result<u64, WriteError> {
-        if self.end - self.base >= self.segment_bytes && self.end > self.base + segment::HEADER as u64
+        if self.end - self.base >= self.segment_bytes
+            && self.end > self.base + segment::HEADER as u64
         {
             let base = self.end;
             self.file = make(&self.dir, self.id, base)?;
@@ -107,7 +108,9 @@ impl Writer {
             // was acknowledged, so it may as well be gone.
             let undone = self.undo(&fault);
             let after = if undone.is_ok() { "" } else { "; nor could it be undone" };
-            return Err(WriteError::Broken(format!("fdatasync of the journal failed: {fault}{after}")));
+            return Err(WriteError::Broken(format!(
+                "fdatasync of the journal failed: {fault}{after}"
+            )));
         }
         self.end += frames.iter().map(|frame| frame.len() as u64).sum::<u64>();
         Ok(())
@@ -121,7 +124,8 @@ impl Writer {
     /// Cuts off a half-written batch.
     fn undo(&mut self, why: &io::Error) -> Result<(), WriteError> {
         let length = self.end - self.base;
-        let undone = self.file.set_len(length).and_then(|()| self.file.seek(SeekFrom::Start(length)));
+        let undone =
+            self.file.set_len(length).and_then(|()| self.file.seek(SeekFrom::Start(length)));
         undone.map(drop).map_err(|fault| {
             WriteError::Broken(format!(
                 "a write to the journal failed ({why}) and could not be undone: {fault}"

@@ -2,6 +2,7 @@
 
 use doorbell_core::configuration::Configuration;
 use doorbell_core::id::{EndpointId, SourceId};
+use doorbell_core::key::{self, RuleRefused};
 use doorbell_core::source;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -69,41 +70,17 @@ pub enum KeyRule {
     Pointer(String),
 }
 
-/// The longest header name or JSON pointer of a rule, in bytes.
-const RULE_MAX: usize = 256;
-
-/// The rule names no place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum KeyRuleError {
-    /// Not a header name.
-    #[error("the header must be a name of 1 to 256 letters, digits or -_.")]
-    Header,
-    /// Not a JSON pointer.
-    #[error(
-        "the pointer must be empty or start with /, such as /data/id, and be at most 256 bytes"
-    )]
-    Pointer,
-}
-
 impl KeyRule {
     /// The rule, checked.
     ///
     /// # Errors
     /// When the header is no header name or the pointer no JSON pointer.
-    pub fn read(&self) -> Result<source::KeyRule, KeyRuleError> {
-        match self {
-            Self::Header(name) => {
-                let fits = (1..=RULE_MAX).contains(&name.len())
-                    && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
-                fits.then(|| source::KeyRule::Header(name.to_ascii_lowercase()))
-                    .ok_or(KeyRuleError::Header)
-            }
-            Self::Pointer(pointer) => {
-                let fits =
-                    pointer.len() <= RULE_MAX && (pointer.is_empty() || pointer.starts_with('/'));
-                fits.then(|| source::KeyRule::Pointer(pointer.clone())).ok_or(KeyRuleError::Pointer)
-            }
-        }
+    pub fn read(&self) -> Result<source::KeyRule, RuleRefused> {
+        let rule = match self {
+            Self::Header(name) => source::KeyRule::Header(name.to_ascii_lowercase()),
+            Self::Pointer(pointer) => source::KeyRule::Pointer(pointer.clone()),
+        };
+        key::check(&rule).map(|()| rule)
     }
 }
 

@@ -6,6 +6,7 @@ use super::redact::View;
 use super::text::Moment;
 use doorbell_core::attempt::{self, Attempt, Outcome, Timings};
 use doorbell_core::delivery::{Delivery, State};
+use doorbell_core::explain;
 use doorbell_core::name::EventType;
 use doorbell_core::time::Time;
 use schemars::JsonSchema;
@@ -269,19 +270,11 @@ impl ResponseOut {
     }
 }
 
-/// What the core says of a try: the kind of failure, and the sentence that explains it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Explained {
-    /// The word of the kind; `None`: the endpoint took it.
-    pub error: Option<String>,
-    /// The sentence.
-    pub text: String,
-}
-
 impl AttemptOut {
     /// An attempt as it is shown.
     #[must_use]
-    pub fn of(attempt: &Attempt, explained: Explained, view: View) -> Self {
+    pub fn of(attempt: &Attempt, view: View) -> Self {
+        let class = attempt.outcome.class();
         let (response, error_detail) = match &attempt.outcome {
             Outcome::Answered(answer) => (Some(ResponseOut::of(answer, view)), None),
             Outcome::Failed(fault) => (None, Some(fault.detail.clone())),
@@ -293,11 +286,11 @@ impl AttemptOut {
             trigger: TriggerWord::from(attempt.trigger),
             address: attempt.address.map(|address| address.to_string()),
             timings: TimingsOut::from(attempt.timings),
-            succeeded: explained.error.is_none(),
+            succeeded: class.is_none(),
             response,
-            error: explained.error,
+            error: class.map(|class| class.word().to_owned()),
             error_detail,
-            explanation: explained.text,
+            explanation: explain::attempt(attempt),
         }
     }
 }

@@ -6,6 +6,9 @@ use super::source::{masked, name, patterns, rule};
 use super::text::{Moment, Span};
 use crate::problem::Faults;
 use doorbell_core::endpoint::{self, Endpoint, OnDead, Policy, Status, Subscription};
+use doorbell_core::endpoint_url::{EndpointUrl, UrlPolicy};
+use doorbell_core::filter::Filter;
+use doorbell_core::header::{self, HeaderRefused};
 use doorbell_core::id::{EndpointId, SourceId, TenantId};
 use doorbell_core::limits;
 use doorbell_core::time::Time;
@@ -34,7 +37,8 @@ pub struct EndpointIn {
     /// It gets events of at least one of these channels. Empty: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub channels: Vec<String>,
-    /// It gets only events for which this filter holds: an object with `$eq`, `$in`, `$exist`, `$and`, `$or`, `$not`, …
+    /// It gets only events for which this filter holds: an object that says where to look (`body`, `headers`, `query`, …)
+    /// and what must be there, with `$eq`, `$in`, `$exist`, `$and`, `$or`, `$not` and their like.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<Value>,
     /// Header lines that are added to each request.
@@ -216,34 +220,55 @@ impl<F: Fn(&str) -> Option<SourceId>> SourceNames for F {
     }
 }
 
+/// What an endpoint is checked against.
+#[derive(Debug)]
+pub struct Gates<'a, S> {
+    /// The sources that it may name.
+    pub sources: &'a S,
+    /// What the operator lets URLs be.
+    pub policy: &'a UrlPolicy,
+}
+
 impl EndpointIn {
-    /// The endpoint that is asked for, without secrets. The gates of the core (URL, header names, filter) are not asked here.
+    /// The endpoint that is asked for, without secrets.
     pub fn read(
         &self,
         (id, tenant): (EndpointId, TenantId),
         now: Time,
-        sources: &impl SourceNames,
+        gates: &Gates<'_, impl SourceNames>,
         faults: &mut Faults,
     ) -> Option<Endpoint> {
         let label = faults.take("/name", name(&self.name));
-        let subscription = self.subscription(sources, faults);
+        let url = faults.take("/url", EndpointUrl::parse(&self.url, gates.policy));
+        let subscription = self.subscription(gates.sources, faults);
+        let headers = self.headers(faults);
         let policy = self.policy(faults);
-        if self.headers.len() > limits::ENDPOINT_HEADERS {
-            faults.add("/headers", format_args!("at most {} lines", limits::ENDPOINT_HEADERS));
-        }
         Some(Endpoint {
             id,
             tenant,
             name: label?,
             status: self.status.unwrap_or(EndpointStatus::Enabled).at(now),
             subscription: subscription?,
-            url: self.url.clone(),
-            headers: self.headers.iter().map(|h| (h.name.clone(), h.value.clone())).collect(),
+            url: url?.as_str().to_owned(),
+            headers: headers?,
             secrets: Vec::new(),
             policy: policy?,
             created: now,
             updated: now,
         })
+    }
+
+    fn headers(&self, faults: &mut Faults) -> Option<Vec<(String, String)>> {
+        if self.headers.len() > limits::ENDPOINT_HEADERS {
+            faults.add("/headers", HeaderRefused::TooMany);
+            return None;
+        }
+        let read = self.headers.iter().enumerate().map(|(place, line)| {
+            let refused = header::may_add(&line.name, &line.value);
+            faults.take(format!("/headers/{place}"), refused)?;
+            Some((line.name.clone(), line.value.clone()))
+        });
+        read.collect::<Vec<_>>().into_iter().collect()
     }
 
     fn subscription(
@@ -264,12 +289,11 @@ impl EndpointIn {
         }
         let event_types = patterns("/event_types", &self.event_types, faults);
         let channels = channels("/channels", &self.channels, faults);
-        Some(Subscription {
-            sources: ids?,
-            event_types: event_types?,
-            channels: channels?,
-            filter: self.filter.as_ref().map(Value::to_string),
-        })
+        let filter = self.filter.as_ref().map(Value::to_string);
+        if let Some(text) = &filter {
+            faults.take("/filter", Filter::parse(text));
+        }
+        Some(Subscription { sources: ids?, event_types: event_types?, channels: channels?, filter })
     }
 
     fn policy(&self, faults: &mut Faults) -> Option<Policy> {

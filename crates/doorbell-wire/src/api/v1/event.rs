@@ -5,6 +5,7 @@ use super::http::{BodyOut, HeaderOut, header_lines};
 use super::redact::{self, View};
 use super::text::Moment;
 use doorbell_core::event::{self, Event, Origin};
+use doorbell_core::explain;
 use doorbell_core::id::{EventId, RequestId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -266,6 +267,8 @@ pub struct EventOut {
     pub source_name: Option<String>,
     /// What became of it.
     pub fate: Fate,
+    /// What became of it, in a sentence, and what to do about it.
+    pub explanation: String,
     /// What tells it from its duplicates; lossy where it is not UTF-8.
     pub dedupe_key: Option<String>,
     /// Extra routing words.
@@ -299,6 +302,8 @@ pub struct RequestOut {
     /// Why it was rejected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejection: Option<RejectionOut>,
+    /// What became of it, in a sentence, and what to do about it.
+    pub explanation: String,
     /// The request.
     pub request: HttpRequestOut,
 }
@@ -357,6 +362,7 @@ impl EventOut {
             source,
             source_name,
             fate: Fate::from(fate),
+            explanation: explain::fate(fate),
             dedupe_key: key.map(|bytes| String::from_utf8_lossy(bytes).into_owned()),
             channels: event.channels.clone(),
             deliveries,
@@ -381,6 +387,7 @@ impl RequestOut {
             fate: Fate::from(fate),
             duplicate_of,
             rejection,
+            explanation: explain::fate(fate),
             request: HttpRequestOut::of(event, view),
         }
     }

@@ -1,0 +1,372 @@
+//! The commit thread: takes whatever has arrived, decides what repeats what, writes it in one go, syncs once, lends, and
+//! then answers all. There is no timer: waiting for more gains nothing.
+
+use super::dedupe::keys::{SegmentKeys, counted};
+use super::dedupe::{KeyHash, Table};
+use super::journal::frame::Frame;
+use super::journal::segment::Segment;
+use super::journal::write::{WriteError, Writer};
+use super::shared::Shared;
+use crate::store::{Admitted, Lent, Locator, Settled, StoreError};
+use doorbell_core::delivery::Delivery;
+use doorbell_core::event::{Event, Fate};
+use doorbell_core::id::{DeliveryId, EventId};
+use doorbell_core::time::Time;
+use doorbell_wire::stored::{Kind, ReceivedRef, RecordHead, VERSION};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// Whom to tell what came of it; nobody may be listening any more.
+pub(crate) type Done<T> = oneshot::Sender<Result<T, StoreError>>;
+
+/// Something for the commit thread.
+#[derive(Debug)]
+pub(crate) struct Item {
+    /// What is to be written, if anything.
+    pub(crate) frame: Option<Frame>,
+    pub(crate) work: Work,
+}
+
+/// What it is about.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// An event comes in.
+    Accept(Box<Accept>),
+    /// A delivery changes.
+    Settle { delivery: DeliveryId, done: Done<Settled> },
+    /// An event gets new deliveries.
+    Redeliver { event_at: u64, lend: Vec<Delivery>, done: Done<()> },
+    /// Nothing: it is answered when everything before it is durable.
+    Flush(Done<()>),
+    /// Keys expired, or went with their segment.
+    Forget(Vec<(KeyHash, u64)>),
+}
+
+/// An event that comes in; its record is encoded as if it were new.
+#[derive(Debug)]
+pub(crate) struct Accept {
+    pub(crate) event: Arc<Event>,
+    pub(crate) dedupe_window: Duration,
+    /// The hash of its key, when it may repeat and be repeated.
+    pub(crate) key: Option<KeyHash>,
+    /// Its deliveries that are lent at once.
+    pub(crate) lend: Vec<Delivery>,
+    /// `None`: nobody waits for it.
+    pub(crate) done: Option<Done<Admitted>>,
+}
+
+impl Item {
+    pub(crate) fn bytes(&self) -> usize {
+        self.frame.as_ref().map_or(0, |frame| frame.bytes().len())
+    }
+
+    /// Answers that it was not done.
+    pub(crate) fn refuse(self, shared: &Shared, why: &StoreError) {
+        match self.work {
+            Work::Accept(accept) => {
+                shared.unwatched_done(accept.done.is_none());
+                answer(accept.done, Err(why.clone()));
+            }
+            Work::Settle { delivery, done } => {
+                shared.leases.lock().unsettled(delivery);
+                answer(Some(done), Err(why.clone()));
+            }
+            Work::Redeliver { done, .. } => answer(Some(done), Err(why.clone())),
+            Work::Flush(done) => answer(Some(done), Err(why.clone())),
+            Work::Forget(_) => {}
+        }
+    }
+
+    /// Whether it brings something new, which is refused when the disk is nearly full.
+    const fn is_new(&self) -> bool {
+        match self.work {
+            Work::Accept(_) | Work::Redeliver { .. } => true,
+            Work::Settle { .. } | Work::Flush(_) | Work::Forget(_) => false,
+        }
+    }
+}
+
+fn answer<T>(done: Option<Done<T>>, what: Result<T, StoreError>) {
+    // Whoever asked may have gone; the record stands all the same.
+    if let Some(done) = done {
+        drop(done.send(what));
+    }
+}
+
+/// An item that has its place in the journal.
+#[derive(Debug)]
+struct Placed {
+    item: Item,
+    position: u64,
+    /// The event that it turned out to repeat.
+    repeats: Option<EventId>,
+}
+
+/// What has to be taken back when a batch is not written.
+#[derive(Debug)]
+struct Taken {
+    hash: KeyHash,
+    position: u64,
+    before: Option<u64>,
+}
+
+/// What the commit thread owns.
+#[derive(Debug)]
+pub(crate) struct Committer {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) writer: Writer,
+    pub(crate) table: Table,
+    /// The keys of the segment that is written to.
+    pub(crate) keys: SegmentKeys,
+    pub(crate) seed: u32,
+}
+
+impl Committer {
+    /// Works until the queue is closed and empty, or the journal is broken.
+    pub(crate) fn run(mut self) {
+        let mut items = Vec::new();
+        while self.shared.queue.take(&mut items) {
+            if let Err(why) = self.commit(&mut items) {
+                self.shared.break_down(why);
+                break;
+            }
+        }
+        let why = self.shared.why_closed();
+        while self.shared.queue.take(&mut items) {
+            items.drain(..).for_each(|item| item.refuse(&self.shared, &why));
+        }
+    }
+
+    /// Makes a batch durable and answers it.
+    ///
+    /// # Errors
+    /// Why nothing can be promised any more.
+    fn commit(&mut self, items: &mut Vec<Item>) -> Result<(), String> {
+        if self.shared.space.check() {
+            self.refuse_new(items);
+        }
+        match self.try_commit(items) {
+            Ok(()) => Ok(()),
+            Err(WriteError::Full) => {
+                // Settlements are small, and deliveries go on with what room there is.
+                self.shared.space.ran_out();
+                self.refuse_new(items);
+                match self.try_commit(items) {
+                    Ok(()) => Ok(()),
+                    Err(WriteError::Full) => Ok(self.refuse(items, &StoreError::Full)),
+                    Err(fault) => self.failed(items, fault),
+                }
+            }
+            Err(fault) => self.failed(items, fault),
+        }
+    }
+
+    fn failed(&self, items: &mut Vec<Item>, fault: WriteError) -> Result<(), String> {
+        match fault {
+            WriteError::Full => Ok(self.refuse(items, &StoreError::Full)),
+            WriteError::Undone(fault) => {
+                let why = StoreError::Failed(format!("the journal cannot be written: {fault}"));
+                Ok(self.refuse(items, &why))
+            }
+            WriteError::Broken(why) => {
+                self.refuse(items, &StoreError::Broken(why.clone()));
+                Err(why)
+            }
+        }
+    }
+
+    fn refuse(&self, items: &mut Vec<Item>, why: &StoreError) {
+        items.drain(..).for_each(|item| item.refuse(&self.shared, why));
+    }
+
+    fn refuse_new(&self, items: &mut Vec<Item>) {
+        for item in items.extract_if(.., |item| item.is_new()) {
+            item.refuse(&self.shared, &StoreError::Full);
+        }
+    }
+
+    /// Places, writes and finishes all items; on an error they are back in `items` and nothing has changed.
+    fn try_commit(&mut self, items: &mut Vec<Item>) -> Result<(), WriteError> {
+        let base = self.writer.base();
+        let start = self.writer.begin()?;
+        if self.writer.base() != base {
+            self.seal(base, self.writer.base());
+        }
+        let mut taken = Vec::new();
+        let placed = self.place(std::mem::take(items), start, &mut taken);
+        let frames: Vec<&[u8]> =
+            placed.iter().filter_map(|p| p.item.frame.as_ref()).map(Frame::bytes).collect();
+        let written = if frames.is_empty() { Ok(()) } else { self.writer.append(&frames) };
+        if let Err(fault) = written {
+            self.take_back(taken);
+            items.extend(placed.into_iter().map(|p| p.item));
+            return Err(fault);
+        }
+        self.finish(placed);
+        Ok(())
+    }
+
+    /// Gives every frame its position, and decides which events are repeats: in the order of the journal.
+    fn place(&mut self, items: Vec<Item>, start: u64, taken: &mut Vec<Taken>) -> Vec<Placed> {
+        let mut placed: Vec<Placed> = Vec::with_capacity(items.len());
+        let mut at = start;
+        for mut item in items {
+            let repeats = match &item.work {
+                Work::Accept(accept) => self.judge(accept, &placed, at, taken),
+                Work::Settle { .. } | Work::Redeliver { .. } | Work::Flush(_) | Work::Forget(_) => {
+                    None
+                }
+            };
+            if let (Some(of), Work::Accept(accept)) = (repeats, &item.work) {
+                item.frame = accept.frame_as_repeat(of);
+            }
+            let position = at;
+            if let Some(frame) = &mut item.frame {
+                frame.place(self.seed, position, start);
+                at += frame.span();
+            }
+            placed.push(Placed { item, position, repeats });
+        }
+        placed
+    }
+
+    /// The event that this one repeats; if there is none, its key is taken.
+    fn judge(
+        &mut self,
+        accept: &Accept,
+        batch: &[Placed],
+        position: u64,
+        taken: &mut Vec<Taken>,
+    ) -> Option<EventId> {
+        let hash = accept.key?;
+        if let Some(first) = self.table.find(hash, position)
+            && let Some(of) = self.confirm(accept, batch, first)
+        {
+            return Some(of);
+        }
+        let before = self.table.put(hash, position);
+        taken.push(Taken { hash, position, before });
+        None
+    }
+
+    /// The event at `first`, when it has the same key and the key still counts: read from this batch or from the journal.
+    fn confirm(&self, accept: &Accept, batch: &[Placed], first: u64) -> Option<EventId> {
+        if let Some(other) = accepted_at(batch, first) {
+            let until = other.event.at.after(other.dedupe_window);
+            return accept.has_key_of(&other.event, until).then_some(other.event.id);
+        }
+        let stored = self.shared.reader.record(first).ok()?;
+        let head = RecordHead::decode(stored.kind, stored.version, &stored.payload).ok()?;
+        let RecordHead::Received(head) = head else { return None };
+        let (hash, until) = counted(&self.shared.secret, &head)?;
+        let same_scope = head.origin == accept.event.origin
+            && (head.origin.source().is_some() || head.tenant == accept.event.tenant);
+        let repeats = Some(hash) == accept.key
+            && same_scope
+            && head.dedupe_key == accept.event.dedupe_key
+            && accept.event.at < until;
+        repeats.then_some(head.id)
+    }
+
+    fn take_back(&mut self, taken: Vec<Taken>) {
+        for Taken { hash, position, before } in taken.into_iter().rev() {
+            match before {
+                Some(before) => drop(self.table.put(hash, before)),
+                None => self.table.remove(hash, position),
+            }
+        }
+    }
+
+    /// The batch is durable: lends, lets it be read, and answers, in this order.
+    fn finish(&mut self, placed: Vec<Placed>) {
+        let lent = self.lend(&placed);
+        self.writer.publish();
+        self.shared.progress.grew();
+        self.shared.outbox.put(lent);
+        for Placed { item, position, repeats } in placed {
+            match item.work {
+                Work::Accept(accept) => {
+                    if let (Some(hash), None) = (accept.key, repeats) {
+                        let expires = accept.event.at.after(accept.dedupe_window);
+                        self.keys.push(hash, position - self.writer.base(), expires);
+                    }
+                    self.shared.unwatched_done(accept.done.is_none());
+                    answer(accept.done, Ok(repeats.map_or(Admitted::New, Admitted::Repeat)));
+                }
+                Work::Settle { delivery: _, done } => answer(Some(done), Ok(Settled::Kept)),
+                Work::Redeliver { done, .. } | Work::Flush(done) => answer(Some(done), Ok(())),
+                Work::Forget(keys) => {
+                    keys.into_iter().for_each(|(hash, at)| self.table.remove(hash, at));
+                }
+            }
+        }
+    }
+
+    /// Lends what is to be lent and ends the leases of what was settled, under one lock.
+    fn lend(&self, placed: &[Placed]) -> Vec<Lent> {
+        let mut lent = Vec::new();
+        let mut held = self.shared.leases.lock();
+        let mut lend = |delivery: &Delivery, locator: u64, payload: Option<&Arc<Event>>| {
+            if let Some(lease) = held.lend(delivery.id, None) {
+                let (delivery, locator) = (delivery.clone(), Locator(locator));
+                lent.push(Lent { delivery, locator, lease, payload: payload.cloned() });
+            }
+        };
+        for Placed { item, position, repeats } in placed {
+            match &item.work {
+                Work::Accept(accept) if repeats.is_none() => {
+                    for delivery in &accept.lend {
+                        lend(delivery, *position, Some(&accept.event));
+                    }
+                }
+                Work::Redeliver { event_at, lend: deliveries, done: _ } => {
+                    deliveries.iter().for_each(|delivery| lend(delivery, *event_at, None));
+                }
+                Work::Accept(_) | Work::Settle { .. } | Work::Flush(_) | Work::Forget(_) => {}
+            }
+        }
+        for Placed { item, position, repeats: _ } in placed {
+            if let Work::Settle { delivery, done: _ } = &item.work {
+                held.settled(*delivery, *position);
+            }
+        }
+        lent
+    }
+
+    /// A segment is full: its keys go to the file beside it, which somebody with more time writes.
+    fn seal(&mut self, base: u64, next: u64) {
+        let keys = std::mem::take(&mut self.keys);
+        self.shared.sealed.put(Segment { base, end: next }, keys);
+    }
+}
+
+/// The event of this batch that stands at `position`. What writes nothing has the position of what comes after it.
+fn accepted_at(batch: &[Placed], position: u64) -> Option<&Accept> {
+    let from = batch.partition_point(|placed| placed.position < position);
+    let there = batch.iter().skip(from).take_while(|placed| placed.position == position);
+    there.into_iter().find_map(|placed| match &placed.item.work {
+        Work::Accept(accept) => Some(accept.as_ref()),
+        Work::Settle { .. } | Work::Redeliver { .. } | Work::Flush(_) | Work::Forget(_) => None,
+    })
+}
+
+impl Accept {
+    fn frame_as_repeat(&self, of: EventId) -> Option<Frame> {
+        let fate = Fate::Duplicate { of };
+        let record = ReceivedRef {
+            event: &self.event,
+            fate: &fate,
+            dedupe_window: self.dedupe_window,
+            deliveries: &[],
+        };
+        // It was small enough with its deliveries.
+        Frame::build(Kind::Received, VERSION, |out| record.encode(out)).ok()
+    }
+
+    fn has_key_of(&self, first: &Event, until: Time) -> bool {
+        let same_scope = first.origin == self.event.origin
+            && (first.origin.source().is_some() || first.tenant == self.event.tenant);
+        same_scope && first.dedupe_key == self.event.dedupe_key && self.event.at < until
+    }
+}

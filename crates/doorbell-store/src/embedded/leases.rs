@@ -1,0 +1,140 @@
+//! Which deliveries are lent out: fencing tokens in memory, which end with the process.
+//!
+//! A delivery that was settled stays here until the index has applied the settlement: until then the index still says
+//! that it waits, and a claim must not believe it. Claims therefore hold the gate while they read the index and lend,
+//! and the indexer takes it before it lets settled deliveries go.
+
+use crate::store::Lease;
+use doorbell_core::id::DeliveryId;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+
+/// Who holds which delivery.
+#[derive(Debug, Default)]
+pub(crate) struct Leases {
+    held: Mutex<Held>,
+    gate: RwLock<()>,
+}
+
+/// The leases, locked.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    by_delivery: HashMap<DeliveryId, Hold>,
+    /// What was settled, in the order of the journal, with the position of its record.
+    settled: VecDeque<(u64, DeliveryId)>,
+    last: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Hold {
+    lease: Lease,
+    /// The position of the record with the delivery's previous attempt.
+    previous: Option<u64>,
+    phase: Phase,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Somebody has it.
+    Lent,
+    /// Its settlement is on the way to the disk.
+    Settling,
+    /// Its settlement is durable at this position, and may not have reached the index.
+    Settled(u64),
+}
+
+/// How a delivery stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Nobody holds it.
+    Free,
+    /// Somebody does.
+    Lent,
+    /// Nobody does, but the index may not know before it has applied this position.
+    Settled(u64),
+}
+
+impl Leases {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Held by a claim from before it reads the index until it has lent.
+    pub(crate) fn claiming(&self) -> RwLockReadGuard<'_, ()> {
+        self.gate.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets go what was settled at or before the records that the index has applied (up to `applied`).
+    pub(crate) fn applied(&self, applied: u64) {
+        let _gate = self.gate.write().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.lock();
+        while let Some((position, delivery)) = held.settled.front().copied() {
+            if position >= applied {
+                break;
+            }
+            held.settled.pop_front();
+            if held.phase(delivery) == Some(Phase::Settled(position)) {
+                held.by_delivery.remove(&delivery);
+            }
+        }
+    }
+}
+
+impl Held {
+    /// Lends a delivery to someone; `None` when it is not free.
+    pub(crate) fn lend(&mut self, delivery: DeliveryId, previous: Option<u64>) -> Option<Lease> {
+        if self.by_delivery.contains_key(&delivery) {
+            return None;
+        }
+        self.last += 1;
+        let lease = Lease(self.last);
+        self.by_delivery.insert(delivery, Hold { lease, previous, phase: Phase::Lent });
+        Some(lease)
+    }
+
+    /// Begins to settle; the position of the previous attempt's record, or `None` when the lease does not hold.
+    pub(crate) fn settle(&mut self, delivery: DeliveryId, lease: Lease) -> Option<Option<u64>> {
+        let hold = self.by_delivery.get_mut(&delivery)?;
+        let holds = hold.lease == lease && hold.phase == Phase::Lent;
+        holds.then(|| {
+            hold.phase = Phase::Settling;
+            hold.previous
+        })
+    }
+
+    /// The settlement is durable.
+    pub(crate) fn settled(&mut self, delivery: DeliveryId, position: u64) {
+        if let Some(hold) = self.by_delivery.get_mut(&delivery) {
+            hold.phase = Phase::Settled(position);
+            self.settled.push_back((position, delivery));
+        }
+    }
+
+    /// The settlement could not be written: the lease holds on.
+    pub(crate) fn unsettled(&mut self, delivery: DeliveryId) {
+        if let Some(hold) = self.by_delivery.get_mut(&delivery)
+            && hold.phase == Phase::Settling
+        {
+            hold.phase = Phase::Lent;
+        }
+    }
+
+    /// Takes back what was lent and not settled.
+    pub(crate) fn give_back(&mut self, delivery: DeliveryId) {
+        if self.phase(delivery).is_some_and(|phase| !matches!(phase, Phase::Settled(_))) {
+            self.by_delivery.remove(&delivery);
+        }
+    }
+
+    pub(crate) fn standing(&self, delivery: DeliveryId) -> Standing {
+        match self.phase(delivery) {
+            None => Standing::Free,
+            Some(Phase::Lent | Phase::Settling) => Standing::Lent,
+            Some(Phase::Settled(position)) => Standing::Settled(position),
+        }
+    }
+
+    fn phase(&self, delivery: DeliveryId) -> Option<Phase> {
+        self.by_delivery.get(&delivery).map(|hold| hold.phase)
+    }
+}

@@ -1,0 +1,36 @@
+//! The embedded home: *the journal is the truth, the index is a view of it.*
+//!
+//! An event with its deliveries is one record of the journal, a settlement is another; a verb that writes puts its
+//! record into a queue, and the commit thread writes all that has come together, syncs once, and answers. The indexer
+//! reads the journal's files behind it and feeds the index, which answers lists and claims; it can be deleted at any time.
+//! Dedupe keys are in memory. No retry rule and no clock live here.
+
+pub(crate) mod journal;
+
+mod open;
+
+mod home;
+
+pub(crate) mod dedupe;
+
+mod leases;
+mod progress;
+
+mod shared;
+
+mod queue;
+
+mod commit;
+
+mod tail;
+
+pub(crate) mod engine;
+
+mod doctor;
+
+#[cfg(test)]
+mod tests;
+
+pub use doctor::{Inspected, inspect};
+pub use journal::recover::{Damage, DamageKind};
+pub use open::{OpenError, Options};

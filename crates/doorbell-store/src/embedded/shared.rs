@@ -1,0 +1,180 @@
+//! What the verbs, the commit thread and the indexer share.
+
+use super::dedupe::keys::SegmentKeys;
+use super::journal::read::Reader;
+use super::journal::segment::Segment;
+use super::journal::space;
+use super::leases::Leases;
+use super::progress::Progress;
+use super::queue::Queue;
+use crate::store::{Lent, StoreError};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use tokio::sync::Notify;
+
+/// Everything that is shared.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) secret: [u8; 16],
+    pub(crate) reader: Reader,
+    pub(crate) queue: Queue,
+    pub(crate) leases: Leases,
+    pub(crate) space: Space,
+    pub(crate) outbox: Outbox,
+    pub(crate) sealed: SealedKeys,
+    pub(crate) progress: Progress,
+    pub(crate) trouble: Trouble,
+    /// Records on their way to the disk for which nobody waits.
+    pub(crate) unwatched: AtomicUsize,
+}
+
+impl Shared {
+    /// One of the records for which nobody waits is durable, or was refused.
+    pub(crate) fn unwatched_done(&self, unwatched: bool) {
+        if unwatched {
+            self.unwatched.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
+    /// From now on nothing is promised.
+    pub(crate) fn break_down(&self, why: String) {
+        tracing::error!(why, "the store is broken and the process must exit");
+        self.queue.close(StoreError::Broken(why.clone()));
+        self.progress.close(StoreError::Broken(why.clone()));
+        self.trouble.tell(why);
+    }
+
+    /// What is answered after the end.
+    pub(crate) fn why_closed(&self) -> StoreError {
+        let why = self.trouble.why.get().cloned();
+        why.map_or_else(closed, StoreError::Broken)
+    }
+}
+
+/// Whether the disk is nearly full.
+#[derive(Debug)]
+pub(crate) struct Space {
+    dir: PathBuf,
+    reserve: u64,
+    low: AtomicBool,
+}
+
+impl Space {
+    pub(crate) fn new(dir: PathBuf, reserve: u64) -> Self {
+        Self { dir, reserve, low: AtomicBool::new(false) }
+    }
+
+    /// Looks whether there is less room than the reserve. About a microsecond.
+    pub(crate) fn check(&self) -> bool {
+        // A disk that cannot be asked is found out by the write.
+        let low = space::free(&self.dir).is_ok_and(|free| free < self.reserve);
+        self.low.store(low, Ordering::Relaxed);
+        low
+    }
+
+    /// Whether there was too little room when it was last looked, and still is.
+    pub(crate) fn is_low(&self) -> bool {
+        self.low.load(Ordering::Relaxed) && self.check()
+    }
+
+    /// A write found no room.
+    pub(crate) fn ran_out(&self) {
+        self.low.store(true, Ordering::Relaxed);
+    }
+
+    /// Bytes that are free.
+    pub(crate) fn free(&self) -> u64 {
+        space::free(&self.dir).unwrap_or(0)
+    }
+}
+
+/// Deliveries that were lent as they were accepted, in the order of the journal.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    lent: Mutex<Vec<Lent>>,
+    came: Notify,
+}
+
+impl Outbox {
+    pub(crate) fn put(&self, mut lent: Vec<Lent>) {
+        if !lent.is_empty() {
+            self.lent.lock().unwrap_or_else(PoisonError::into_inner).append(&mut lent);
+            self.came.notify_one();
+        }
+    }
+
+    /// Waits for some and takes all. Nothing is lost when the caller goes before it has an answer.
+    pub(crate) async fn take(&self) -> Vec<Lent> {
+        loop {
+            let lent =
+                std::mem::take(&mut *self.lent.lock().unwrap_or_else(PoisonError::into_inner));
+            if !lent.is_empty() {
+                return lent;
+            }
+            self.came.notified().await;
+        }
+    }
+}
+
+/// The keys of segments that are full, on their way to the files beside them.
+#[derive(Debug, Default)]
+pub(crate) struct SealedKeys(Mutex<Vec<(Segment, SegmentKeys)>>);
+
+impl SealedKeys {
+    pub(crate) fn put(&self, segment: Segment, keys: SegmentKeys) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((segment, keys));
+    }
+
+    pub(crate) fn take(&self) -> Vec<(Segment, SegmentKeys)> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Why the store is broken, once it is.
+#[derive(Debug, Default)]
+pub(crate) struct Trouble {
+    closed: AtomicBool,
+    why: OnceLock<String>,
+    told: Notify,
+}
+
+impl Trouble {
+    fn tell(&self, why: String) {
+        self.why.get_or_init(|| why);
+        self.told.notify_waiters();
+    }
+
+    /// Waits until the store is broken.
+    pub(crate) async fn wait(&self) -> String {
+        loop {
+            let told = self.told.notified();
+            tokio::pin!(told);
+            told.as_mut().enable();
+            if let Some(why) = self.why.get() {
+                return why.clone();
+            }
+            told.await;
+        }
+    }
+
+    /// From now on every verb is refused.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    /// # Errors
+    /// [`StoreError::Broken`] when the store is broken or closed.
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
+        match self.why.get() {
+            Some(why) => Err(StoreError::Broken(why.clone())),
+            None if self.closed.load(Ordering::Acquire) => Err(closed()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What is answered when the store was closed in peace.
+pub(crate) fn closed() -> StoreError {
+    StoreError::Broken("the store is closed".to_owned())
+}

@@ -1,0 +1,187 @@
+//! Power cuts: what was acknowledged is there, what was half written is cut off, and work goes on.
+
+use super::*;
+use crate::embedded::journal::recover::DamageKind;
+use crate::store::Admitted;
+use std::fs;
+
+#[tokio::test]
+async fn what_was_accepted_is_there_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, _) = open(dir.path());
+    fill(&engine, 0..50).await;
+    drop(engine);
+    assert!(segments(dir.path()).len() > 2, "several segments are under test");
+    assert_eq!(numbers(dir.path()).await, (0..50).collect::<Vec<_>>());
+}
+
+/// The last record may be cut at any byte: all before it stay, and new ones follow.
+#[tokio::test]
+async fn a_tail_torn_at_any_byte_is_cut_off() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options { segment_bytes: 1 << 20, ..options() };
+    let (engine, _) = open_with(dir.path(), options);
+    fill(&engine, 0..5).await;
+    let whole = engine.durable();
+    fill(&engine, 5..6).await;
+    let end = engine.durable();
+    drop(engine);
+    for length in whole..end {
+        let copy = tempfile::tempdir().unwrap();
+        copy_dir(dir.path(), copy.path());
+        let last = segments(copy.path()).pop().unwrap();
+        fs::OpenOptions::new().write(true).open(last).unwrap().set_len(length).unwrap();
+        let (engine, _) = open_with(copy.path(), options);
+        assert_eq!(engine.durable(), whole);
+        let torn: Vec<_> = engine.damage.iter().map(|damage| (damage.kind, damage.bytes)).collect();
+        let expected =
+            if length == whole { vec![] } else { vec![(DamageKind::Torn, length - whole)] };
+        assert_eq!(torn, expected);
+        // The event that was torn was never acknowledged: it comes again, and is no duplicate.
+        assert_eq!(engine.accept(admission(5)).await, Ok(Admitted::New));
+        drop(engine);
+        assert_eq!(numbers(copy.path()).await, [0, 1, 2, 3, 4, 5]);
+    }
+}
+
+/// A batch is written as several frames; the disk may have written any of them before the power went.
+#[tokio::test]
+async fn holes_in_a_batch_that_was_never_synced_are_covered() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options { segment_bytes: 1 << 20, ..options() };
+    let (engine, fed) = open_with(dir.path(), options);
+    fill(&engine, 0..3).await;
+    let accepts = (3..9).map(|n| engine.accept(admission(n)));
+    let all: Vec<_> = join_all(accepts).await;
+    assert!(all.iter().all(|one| *one == Ok(Admitted::New)));
+    engine.catch_up().await.unwrap();
+    let positions: Vec<u64> = fed.0.lock().unwrap().iter().map(|(at, _)| *at).collect();
+    drop(engine);
+    // The fifth record (of the batch) is zeros, as if its page had never been written.
+    let segment = segments(dir.path()).pop().unwrap();
+    let mut bytes = fs::read(&segment).unwrap();
+    let hole = usize::try_from(positions[4]).unwrap()..usize::try_from(positions[5]).unwrap();
+    bytes[hole.clone()].fill(0);
+    fs::write(&segment, bytes).unwrap();
+
+    let (engine, _) = open_with(dir.path(), options);
+    assert_eq!(engine.damage.len(), 1);
+    assert_eq!(
+        (engine.damage[0].kind, engine.damage[0].bytes),
+        (DamageKind::Torn, hole.len() as u64)
+    );
+    drop(engine);
+    assert_eq!(numbers(dir.path()).await, [0, 1, 2, 3, 5, 6, 7, 8]);
+    // It was told once; from now on it is a gap like any other.
+    let (engine, _) = open_with(dir.path(), options);
+    assert_eq!(engine.damage, []);
+}
+
+async fn join_all<T>(futures: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
+    let mut pinned: Vec<_> = futures.map(Box::pin).collect();
+    let mut done: Vec<Option<T>> = pinned.iter().map(|_| None).collect();
+    std::future::poll_fn(|context| {
+        let mut pending = false;
+        for (future, done) in pinned.iter_mut().zip(&mut done) {
+            if done.is_none() {
+                match future.as_mut().poll(context) {
+                    std::task::Poll::Ready(value) => *done = Some(value),
+                    std::task::Poll::Pending => pending = true,
+                }
+            }
+        }
+        if pending { std::task::Poll::Pending } else { std::task::Poll::Ready(()) }
+    })
+    .await;
+    done.into_iter().flatten().collect()
+}
+
+/// The directory as it is at some moment, with more being written all the time, holds all that was acknowledged before.
+#[tokio::test]
+async fn a_copy_taken_at_any_moment_holds_what_was_acknowledged() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut dice = Dice(42);
+    let mut next = 0;
+    let (mut engine, _) = open(dir.path());
+    for _ in 0..20 {
+        let more = 1 + dice.below(12);
+        fill(&engine, next..next + more).await;
+        next += more;
+        let copy = tempfile::tempdir().unwrap();
+        copy_dir(dir.path(), copy.path());
+        assert_eq!(numbers(copy.path()).await, (0..next).collect::<Vec<_>>());
+        if dice.below(4) == 0 {
+            drop(engine);
+            engine = open(dir.path()).0;
+        }
+    }
+}
+
+/// A segment that was being made when the power went holds nothing yet.
+#[tokio::test]
+async fn a_segment_without_a_header_is_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, _) = open(dir.path());
+    fill(&engine, 0..10).await;
+    let end = engine.durable();
+    drop(engine);
+    for length in [0, 1, 63, 64] {
+        fs::write(dir.path().join(format!("journal/{end:016x}.seg")), vec![0; length]).unwrap();
+        let (engine, _) = open(dir.path());
+        assert_eq!((engine.durable(), engine.damage.len()), (end, 0));
+    }
+}
+
+#[tokio::test]
+async fn a_directory_is_open_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, _) = open(dir.path());
+    let again = Home::take(dir.path());
+    assert!(again.unwrap_err().to_string().contains("in use by another process"));
+    drop(engine);
+    assert!(Home::take(dir.path()).is_ok());
+}
+
+/// Without its `store` file a store still knows who it is, and its dedupe keys still count.
+#[tokio::test]
+async fn a_lost_store_file_is_made_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, _) = open(dir.path());
+    fill(&engine, 0..40).await;
+    drop(engine);
+    fs::write(dir.path().join("store"), "doorbell store 1\nnonsense").unwrap();
+    let (engine, _) = open(dir.path());
+    let first = event(3).id;
+    assert_eq!(engine.accept(admission(3)).await, Ok(Admitted::Repeat(first)));
+}
+
+#[tokio::test]
+async fn a_segment_of_another_store_is_refused() {
+    let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for dir in [&dir, &other] {
+        let (engine, _) = open(dir.path());
+        fill(&engine, 0..10).await;
+    }
+    let strange = segments(other.path()).remove(0);
+    fs::copy(strange, segments(dir.path()).remove(0)).unwrap();
+    let fault = Opened::open(Home::take(dir.path()).unwrap(), options()).unwrap_err();
+    assert!(fault.to_string().contains("belongs to another store"), "{fault}");
+}
+
+/// Without room nothing new is taken, but deliveries end, and it goes on by itself when room returns.
+#[tokio::test]
+async fn a_full_disk_takes_settlements_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, _) = open(dir.path());
+    fill(&engine, 0..1).await;
+    drop(engine);
+    let (engine, _) = open_with(dir.path(), Options { reserve_bytes: u64::MAX, ..options() });
+    assert_eq!(engine.accept(admission(1)).await, Err(StoreError::Full));
+    assert_eq!(engine.accept(admission(2)).await, Err(StoreError::Full));
+    let lease = engine.shared.leases.lock().lend(delivery(0).id, None).unwrap();
+    let settled = engine.settle(super::order::delivered(0, lease, 64)).await;
+    assert_eq!(settled, Ok(crate::store::Settled::Kept));
+    drop(engine);
+    let (engine, _) = open(dir.path());
+    assert_eq!(engine.accept(admission(1)).await, Ok(Admitted::New));
+}

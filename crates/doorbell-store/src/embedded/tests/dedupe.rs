@@ -1,0 +1,153 @@
+//! Duplicates: exact within the window, also across restarts and within a batch.
+
+use super::*;
+use crate::store::Admitted;
+use proptest::prelude::*;
+use std::collections::HashMap;
+use std::fs;
+
+fn with_key(n: u64, key: u64, window: u64) -> Admission {
+    let mut event = event(n);
+    event.dedupe_key = Some(Bytes::from(format!("shared-{key}")));
+    let dedupe_window = Duration::from_millis(window);
+    Admission { event: Arc::new(event), dedupe_window, ..admission(n) }
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Accept { key: u64, window: u64, later: u64 },
+    Restart { without_key_files: bool },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        12 => (0..6_u64, 0..40_u64, 0..8_u64)
+            .prop_map(|(key, window, later)| Step::Accept { key, window, later }),
+        1 => any::<bool>().prop_map(|without_key_files| Step::Restart { without_key_files }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+
+    #[test]
+    fn duplicates_are_those_of_the_model(steps in proptest::collection::vec(step(), 1..80)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(follow(steps));
+    }
+}
+
+async fn follow(steps: Vec<Step>) {
+    let dir = tempfile::tempdir().unwrap();
+    let small = Options { segment_bytes: 1500, ..options() };
+    let mut engine = open_with(dir.path(), small).0;
+    let mut seen: HashMap<u64, (EventId, u64)> = HashMap::new();
+    let mut n = 0;
+    for step in steps {
+        match step {
+            Step::Accept { key, window, later } => {
+                n += 1 + later;
+                let admitted = engine.accept(with_key(n, key, window)).await.unwrap();
+                let first = seen.get(&key).filter(|(_, until)| n < *until && window > 0);
+                assert_eq!(admitted, first.map_or(Admitted::New, |(id, _)| Admitted::Repeat(*id)));
+                if first.is_none() && window > 0 {
+                    seen.insert(key, (event(n).id, n + window));
+                }
+            }
+            Step::Restart { without_key_files } => {
+                engine.catch_up().await.unwrap();
+                drop(engine);
+                if without_key_files {
+                    remove_key_files(dir.path());
+                }
+                engine = open_with(dir.path(), small).0;
+            }
+        }
+    }
+}
+
+fn remove_key_files(dir: &Path) {
+    for segment in segments(dir) {
+        fs::remove_file(segment.with_extension("keys")).unwrap_or_default();
+    }
+}
+
+/// Both arrive before either is durable: the second is a repeat, and is recorded as one.
+#[tokio::test]
+async fn a_repeat_within_one_batch_is_seen() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, _) = open(dir.path());
+    let (a, b, c) = tokio::join!(
+        engine.accept(with_key(1, 0, 1000)),
+        engine.accept(with_key(2, 0, 1000)),
+        engine.accept(with_key(3, 1, 1000)),
+    );
+    let first = event(1).id;
+    assert_eq!((a, b, c), (Ok(Admitted::New), Ok(Admitted::Repeat(first)), Ok(Admitted::New)));
+    drop(engine);
+    let (engine, fed) = open(dir.path());
+    engine.catch_up().await.unwrap();
+    let fates: Vec<(Fate, usize)> = fed
+        .0
+        .lock()
+        .unwrap()
+        .iter()
+        .map(|(_, head)| match head {
+            RecordHead::Received(head) => (head.fate.clone(), head.deliveries.len()),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let repeat = (Fate::Duplicate { of: first }, 0);
+    assert_eq!(fates, [(Fate::Accepted, 1), repeat, (Fate::Accepted, 1)]);
+}
+
+/// The same key at another source, or published, is another key.
+#[tokio::test]
+async fn a_key_counts_within_its_source_or_tenant() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, _) = open(dir.path());
+    let other_source = Origin::Source(SourceId::from_bytes([8; 16]));
+    let tenants = [TenantId::DEFAULT, TenantId::from_bytes([1; 16])];
+    let places = [
+        (Origin::Source(SOURCE), tenants[0]),
+        (other_source, tenants[0]),
+        (Origin::Api, tenants[0]),
+        (Origin::Api, tenants[1]),
+    ];
+    for expected_new in [true, false] {
+        for (n, (origin, tenant)) in (1..).zip(places) {
+            let mut admission = with_key(n, 0, 1000);
+            let mut event = event(n);
+            event.dedupe_key = admission.event.dedupe_key.clone();
+            (event.origin, event.tenant) = (origin, tenant);
+            admission.event = Arc::new(event);
+            admission.deliveries.clear();
+            let admitted = engine.accept(admission).await.unwrap();
+            assert_eq!(admitted == Admitted::New, expected_new, "{origin:?} {tenant}");
+        }
+    }
+}
+
+/// A damaged key file is made anew from its segment.
+#[tokio::test]
+async fn a_damaged_key_file_is_made_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, _) = open(dir.path());
+    fill(&engine, 0..60).await;
+    drop(engine);
+    drop(open(dir.path()));
+    let files: Vec<_> = segments(dir.path()).iter().map(|s| s.with_extension("keys")).collect();
+    let whole = fs::read(&files[0]).unwrap();
+    for at in [9, 50, 1500, 2099, whole.len() - 1] {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1;
+        fs::write(&files[0], bytes).unwrap();
+        let (engine, _) = open(dir.path());
+        for n in 0..60 {
+            let repeat = engine.accept(admission(n)).await;
+            assert_eq!(repeat, Ok(Admitted::Repeat(event(n).id)), "{n} after byte {at}");
+        }
+        drop(engine);
+        assert_eq!(fs::read(&files[0]).unwrap(), whole);
+    }
+}
