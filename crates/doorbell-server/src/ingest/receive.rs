@@ -10,14 +10,16 @@ use crate::configured::Configured;
 use crate::listen::{Caller, Deadlines, Handler, TrustedProxies};
 use crate::metrics::Metric;
 use bytes::Bytes;
+use doorbell_core::configuration::{Change, Resource};
 use doorbell_core::directory::{Directory, ReadySource};
 use doorbell_core::event::{Rejection, RejectionReason};
 use doorbell_core::id::EventId;
-use doorbell_core::intake::{self, Birth, Intake};
+use doorbell_core::intake::{self, Birth, HandedOut, Intake};
 use doorbell_core::limits;
 use doorbell_core::name::Label;
 use doorbell_core::request::{Headers, Request};
-use doorbell_store::Admission;
+use doorbell_core::source::Source;
+use doorbell_store::{Admission, Store as _, StoreError};
 use http::StatusCode;
 use http::request::Parts;
 use http_body_util::Full;
@@ -175,14 +177,10 @@ impl Ingest {
             }
         };
         let Arrived { ready, birth, request, .. } = arrived;
-        match intake::refuse(ready, request, birth, Rejection { reason, detail }) {
-            Intake::Refuse(refused, reply) => {
-                self.rejections.hand_in(ready.source().id, refused);
-                status.map_or_else(|| answer::of(reply), answer::bare)
-            }
-            // `refuse` does not accept.
-            Intake::Accept(..) => answer::bare(StatusCode::INTERNAL_SERVER_ERROR),
-        }
+        let rejection = Rejection { reason, detail };
+        let (refused, reply) = intake::refuse(ready, request, birth, rejection);
+        self.rejections.hand_in(ready.source().id, refused);
+        status.map_or_else(|| answer::of(reply), answer::bare)
     }
 
     /// The request is whole: decides, and answers when what was decided is durable.
@@ -199,11 +197,28 @@ impl Ingest {
                     }
                 }
             }
+            Intake::Answer(intake::Answer { secret, reply }) => match secret {
+                None => answer::of(reply),
+                Some(handed) => match self.keep_secret(ready.source(), handed).await {
+                    Ok(()) => answer::of(reply),
+                    Err(_) => answer::unavailable(),
+                },
+            },
             Intake::Refuse(refused, reply) => {
                 self.rejections.hand_in(ready.source().id, refused);
                 answer::of(reply)
             }
         }
+    }
+
+    /// The provider hands out the secret of a source that has none: it is the source's before the provider is answered.
+    async fn keep_secret(&self, source: &Source, handed: HandedOut) -> Result<(), StoreError> {
+        let mut source = source.clone();
+        tracing::info!(source = %source.name, "{}", handed.notice);
+        source.verification.secrets = vec![handed.secret];
+        source.updated = self.admitting.clock.now();
+        self.admitting.store.configure(vec![Change::Put(Resource::Source(source))]).await?;
+        self.configured.renew().await
     }
 }
 
