@@ -1,6 +1,10 @@
 //! The configuration in use: an immutable snapshot that everyone looks things up in, replaced when something changes.
 
+use doorbell_core::configuration::{Change, Resource};
 use doorbell_core::directory::{Directory, Settings};
+use doorbell_core::id::SourceId;
+use doorbell_core::secret::SecretText;
+use doorbell_core::time::Time;
 use doorbell_store::{AnyStore, Store as _, StoreError};
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::Mutex;
@@ -38,9 +42,48 @@ impl Configured {
     /// Those of reading; the old snapshot stays.
     pub async fn renew(&self) -> Result<(), StoreError> {
         let _one = self.renewing.lock().await;
+        self.read().await
+    }
+
+    /// Gives a source that has no secret this one, which its provider handed out. A source that has one by now keeps it:
+    /// what comes in unsigned must never replace what signatures are checked with.
+    ///
+    /// # Errors
+    /// Those of [`doorbell_store::Store::configure`]; nothing is changed.
+    pub async fn adopt_secret(
+        &self,
+        source: SourceId,
+        secret: SecretText,
+        now: Time,
+    ) -> Result<Adopted, StoreError> {
+        let _one = self.renewing.lock().await;
+        let directory = self.directory();
+        let Some(ready) = directory.source(source) else { return Ok(Adopted::No) };
+        if !ready.source().verification.secrets.is_empty() {
+            return Ok(Adopted::No);
+        }
+        let mut source = ready.source().clone();
+        source.verification.secrets = vec![secret];
+        source.updated = now;
+        self.store.configure(vec![Change::Put(Resource::Source(source))]).await?;
+        self.read().await?;
+        Ok(Adopted::Yes)
+    }
+
+    /// To be called by one at a time.
+    async fn read(&self) -> Result<(), StoreError> {
         let configuration = self.store.configuration().await?;
         let new = Directory::new(&configuration, &self.settings, Some(&self.directory()));
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
         Ok(())
     }
+}
+
+/// Whether a source took the secret that it was handed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Adopted {
+    /// It did, durably, and requests are checked with it from now on.
+    Yes,
+    /// It has one already, or is gone.
+    No,
 }

@@ -423,3 +423,39 @@ async fn stopping_finishes_what_has_begun_and_closes_the_store() {
     assert!(tokio::net::TcpStream::connect(ingest).await.is_err());
     assert!(matches!(store.stats().await, Err(StoreError::Broken(_))), "the store is closed");
 }
+
+/// Asana hands its secret out in the first request; it is durable before the answer, and no later one replaces it.
+#[tokio::test]
+async fn a_secret_that_is_handed_out_is_kept_once() {
+    let world = start(config()).await;
+    let mut asana = source("asana", "asana");
+    asana.verification.secrets.clear();
+    world.store.configure(vec![Change::Put(Resource::Source(asana.clone()))]).await.unwrap();
+    world.node.shared().configured.renew().await.unwrap();
+    let hello = |secret: &str| post("/in/asana", &format!("X-Hook-Secret: {secret}\r\n"), b"");
+    world.store.fail_with(Some(StoreError::Full));
+    assert_eq!(sent(&world, &hello("first-secret-of-asana")).await, 503);
+    world.store.fail_with(None);
+    let answer = exchange(world.ingest(), &hello("first-secret-of-asana")).await;
+    assert_eq!(
+        (status(&answer), header(&answer, "x-hook-secret")),
+        (200, Some("first-secret-of-asana"))
+    );
+    assert_ne!(sent(&world, &hello("another-secret-of-asana")).await, 200);
+    let directory = world.node.shared().configured.directory();
+    let secrets = &directory.source(asana.id).unwrap().source().verification.secrets;
+    let secrets: Vec<_> = secrets.iter().map(|secret| secret.reveal()).collect();
+    assert_eq!(secrets, ["first-secret-of-asana"]);
+    assert_eq!(
+        world
+            .store
+            .configuration()
+            .await
+            .unwrap()
+            .sources
+            .iter()
+            .filter(|s| s.id == asana.id)
+            .count(),
+        1
+    );
+}

@@ -183,8 +183,8 @@ impl World {
 }
 
 pub(crate) fn rejection(detail: &EventDetail) -> &Rejection {
-    match &detail.fate {
-        Fate::Rejected(rejection) => rejection,
-        fate => panic!("not rejected but {fate:?}"),
-    }
+    let Fate::Rejected(rejection) = &detail.fate else {
+        panic!("not rejected but {:?}", detail.fate);
+    };
+    rejection
 }
