@@ -307,8 +307,9 @@ fn plan(directory: &Directory, event: &Event) -> (Fate, Vec<Planned>) {
 /// The delivery of an event to an endpoint, as it begins.
 #[must_use]
 pub fn planned(endpoint: &Endpoint, event: &Event) -> Planned {
+    let first_wait = endpoint.policy.retry.schedule.first().copied().unwrap_or_default();
     let state = match endpoint.status {
-        Status::Enabled | Status::Paused => State::Waiting { due: event.at },
+        Status::Enabled | Status::Paused => State::Waiting { due: event.at.after(first_wait) },
         Status::Disabled { .. } => {
             State::Discarded { at: event.at, why: DiscardReason::EndpointDisabled }
         }

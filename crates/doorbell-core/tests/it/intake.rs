@@ -13,6 +13,7 @@ use doorbell_core::name::EventTypePattern;
 use doorbell_core::request::Request;
 use doorbell_core::source::{KeyRule, Response, Source};
 use proptest::prelude::*;
+use std::time::Duration;
 use webhook_signatures::{Secret, ToSign, find, sign};
 
 const BIRTH: Birth = Birth { id: EventId::from_bytes([3; 16]), now: NOW };
@@ -217,6 +218,19 @@ fn how_deliveries_begin() {
     assert_eq!(
         keys,
         [None, None, Some(doorbell_core::key::order(&order.key, &accepted.event.request))]
+    );
+}
+
+#[test]
+fn the_first_try_may_be_made_to_wait() {
+    let mut patient = endpoint(1, types(&[]));
+    patient.policy.retry.schedule = [60, 300].map(Duration::from_secs).to_vec();
+    let planned = intake::planned(&patient, &event(Origin::Api, None));
+    assert_eq!(planned.state, State::Waiting { due: NOW.after(Duration::from_secs(60)) });
+    patient.policy.retry.schedule = Vec::new();
+    assert_eq!(
+        intake::planned(&patient, &event(Origin::Api, None)).state,
+        State::Waiting { due: NOW }
     );
 }
 
