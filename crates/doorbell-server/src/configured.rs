@@ -7,7 +7,9 @@ use doorbell_core::configuration::{Change, Configuration, Resource, ResourceId};
 use doorbell_core::directory::{Directory, Settings};
 use doorbell_core::endpoint::Endpoint;
 use doorbell_core::id::{EndpointId, SourceId, TenantId};
+use doorbell_core::secret::SecretText;
 use doorbell_core::source::Source;
+use doorbell_core::time::Time;
 use doorbell_store::{AnyStore, Store as _, StoreError};
 use doorbell_wire::api::v1::common::Names;
 use std::sync::Arc;
@@ -113,10 +115,41 @@ impl Configured {
         Ok(value)
     }
 
+    /// Gives a source that has no secret this one, which its provider handed out. A source that has one by now keeps it:
+    /// what comes in unsigned must never replace what signatures are checked with.
+    ///
+    /// # Errors
+    /// Those of [`doorbell_store::Store::configure`]; nothing is changed.
+    pub async fn adopt_secret(
+        &self,
+        source: SourceId,
+        secret: SecretText,
+        now: Time,
+    ) -> Result<Adopted, StoreError> {
+        let plan = |snapshot: &Snapshot| {
+            let ready = snapshot.directory.source(source).map(|ready| ready.source());
+            let bare = ready.filter(|source| source.verification.secrets.is_empty());
+            let Some(mut source) = bare.cloned() else { return Ok((Vec::new(), Adopted::No)) };
+            source.verification.secrets = vec![secret];
+            source.updated = now;
+            Ok((vec![Change::Put(Resource::Source(source))], Adopted::Yes))
+        };
+        self.change(plan).await
+    }
+
     fn take_up(&self, configuration: Configuration) {
         let new = Snapshot::new(configuration, &self.settings, Some(&self.directory()));
         self.current.send_replace(Arc::new(new));
     }
+}
+
+/// Whether a source took the secret that it was handed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Adopted {
+    /// It did, durably, and requests are checked with it from now on.
+    Yes,
+    /// It has one already, or is gone.
+    No,
 }
 
 /// The configuration after a change that the store has taken.

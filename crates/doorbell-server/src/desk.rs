@@ -45,9 +45,17 @@ struct Inner {
     windows: RwLock<HashMap<EndpointId, Arc<Window>>>,
     /// Promised and held by all lanes together.
     used: AtomicUsize,
+    /// Nobody delivers here.
+    closed: bool,
 }
 
 impl Desk {
+    /// A desk at which nobody sits: everything waits in the store for whoever delivers.
+    #[must_use]
+    pub fn closed() -> Self {
+        Self(Arc::new(Inner { closed: true, ..Inner::default() }))
+    }
+
     /// The counters of an endpoint, made on first use; as many as there are endpoints, since [`Desk::forget`] removes
     /// those of the deleted.
     pub(crate) fn window(&self, endpoint: EndpointId) -> Arc<Window> {
@@ -108,6 +116,9 @@ impl Promises<'_> {
     /// Whether a delivery to this endpoint may be lent as it is accepted.
     #[must_use]
     pub fn ask(&mut self, endpoint: EndpointId) -> bool {
+        if self.desk.0.closed {
+            return false;
+        }
         let window = self.desk.window(endpoint);
         let full = window.used() >= limits::ENDPOINT_WINDOW || self.desk.used() >= limits::WINDOW;
         if full {

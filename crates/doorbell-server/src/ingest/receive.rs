@@ -6,20 +6,19 @@ use super::head;
 use super::rejections::{self, Rejections};
 use super::target::{self, Target};
 use crate::admitting::{Admitting, admission};
-use crate::configured::{Configured, Snapshot};
+use crate::configured::{Adopted, Configured};
 use crate::listen::{Caller, Deadlines, Handler, TrustedProxies};
 use crate::metrics::Metric;
 use bytes::Bytes;
-use doorbell_core::configuration::{Change, Resource};
 use doorbell_core::directory::{Directory, ReadySource};
 use doorbell_core::event::{Rejection, RejectionReason};
 use doorbell_core::id::EventId;
-use doorbell_core::id::SourceId;
 use doorbell_core::intake::{self, Birth, HandedOut, Intake};
 use doorbell_core::limits;
 use doorbell_core::name::Label;
 use doorbell_core::request::{Headers, Request};
-use doorbell_store::{Admission, Store as _, StoreError};
+use doorbell_core::source::Source;
+use doorbell_store::Admission;
 use http::StatusCode;
 use http::request::Parts;
 use http_body_util::Full;
@@ -197,13 +196,14 @@ impl Ingest {
                     }
                 }
             }
-            Intake::Answer(intake::Answer { secret, reply }) => match secret {
-                None => answer::of(reply),
-                Some(handed) => match self.keep_secret(ready.source().id, handed).await {
-                    Ok(()) => answer::of(reply),
-                    Err(_) => answer::unavailable(),
-                },
-            },
+            Intake::Answer(question) => {
+                self.admitting.metrics.count(Metric::RequestsAnswered);
+                let adopted = match question.secret {
+                    Some(handed) => self.adopt(ready.source(), handed).await,
+                    None => true,
+                };
+                if adopted { answer::of(question.reply) } else { answer::unavailable() }
+            }
             Intake::Refuse(refused, reply) => {
                 self.rejections.hand_in(ready.source().id, refused);
                 answer::of(reply)
@@ -212,20 +212,19 @@ impl Ingest {
     }
 
     /// The provider hands out the secret of a source that has none: it is the source's before the provider is answered.
-    async fn keep_secret(&self, id: SourceId, handed: HandedOut) -> Result<(), StoreError> {
+    async fn adopt(&self, source: &Source, handed: HandedOut) -> bool {
         let now = self.admitting.clock.now();
-        let plan = |snapshot: &Snapshot| {
-            let mut sources = snapshot.configuration.sources.iter();
-            let source = sources.find(|s| s.id == id && s.verification.secrets.is_empty());
-            let changes = source.cloned().map(|mut source| {
+        match self.configured.adopt_secret(source.id, handed.secret, now).await {
+            Ok(Adopted::Yes) => {
                 tracing::info!(source = %source.name, "{}", handed.notice);
-                source.verification.secrets = vec![handed.secret];
-                source.updated = now;
-                Change::Put(Resource::Source(source))
-            });
-            Ok((changes.into_iter().collect(), ()))
-        };
-        self.configured.change(plan).await
+                true
+            }
+            Ok(Adopted::No) => false,
+            Err(error) => {
+                tracing::warn!(source = %source.name, %error, "a secret that was handed out could not be kept");
+                false
+            }
+        }
     }
 }
 

@@ -3,7 +3,9 @@
 
 mod api;
 mod dispatch;
+mod ingest;
 mod listen;
 mod raw;
 mod sender;
 mod tls;
+mod world;
