@@ -1,1 +1,46 @@
-fn main() {}
+//! The project's own chores, as `cargo xtask …`: what a landing must pass, the torture of the real binary, benchmarks.
+//!
+//! Nothing in here ships. A chore builds what it needs, keeps what it makes under `target/`, and prints its findings.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a chore talks to whoever runs it")]
+#![expect(clippy::disallowed_methods, clippy::exit, reason = "a chore measures time and runs processes")]
+
+mod http;
+mod node;
+mod payload;
+mod place;
+mod shim;
+mod standin;
+mod torture;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", about = "The project's own chores")]
+struct Line {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// Tortures the real binary and checks its promises.
+    Torture {
+        /// What to do to it.
+        #[command(subcommand)]
+        fault: torture::Fault,
+        #[command(flatten)]
+        flags: torture::Flags,
+    },
+    /// A small gateway on which the torture is tested.
+    #[command(hide = true)]
+    Standin(standin::Flags),
+}
+
+fn main() -> Result<()> {
+    match Line::parse().chore {
+        Chore::Torture { fault, flags } => torture::run(fault, &flags),
+        Chore::Standin(flags) => standin::run(&flags),
+    }
+}
