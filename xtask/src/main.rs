@@ -15,6 +15,7 @@ mod torture;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use std::process::ExitCode;
 
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", about = "The project's own chores")]
@@ -38,8 +39,18 @@ enum Chore {
     Standin(standin::Flags),
 }
 
-fn main() -> Result<()> {
-    match Line::parse().chore {
+fn main() -> ExitCode {
+    match run(Line::parse().chore) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            eprintln!("error: {fault:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(chore: Chore) -> Result<()> {
+    match chore {
         Chore::Torture { fault, flags } => torture::run(fault, &flags),
         Chore::Standin(flags) => standin::run(&flags),
     }

@@ -146,8 +146,13 @@ impl Standin {
         }
     }
 
-    fn keep(&self, kind: u8, name: &str, body: &[u8]) {
+    fn accept(&self, body: &[u8]) {
         let state = &mut *self.lock();
+        let id = format!("evt_{:08}", state.events.len());
+        self.keep(state, b'E', &id, body);
+    }
+
+    fn keep(&self, state: &mut State, kind: u8, name: &str, body: &[u8]) {
         let record = record(kind, name, body);
         if self.honesty != Honesty::InMemory || kind != b'E' {
             self.append(state, &record);
@@ -158,14 +163,13 @@ impl Standin {
     fn answer(&self, request: &Message) -> (u16, Vec<u8>) {
         let path = request.path();
         if path.starts_with("/in/") {
-            let id = format!("evt_{:08}", self.lock().events.len());
-            self.keep(b'E', &id, &request.body);
+            self.accept(&request.body);
             return (202, Vec::new());
         }
         if request.start.starts_with("POST /v1/endpoints") {
             let asked = request.json().unwrap_or_default();
             let text = |name: &str| asked.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-            self.keep(b'C', &text("name"), text("url").as_bytes());
+            self.keep(&mut self.lock(), b'C', &text("name"), text("url").as_bytes());
             return (201, json!({"id": text("name")}).to_string().into_bytes());
         }
         if let Some(id) = path.strip_prefix("/v1/events/").and_then(|rest| rest.strip_suffix("/body")) {
@@ -231,7 +235,7 @@ fn deliver(standin: &Standin) {
         let head = format!("POST /{name}");
         let answer = client.send(&head, &format!("webhook-id: {id}\r\n"), &body);
         if answer.is_ok_and(|answer| answer.status() == 200) {
-            standin.keep(b'S', &id, name.as_bytes());
+            standin.keep(&mut standin.lock(), b'S', &id, name.as_bytes());
         }
     }
 }

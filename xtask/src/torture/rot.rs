@@ -3,10 +3,10 @@
 
 use super::load::{Load, Shape};
 use super::world::World;
-use super::{Options, Summary, check, diagnose};
+use super::{Options, Summary, diagnose};
 use crate::http::Client;
 use crate::node::{Program, Started};
-use crate::payload::{Dice, Hash};
+use crate::payload::{self, Dice, Hash};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -105,6 +105,17 @@ fn copy(from: &Path, to: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     Ok(())
 }
 
+/// What could be read of a damaged store.
+#[derive(Debug, Default)]
+struct Reading {
+    /// Events with the bytes that were sent.
+    right: u64,
+    /// One that came back with other bytes.
+    changed: Option<String>,
+    /// Why the list broke off.
+    failed: Option<String>,
+}
+
 struct Rotten<'a> {
     program: &'a Program,
     data: PathBuf,
@@ -124,39 +135,40 @@ impl Rotten<'_> {
                 return Ok(());
             }
         };
-        // The token may be what was damaged; then the configuration is, and doctor must know.
-        let mut api = node.api(self.token);
-        let Ok(lost) = self.missing(&mut api).inspect_err(|fault| drop(fault.to_string())) else {
-            ensure!(!healthy, "reading fails, but doctor finds nothing: {:?}", self.missing(&mut api));
-            tally.told += 1;
-            return Ok(());
-        };
-        ensure!(lost == 0 || !healthy, "{lost} events are gone, but doctor finds nothing: {told}");
+        let reading = self.read_all(&mut node.api(self.token))?;
+        if let Some(id) = reading.changed {
+            bail!("silent corruption: {id} came back with other bytes; doctor says: {told}");
+        }
+        // The list may fail as a whole (its token may be what was damaged): then doctor must know.
+        let lost = (self.good.len() as u64).saturating_sub(reading.right);
+        let whole = reading.failed.is_none() && lost == 0;
+        ensure!(whole || !healthy, "{lost} events are gone ({:?}), but doctor finds nothing: {told}", reading.failed);
         tally.lost += lost;
         if healthy { tally.harmless += 1 } else { tally.told += 1 }
         Ok(())
     }
 
-    /// How many events can no longer be read; an error when one comes back changed.
-    fn missing(&self, api: &mut Client) -> Result<u64> {
-        let (mut read, mut cursor) = (0, String::new());
+    /// Lists and reads all events.
+    fn read_all(&self, api: &mut Client) -> Result<Reading> {
+        let (mut reading, mut cursor) = (Reading::default(), String::new());
         loop {
-            let page = api.api(&format!("GET /v1/events?limit=200{cursor}"), None)?;
+            let page = match api.api(&format!("GET /v1/events?limit=200{cursor}"), None) {
+                Ok(page) => page,
+                Err(fault) => return Ok(Reading { failed: Some(format!("{fault:#}")), ..reading }),
+            };
             for row in page.get("data").and_then(Value::as_array).into_iter().flatten() {
                 let id = row.get("id").and_then(Value::as_str).context("a row without an id")?;
                 let answer = api.send(&format!("GET /v1/events/{id}/body"), "", b"")?;
-                if answer.status() != 200 {
-                    continue;
+                let key = payload::key(&answer.body).unwrap_or_default();
+                match answer.status() {
+                    200 if self.good.get(key) == Some(&payload::hash(&answer.body)) => reading.right += 1,
+                    200 => reading.changed = Some(id.to_owned()),
+                    _ => {}
                 }
-                let key = crate::payload::key(&answer.body).unwrap_or_default();
-                if self.good.get(key) != Some(&crate::payload::hash(&answer.body)) {
-                    bail!("silent corruption: {id} came back with other bytes");
-                }
-                read += 1;
             }
             match page.get("next_cursor").and_then(Value::as_str) {
                 Some(next) => cursor = format!("&cursor={next}"),
-                None => return Ok((self.good.len() as u64).saturating_sub(read)),
+                None => return Ok(reading),
             }
         }
     }

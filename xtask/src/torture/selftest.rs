@@ -23,7 +23,7 @@ pub(super) fn run(flags: &Flags) -> Result<()> {
         let mut options = options(fault, flags, program);
         options.cycles = options.cycles.min(40);
         if fault == Fault::IoErrors {
-            options.every = options.every.max(29);
+            options.every = options.every.max(97);
         }
         let came = torture(&options);
         match came {
