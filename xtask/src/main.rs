@@ -5,12 +5,15 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a chore talks to whoever runs it")]
 #![expect(clippy::disallowed_methods, clippy::exit, reason = "a chore measures time and runs processes")]
 
+mod ci;
+mod e2e;
 mod http;
 mod node;
 mod payload;
 mod place;
 mod shim;
 mod standin;
+mod tidy;
 mod torture;
 
 use anyhow::Result;
@@ -26,6 +29,13 @@ struct Line {
 
 #[derive(Debug, Subcommand)]
 enum Chore {
+    /// Everything that a landing must pass.
+    #[command(visible_alias = "test")]
+    Ci(ci::Flags),
+    /// The house rules that no compiler knows.
+    Tidy,
+    /// The real binary, with the official libraries of others as judges.
+    E2e(e2e::Flags),
     /// Tortures the real binary and checks its promises.
     Torture {
         /// What to do to it.
@@ -51,6 +61,9 @@ fn main() -> ExitCode {
 
 fn run(chore: Chore) -> Result<()> {
     match chore {
+        Chore::Ci(flags) => ci::run_steps(&flags),
+        Chore::Tidy => tidy::run(),
+        Chore::E2e(flags) => e2e::run(&flags),
         Chore::Torture { fault, flags } => torture::run(fault, &flags),
         Chore::Standin(flags) => standin::run(&flags),
     }

@@ -43,7 +43,7 @@ pub(crate) enum Fault {
 /// How to do it.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Flags {
-    /// How many times.
+    /// How many times; for io-errors see `--every`.
     #[arg(long, default_value_t = 300, global = true)]
     cycles: u64,
     /// Percent of un-synced sectors that survive a power cut; one is picked for each cycle.
@@ -153,6 +153,33 @@ impl Summary {
             "cut_at_start": self.cut_at_start, "unsynced_changes": self.unsynced, "notes": self.notes,
         })
     }
+}
+
+impl Flags {
+    /// So many cycles, or every n-th operation, on the binary that CI has built.
+    fn short(cycles: u64, every: u64) -> Self {
+        Self {
+            cycles,
+            keep: vec![0, 30, 50, 90],
+            seed: None,
+            connections: 6,
+            rotate: 100,
+            every,
+            profile: Profile::Dev,
+            binary: None,
+            json: true,
+        }
+    }
+}
+
+/// A short torture of one kind, for CI.
+pub(crate) fn short(fault: Fault, cycles: u64, every: u64) -> Result<()> {
+    run(fault, &Flags::short(cycles, every))
+}
+
+/// The torture's own test, for CI.
+pub(crate) fn self_test(cycles: u64) -> Result<()> {
+    selftest::run(&Flags::short(cycles, 97))
 }
 
 /// Does it, prints what came of it; an error when a promise was broken.
