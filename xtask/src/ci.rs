@@ -44,14 +44,18 @@ pub(crate) struct Flags {
 
 /// Runs the steps in their order.
 pub(crate) fn run_steps(flags: &Flags) -> Result<()> {
-    let wanted = |step: &&Step| (flags.only.is_empty() || flags.only.contains(step)) && !flags.skip.contains(step);
+    let wanted = |step: &&Step| {
+        (flags.only.is_empty() || flags.only.contains(step)) && !flags.skip.contains(step)
+    };
     let steps: Vec<&Step> = Step::value_variants().iter().filter(wanted).collect();
     let begun = Instant::now();
     let mut passed = Vec::new();
     for step in &steps {
         println!("\n== {step:?}");
         let at = Instant::now();
-        step.run().with_context(|| format!("{step:?} failed after {:.0} s", at.elapsed().as_secs_f64()))?;
+        step.run().with_context(|| {
+            format!("{step:?} failed after {:.0} s", at.elapsed().as_secs_f64())
+        })?;
         passed.push(format!("{:>9.1} s  {step:?}", at.elapsed().as_secs_f64()));
     }
     println!("\n{}\n{:>9.1} s  in all", passed.join("\n"), begun.elapsed().as_secs_f64());
@@ -65,14 +69,22 @@ impl Step {
             Self::Fmt => run(cargo().args(["fmt", "--all", "--check"])),
             Self::Tidy => tidy::run(),
             Self::Deny => deny(),
-            Self::Clippy => {
-                run(cargo().args(["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]))
-            }
+            Self::Clippy => run(cargo().args([
+                "clippy",
+                "--quiet",
+                "--workspace",
+                "--all-targets",
+                "--",
+                "-D",
+                "warnings",
+            ])),
             Self::Test => tests(),
             Self::Doctest => run(cargo().args(["test", "--quiet", "--workspace", "--doc"])),
             Self::Doc => {
                 let mut doc = cargo();
-                run(doc.args(["doc", "--quiet", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
+                run(doc
+                    .args(["doc", "--quiet", "--workspace", "--no-deps"])
+                    .env("RUSTDOCFLAGS", "-D warnings"))
             }
             Self::E2e => e2e::run(&e2e::Flags::default()),
             Self::SelfTest => torture::self_test(20),
@@ -92,7 +104,9 @@ fn tests() -> Result<()> {
 
 fn deny() -> Result<()> {
     if !place::is_installed("cargo-deny") {
-        println!("cargo-deny is not installed: deny.toml is not checked (cargo install --locked cargo-deny)");
+        println!(
+            "cargo-deny is not installed: deny.toml is not checked (cargo install --locked cargo-deny)"
+        );
         return Ok(());
     }
     run(cargo().args(["deny", "--offline", "check", "bans", "licenses", "sources"]))

@@ -46,12 +46,14 @@ fn python(tests: &Path, folder: &Path) -> Result<PathBuf> {
     let wanted = std::fs::read_to_string(tests.join("requirements.txt"))?;
     let (venv, stamp) = (folder.join("venv"), folder.join("requirements.installed"));
     let python = venv.join("bin/python");
-    if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) && python.exists() {
+    if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) && python.exists()
+    {
         return Ok(python);
     }
     place::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
     let mut pip = Command::new(&python);
-    pip.args(["-m", "pip", "install", "--quiet", "--requirement"]).arg(tests.join("requirements.txt"));
+    pip.args(["-m", "pip", "install", "--quiet", "--requirement"])
+        .arg(tests.join("requirements.txt"));
     place::run(&mut pip)?;
     std::fs::write(stamp, wanted)?;
     Ok(python)
@@ -71,6 +73,9 @@ fn npm(tests: &Path, folder: &Path) -> Result<PathBuf> {
         std::fs::copy(tests.join(file), judges.join(file))?;
     }
     let mut npm = Command::new("npm");
-    place::run(npm.args(["ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"]).current_dir(&judges))?;
+    place::run(
+        npm.args(["ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"])
+            .current_dir(&judges),
+    )?;
     Ok(judges)
 }

@@ -39,7 +39,11 @@ impl Message {
     /// The body as JSON.
     pub(crate) fn json(&self) -> Result<serde_json::Value> {
         serde_json::from_slice(&self.body).with_context(|| {
-            format!("{} with a body that is no JSON: {}", self.start, String::from_utf8_lossy(&self.body))
+            format!(
+                "{} with a body that is no JSON: {}",
+                self.start,
+                String::from_utf8_lossy(&self.body)
+            )
         })
     }
 }
@@ -70,7 +74,8 @@ fn line(from: &mut impl BufRead) -> io::Result<String> {
 }
 
 fn body(from: &mut impl BufRead, head: &Message) -> io::Result<Vec<u8>> {
-    let chunked = head.header("transfer-encoding").is_some_and(|v| v.eq_ignore_ascii_case("chunked"));
+    let chunked =
+        head.header("transfer-encoding").is_some_and(|v| v.eq_ignore_ascii_case("chunked"));
     if !chunked {
         let length = head.header("content-length").and_then(|v| v.parse().ok()).unwrap_or(0);
         return exactly(from, length);
@@ -152,7 +157,11 @@ impl Client {
     }
 
     /// An API call that must succeed; its JSON.
-    pub(crate) fn api(&mut self, head: &str, body: Option<&serde_json::Value>) -> Result<serde_json::Value> {
+    pub(crate) fn api(
+        &mut self,
+        head: &str,
+        body: Option<&serde_json::Value>,
+    ) -> Result<serde_json::Value> {
         let bytes = body.map(serde_json::Value::to_string).unwrap_or_default();
         let answer = self.send(head, "content-type: application/json\r\n", bytes.as_bytes());
         let answer = answer.with_context(|| format!("{head} got no answer"))?;

@@ -3,18 +3,22 @@
 //! Nothing in here ships. A chore builds what it needs, keeps what it makes under `target/`, and prints its findings.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a chore talks to whoever runs it")]
-#![expect(clippy::disallowed_methods, clippy::exit, reason = "a chore measures time and runs processes")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::exit,
+    reason = "a chore measures time and runs processes"
+)]
 
-mod ci;
-mod e2e;
-mod http;
-mod node;
-mod payload;
 mod place;
+mod http;
+mod payload;
 mod shim;
+mod node;
 mod standin;
-mod tidy;
 mod torture;
+mod e2e;
+mod tidy;
+mod ci;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};

@@ -50,7 +50,8 @@ impl Program {
         }
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         command.stderr(File::options().create(true).append(true).open(&log)?);
-        let mut child = command.spawn().with_context(|| format!("cannot start {}", self.binary.display()))?;
+        let mut child =
+            command.spawn().with_context(|| format!("cannot start {}", self.binary.display()))?;
         let first = first_line(child.stdout.take().context("no stdout")?);
         Ok(Starting { process: Process(child), first, log })
     }
@@ -101,7 +102,8 @@ impl Starting {
     pub(crate) fn wait(mut self) -> Result<Started> {
         match self.first.recv_timeout(START_MAX) {
             Ok(line) => {
-                let ready: Value = serde_json::from_str(&line).with_context(|| format!("not the ready line: {line}"))?;
+                let ready: Value = serde_json::from_str(&line)
+                    .with_context(|| format!("not the ready line: {line}"))?;
                 let text = |name: &str| ready.get(name).and_then(Value::as_str).map(str::to_owned);
                 Ok(Started::Ready(Node {
                     ingest: text("ingest").context("the ready line has no ingest address")?,
@@ -123,7 +125,9 @@ impl Starting {
         let log = self.log.clone();
         match self.wait()? {
             Started::Ready(node) => Ok(node),
-            Started::Ended(status) => bail!("the node ended at its start: {status}; {}", tail(&log)),
+            Started::Ended(status) => {
+                bail!("the node ended at its start: {status}; {}", tail(&log))
+            }
         }
     }
 }
@@ -171,7 +175,8 @@ impl Node {
     /// SIGTERM, and how it ended; an error when it did not within 30 s.
     pub(crate) fn stop(&mut self) -> Result<ExitStatus> {
         crate::place::run(Command::new("kill").args(["-TERM", &self.pid().to_string()]))?;
-        self.ended_within(Duration::from_secs(30))?.with_context(|| format!("still running; {}", self.log_tail()))
+        self.ended_within(Duration::from_secs(30))?
+            .with_context(|| format!("still running; {}", self.log_tail()))
     }
 
     /// The end of what the node has logged.
@@ -199,7 +204,12 @@ pub(crate) fn make_source(api: &mut Client, name: &str, secret: &str) -> Result<
 }
 
 /// Makes an endpoint; `policy` is merged into its body.
-pub(crate) fn make_endpoint(api: &mut Client, name: &str, url: &str, policy: &Value) -> Result<Value> {
+pub(crate) fn make_endpoint(
+    api: &mut Client,
+    name: &str,
+    url: &str,
+    policy: &Value,
+) -> Result<Value> {
     let mut endpoint = json!({"name": name, "url": url});
     if let (Some(all), Some(more)) = (endpoint.as_object_mut(), policy.as_object()) {
         all.extend(more.clone());

@@ -49,7 +49,8 @@ pub(crate) fn target() -> PathBuf {
 /// A folder of that name under the target folder, made if it is not there.
 pub(crate) fn work_folder(name: &str) -> Result<PathBuf> {
     let folder = target().join(name);
-    std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("cannot make {}", folder.display()))?;
     Ok(folder.canonicalize()?)
 }
 

@@ -63,7 +63,8 @@ struct Standin {
 /// Serves until SIGTERM.
 pub(crate) fn run(flags: &Flags) -> Result<()> {
     std::fs::create_dir_all(&flags.data)?;
-    let standin = Arc::new(Standin { honesty: flags.honesty, state: Mutex::new(open(&flags.data)?) });
+    let standin =
+        Arc::new(Standin { honesty: flags.honesty, state: Mutex::new(open(&flags.data)?) });
     let ingest = listen(&flags.ingest_addr, &standin)?;
     let admin = listen(&flags.admin_addr, &standin)?;
     println!("{}", json!({"ready": true, "ingest": ingest, "admin": admin, "token": TOKEN}));
@@ -91,12 +92,21 @@ fn record(kind: u8, name: &str, body: &[u8]) -> Vec<u8> {
 
 /// Reads the log up to its first torn record and cuts it there.
 fn open(folder: &std::path::Path) -> Result<State> {
-    let mut log = File::options().read(true).write(true).create(true).truncate(false).open(folder.join("log"))?;
+    let mut log = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(folder.join("log"))?;
     File::open(folder)?.sync_all()?;
     let mut bytes = Vec::new();
     log.read_to_end(&mut bytes)?;
-    let mut state =
-        State { log, events: BTreeMap::new(), endpoints: BTreeMap::new(), settled: BTreeSet::new() };
+    let mut state = State {
+        log,
+        events: BTreeMap::new(),
+        endpoints: BTreeMap::new(),
+        settled: BTreeSet::new(),
+    };
     let mut good = 0;
     while let Some(inner) = bytes.get(good..).and_then(whole_record) {
         good += 12 + inner.len();
@@ -120,8 +130,12 @@ fn apply(state: &mut State, inner: &[u8]) {
     let body = inner.get(end + 1..).unwrap_or_default();
     match inner.first() {
         Some(b'E') => drop(state.events.insert(name, body.to_vec())),
-        Some(b'C') => drop(state.endpoints.insert(name, String::from_utf8_lossy(body).into_owned())),
-        Some(b'S') => drop(state.settled.insert((name, String::from_utf8_lossy(body).into_owned()))),
+        Some(b'C') => {
+            drop(state.endpoints.insert(name, String::from_utf8_lossy(body).into_owned()))
+        }
+        Some(b'S') => {
+            drop(state.settled.insert((name, String::from_utf8_lossy(body).into_owned())))
+        }
         _ => {}
     }
 }
@@ -168,12 +182,19 @@ impl Standin {
         }
         if request.start.starts_with("POST /v1/endpoints") {
             let asked = request.json().unwrap_or_default();
-            let text = |name: &str| asked.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+            let text =
+                |name: &str| asked.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
             self.keep(&mut self.lock(), b'C', &text("name"), text("url").as_bytes());
             return (201, json!({"id": text("name")}).to_string().into_bytes());
         }
-        if let Some(id) = path.strip_prefix("/v1/events/").and_then(|rest| rest.strip_suffix("/body")) {
-            return self.lock().events.get(id).map_or((404, Vec::new()), |body| (200, body.clone()));
+        if let Some(id) =
+            path.strip_prefix("/v1/events/").and_then(|rest| rest.strip_suffix("/body"))
+        {
+            return self
+                .lock()
+                .events
+                .get(id)
+                .map_or((404, Vec::new()), |body| (200, body.clone()));
         }
         if path.starts_with("/v1/events") {
             return (200, self.list(path).to_string().into_bytes());
@@ -184,7 +205,8 @@ impl Standin {
     fn list(&self, path: &str) -> Value {
         let before = path.split("cursor=").nth(1).unwrap_or("~").to_owned();
         let state = self.lock();
-        let ids: Vec<&String> = state.events.range(..before).rev().take(200).map(|(id, _)| id).collect();
+        let ids: Vec<&String> =
+            state.events.range(..before).rev().take(200).map(|(id, _)| id).collect();
         let next = if ids.len() == 200 { ids.last() } else { None };
         json!({"data": ids.iter().map(|id| json!({"id": id})).collect::<Vec<_>>(), "next_cursor": next})
     }
@@ -192,14 +214,18 @@ impl Standin {
     /// The first delivery that is not settled.
     fn due(&self) -> Option<(String, String, String, Vec<u8>)> {
         let state = self.lock();
-        let all = state.events.iter().flat_map(|(id, body)| state.endpoints.iter().map(move |to| (id, body, to)));
+        let all = state
+            .events
+            .iter()
+            .flat_map(|(id, body)| state.endpoints.iter().map(move |to| (id, body, to)));
         all.map(|(id, body, (name, url))| (id.clone(), name.clone(), url.clone(), body.clone()))
             .find(|(id, name, ..)| !state.settled.contains(&(id.clone(), name.clone())))
     }
 }
 
 fn listen(address: &str, standin: &Arc<Standin>) -> Result<String> {
-    let listener = TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
+    let listener =
+        TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
     let url = format!("http://{}", listener.local_addr()?);
     let standin = Arc::clone(standin);
     std::thread::spawn(move || {
@@ -216,7 +242,8 @@ fn serve(stream: TcpStream, standin: &Standin) -> Result<()> {
     let mut reader = BufReader::new(stream);
     while let Some(request) = read_message(&mut reader)? {
         let (status, body) = standin.answer(&request);
-        let mut wire = format!("HTTP/1.1 {status} .\r\ncontent-length: {}\r\n\r\n", body.len()).into_bytes();
+        let mut wire =
+            format!("HTTP/1.1 {status} .\r\ncontent-length: {}\r\n\r\n", body.len()).into_bytes();
         wire.extend(body);
         reader.get_mut().write_all(&wire)?;
     }

@@ -21,13 +21,20 @@ const PAGE: usize = 200;
 
 impl Known {
     /// Lists what is new since the last check and reads every byte of it; then reads some old events again.
-    pub(super) fn check(&mut self, api: &mut Client, ledger: &Ledger, dice: &mut Dice) -> Result<u64> {
+    pub(super) fn check(
+        &mut self,
+        api: &mut Client,
+        ledger: &Ledger,
+        dice: &mut Dice,
+    ) -> Result<u64> {
         let news = self.news(api)?;
         let read = news.len() as u64;
         for id in news {
             let (key, hash) = read_event(api, &id)?;
             let mut ledger = ledger.lock();
-            let sent = ledger.get_mut(&key).with_context(|| format!("phantom: {id} carries {key}, which nobody sent"))?;
+            let sent = ledger
+                .get_mut(&key)
+                .with_context(|| format!("phantom: {id} carries {key}, which nobody sent"))?;
             if sent.hash != hash {
                 bail!("corrupt: {id} ({key}) has other bytes than were sent");
             }
@@ -63,7 +70,13 @@ impl Known {
     }
 
     /// Reads some events again that were read in earlier cycles.
-    fn read_again(&self, api: &mut Client, ledger: &Ledger, dice: &mut Dice, count: usize) -> Result<()> {
+    fn read_again(
+        &self,
+        api: &mut Client,
+        ledger: &Ledger,
+        dice: &mut Dice,
+        count: usize,
+    ) -> Result<()> {
         for _ in 0..count.min(self.ids.len()) {
             let at = usize::try_from(dice.below(self.ids.len() as u64))?;
             let Some(id) = self.ids.iter().nth(at) else { continue };
@@ -89,8 +102,11 @@ pub(super) fn read_event(api: &mut Client, id: &str) -> Result<(String, payload:
 /// Every acknowledged event was found.
 fn all_promised_are_found(ledger: &Ledger) -> Result<()> {
     let ledger = ledger.lock();
-    let lost: Vec<&str> =
-        ledger.iter().filter(|(_, s)| s.acked && s.found.is_none()).map(|(key, _)| key.as_str()).collect();
+    let lost: Vec<&str> = ledger
+        .iter()
+        .filter(|(_, s)| s.acked && s.found.is_none())
+        .map(|(key, _)| key.as_str())
+        .collect();
     if !lost.is_empty() {
         let first = lost.iter().take(5).copied().collect::<Vec<_>>().join(", ");
         bail!("lost: {} acknowledged events are gone, among them {first}", lost.len());
@@ -102,7 +118,9 @@ fn all_promised_are_found(ledger: &Ledger) -> Result<()> {
 pub(super) fn received_is_promised(ledger: &Ledger, hits: &Hits) -> Result<()> {
     let mut ledger = ledger.lock();
     for ((key, path), all) in hits {
-        let sent = ledger.get_mut(key).with_context(|| format!("phantom: {path} received {key}, which nobody sent"))?;
+        let sent = ledger
+            .get_mut(key)
+            .with_context(|| format!("phantom: {path} received {key}, which nobody sent"))?;
         if all.iter().any(|hit| hit.hash != sent.hash) {
             bail!("corrupt: {path} received {key} with other bytes than were sent");
         }
@@ -138,10 +156,13 @@ pub(super) fn duplicates(hits: &Hits, cuts: &[(u64, Instant)]) -> Result<Duplica
             if first.life == second.life {
                 bail!("{path} received {key} twice in one life of the node");
             }
-            let cut = cuts.iter().find(|(life, _)| *life == first.life).map_or(first.at, |(_, at)| *at);
+            let cut =
+                cuts.iter().find(|(life, _)| *life == first.life).map_or(first.at, |(_, at)| *at);
             let age = cut.saturating_duration_since(first.at);
             if age > IN_FLIGHT_MAX {
-                bail!("{path} received {key} again, although it was answered {age:?} before the cut");
+                bail!(
+                    "{path} received {key} again, although it was answered {age:?} before the cut"
+                );
             }
             found.count += 1;
             found.oldest = found.oldest.max(age);

@@ -61,14 +61,20 @@ pub(super) fn run(options: &Options, death: Death) -> Result<Summary> {
         let mut world = World::new(&options.program, &folder)?;
         for _ in 0..options.rotate.min(options.cycles - done) {
             let seed = options.seed.wrapping_add(done);
-            one_cycle(&mut world, options, &mut summary, (seed, library.as_ref())).with_context(|| {
-                format!("cycle {done} failed (--seed {seed}); its folder is kept: {}", world.folder.display())
-            })?;
+            one_cycle(&mut world, options, &mut summary, (seed, library.as_ref())).with_context(
+                || {
+                    format!(
+                        "cycle {done} failed (--seed {seed}); its folder is kept: {}",
+                        world.folder.display()
+                    )
+                },
+            )?;
             done += 1;
             bar.inc(1);
         }
-        finish(&mut world, options, &mut summary, done)
-            .with_context(|| format!("after cycle {done}; the folder is kept: {}", world.folder.display()))?;
+        finish(&mut world, options, &mut summary, done).with_context(|| {
+            format!("after cycle {done}; the folder is kept: {}", world.folder.display())
+        })?;
         drop(std::fs::remove_dir_all(&world.folder));
     }
     bar.finish_and_clear();
@@ -76,14 +82,22 @@ pub(super) fn run(options: &Options, death: Death) -> Result<Summary> {
     Ok(summary)
 }
 
-fn one_cycle(world: &mut World, options: &Options, summary: &mut Summary, (seed, library): (u64, Option<&PathBuf>)) -> Result<()> {
+fn one_cycle(
+    world: &mut World,
+    options: &Options,
+    summary: &mut Summary,
+    (seed, library): (u64, Option<&PathBuf>),
+) -> Result<()> {
     let (plan, mut dice) = Plan::roll(seed, &options.keep);
     let disk = library.map(|library| disk(world, &plan, library)).transpose()?;
     let mut node = match world.start(seed, disk.as_ref())? {
         Started::Ready(node) => node,
         Started::Ended(status) => {
             world.ended(seed);
-            ensure!(status.code() == Some(shim::EXIT_CUT), "the node ended at its start by itself: {status}");
+            ensure!(
+                status.code() == Some(shim::EXIT_CUT),
+                "the node ended at its start by itself: {status}"
+            );
             summary.cut_at_start += 1;
             return no_trouble(disk.as_ref());
         }
@@ -162,7 +176,8 @@ fn finish(world: &mut World, options: &Options, summary: &mut Summary, done: u64
     summary.acked += world.ledger.acked() as u64;
     summary.deliveries += world.receiver.requests();
     summary.duplicates += duplicates.count;
-    summary.most_duplicates_at_one_cut = summary.most_duplicates_at_one_cut.max(duplicates.most_at_one_cut);
+    summary.most_duplicates_at_one_cut =
+        summary.most_duplicates_at_one_cut.max(duplicates.most_at_one_cut);
     summary.oldest_in_flight_ms = summary.oldest_in_flight_ms.max(duplicates.oldest.as_millis());
     let status = node.stop()?;
     ensure!(status.success(), "SIGTERM: {status}; {}", node.log_tail());

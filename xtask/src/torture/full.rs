@@ -42,7 +42,8 @@ pub(super) fn run(options: &Options) -> Result<Summary> {
     let bar = options.progress();
     for cycle in 0..options.cycles {
         let folder = options.folder()?;
-        one(options, &folder, &mut summary).with_context(|| format!("cycle {cycle} in {}", folder.display()))?;
+        one(options, &folder, &mut summary)
+            .with_context(|| format!("cycle {cycle} in {}", folder.display()))?;
         summary.cycles += 1;
         bar.inc(1);
     }
@@ -96,7 +97,9 @@ fn mount(folder: &Path) -> Result<bool> {
         return Ok(false);
     }
     std::fs::create_dir_all(folder.join("disk"))?;
-    place::run(Command::new("fallocate").args(["-l", &BALLAST.to_string()]).arg(folder.join("ballast")))?;
+    place::run(
+        Command::new("fallocate").args(["-l", &BALLAST.to_string()]).arg(folder.join("ballast")),
+    )?;
     Ok(true)
 }
 
@@ -106,7 +109,12 @@ fn fill(node: &Node, world: &World, options: &Options) -> Result<Load> {
     let load = Load::start(&node.ingest, &world.ledger, 1, shape);
     let begun = Instant::now();
     while load.seen.shed.load(Ordering::Relaxed) < 20 {
-        ensure!(begun.elapsed() < PATIENCE, "no 503 within {PATIENCE:?}: {:?}; {}", load.seen, node.log_tail());
+        ensure!(
+            begun.elapsed() < PATIENCE,
+            "no 503 within {PATIENCE:?}: {:?}; {}",
+            load.seen,
+            node.log_tail()
+        );
         std::thread::sleep(Duration::from_millis(5));
     }
     Ok(load)
@@ -114,7 +122,9 @@ fn fill(node: &Node, world: &World, options: &Options) -> Result<Load> {
 
 /// While the disk is full: reading works, and what was promised before is delivered.
 fn while_full(node: &Node, world: &mut World) -> Result<()> {
-    node.api(&world.token).api("GET /v1/events?limit=5", None).context("reading while the disk is full")?;
+    node.api(&world.token)
+        .api("GET /v1/events?limit=5", None)
+        .context("reading while the disk is full")?;
     world.check(node, &mut Dice::new(2)).context("while the disk is full")?;
     world.drain(node, PATIENCE).context("delivering while the disk is full")?;
     Ok(())
@@ -132,7 +142,10 @@ fn recovers(load: &Load) -> Result<Duration> {
     let begun = Instant::now();
     let before = load.seen.acked.load(Ordering::Relaxed);
     while load.seen.acked.load(Ordering::Relaxed) < before + 20 {
-        ensure!(begun.elapsed() < PATIENCE, "no event was accepted within {PATIENCE:?} of space returning");
+        ensure!(
+            begun.elapsed() < PATIENCE,
+            "no event was accepted within {PATIENCE:?} of space returning"
+        );
         std::thread::sleep(Duration::from_millis(5));
     }
     Ok(begun.elapsed())

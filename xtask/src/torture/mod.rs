@@ -89,12 +89,15 @@ impl Options {
     fn progress(&self) -> ProgressBar {
         let style = "{msg} {wide_bar} {pos}/{len} {per_sec} {eta}";
         let bar = ProgressBar::new(self.cycles).with_message(format!("{:?}", self.fault));
-        bar.with_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()))
+        bar.with_style(
+            ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()),
+        )
     }
 
     /// A folder for one world.
     fn folder(&self) -> Result<PathBuf> {
-        Ok(place::work_folder("torture")?.join(format!("{:?}-{}", self.fault, std::process::id()).to_lowercase()))
+        Ok(place::work_folder("torture")?
+            .join(format!("{:?}-{}", self.fault, std::process::id()).to_lowercase()))
     }
 
     /// `doorbell doctor` finds nothing wrong with a store that is not running. Stand-ins have no doctor.
@@ -110,9 +113,14 @@ impl Options {
 
 /// What `doorbell doctor` says of a store: whether it is healthy, and its words.
 fn diagnose(program: &Program, data: &Path) -> Result<(bool, String)> {
-    let output = Command::new(&program.binary).args(["doctor", "--json", "--data"]).arg(data).output()?;
-    let told = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    let code = output.status.code().with_context(|| format!("doctor was killed: {}; {told}", output.status))?;
+    let output =
+        Command::new(&program.binary).args(["doctor", "--json", "--data"]).arg(data).output()?;
+    let told = String::from_utf8_lossy(&output.stdout).into_owned()
+        + &String::from_utf8_lossy(&output.stderr);
+    let code = output
+        .status
+        .code()
+        .with_context(|| format!("doctor was killed: {}; {told}", output.status))?;
     ensure!(code != 101, "doctor panicked: {told}");
     Ok((code == 0, told))
 }
@@ -136,7 +144,8 @@ struct Summary {
 impl Summary {
     /// Takes in what the senders of one life saw.
     fn add(&mut self, seen: &load::Seen) -> Result<()> {
-        let (other, rude) = (seen.other.load(Ordering::Relaxed), seen.without_retry_after.load(Ordering::Relaxed));
+        let (other, rude) =
+            (seen.other.load(Ordering::Relaxed), seen.without_retry_after.load(Ordering::Relaxed));
         ensure!(other == 0, "{other} answers were neither 2xx nor 503");
         ensure!(rude == 0, "{rude} answers 503 had no Retry-After");
         self.shed += seen.shed.load(Ordering::Relaxed);
@@ -187,7 +196,8 @@ pub(crate) fn run(fault: Fault, flags: &Flags) -> Result<()> {
     if fault == Fault::SelfTest {
         return selftest::run(flags);
     }
-    let binary = flags.binary.clone().map_or_else(|| place::build("doorbell", flags.profile), Ok)?;
+    let binary =
+        flags.binary.clone().map_or_else(|| place::build("doorbell", flags.profile), Ok)?;
     let options = options(fault, flags, Program::new(binary));
     let begun = Instant::now();
     println!("torture {fault:?}, seed {}", options.seed);

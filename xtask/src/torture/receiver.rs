@@ -80,7 +80,9 @@ fn serve(stream: TcpStream, state: &State) -> Result<()> {
         let nth = state.requests.fetch_add(1, Ordering::SeqCst);
         // The shaky endpoint fails one request in eight, so that retries are always on the way when the power goes.
         if request.path() == "/shaky" && nth % 8 == 3 {
-            reader.get_mut().write_all(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n")?;
+            reader
+                .get_mut()
+                .write_all(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n")?;
             continue;
         }
         remember(state, life, &request);

@@ -37,15 +37,23 @@ struct Tally {
 pub(super) fn run(options: &Options) -> Result<Summary> {
     let folder = options.folder()?;
     let world = good_store(options, &folder)?;
-    let good: BTreeMap<String, Hash> = world.ledger.lock().iter().map(|(key, sent)| (key.clone(), sent.hash)).collect();
+    let good: BTreeMap<String, Hash> =
+        world.ledger.lock().iter().map(|(key, sent)| (key.clone(), sent.hash)).collect();
     let copy = folder.join("copy");
     let (mut summary, mut tally) = (Summary::default(), Tally::default());
     let bar = options.progress();
     for cycle in 0..options.cycles {
         let seed = options.seed.wrapping_add(cycle);
-        let rotten = Rotten { program: &options.program, data: copy.join("data"), token: &world.token, good: &good };
+        let rotten = Rotten {
+            program: &options.program,
+            data: copy.join("data"),
+            token: &world.token,
+            good: &good,
+        };
         let what = damage(&world.data, &rotten.data, &mut Dice::new(seed))?;
-        rotten.examine(&mut tally).with_context(|| format!("cycle {cycle} (--seed {seed}), {what}; kept: {}", copy.display()))?;
+        rotten.examine(&mut tally).with_context(|| {
+            format!("cycle {cycle} (--seed {seed}), {what}; kept: {}", copy.display())
+        })?;
         summary.cycles += 1;
         bar.inc(1);
     }
@@ -78,7 +86,11 @@ fn damage(from: &Path, to: &Path, dice: &mut Dice) -> Result<String> {
     let path = files.get(pick).context("the store has no files")?;
     let file = File::options().read(true).write(true).open(path)?;
     let length = file.metadata()?.len();
-    let damage = if dice.below(3) == 0 { Damage::Cut { at: dice.below(length) } } else { Damage::Flip { bit: dice.below(length * 8) } };
+    let damage = if dice.below(3) == 0 {
+        Damage::Cut { at: dice.below(length) }
+    } else {
+        Damage::Flip { bit: dice.below(length * 8) }
+    };
     match damage {
         Damage::Cut { at } => file.set_len(at)?,
         Damage::Flip { bit } => {
@@ -98,7 +110,8 @@ fn copy(from: &Path, to: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
         let (path, target) = (entry.path(), to.join(entry.file_name()));
         if path.is_dir() {
             copy(&path, &target, files)?;
-        } else if std::fs::copy(&path, &target)? > 0 && !target.to_string_lossy().ends_with("-shm") {
+        } else if std::fs::copy(&path, &target)? > 0 && !target.to_string_lossy().ends_with("-shm")
+        {
             files.push(target);
         }
     }
@@ -129,7 +142,10 @@ impl Rotten<'_> {
         let node = match self.program.start(&self.data, None)?.wait()? {
             Started::Ready(node) => node,
             Started::Ended(status) => {
-                ensure!(status.code().is_some_and(|code| code != 101), "the start panicked: {status}");
+                ensure!(
+                    status.code().is_some_and(|code| code != 101),
+                    "the start panicked: {status}"
+                );
                 ensure!(!healthy, "the start refuses, but doctor finds nothing");
                 tally.refused += 1;
                 return Ok(());
@@ -142,9 +158,17 @@ impl Rotten<'_> {
         // The list may fail as a whole (its token may be what was damaged): then doctor must know.
         let lost = (self.good.len() as u64).saturating_sub(reading.right);
         let whole = reading.failed.is_none() && lost == 0;
-        ensure!(whole || !healthy, "{lost} events are gone ({:?}), but doctor finds nothing: {told}", reading.failed);
+        ensure!(
+            whole || !healthy,
+            "{lost} events are gone ({:?}), but doctor finds nothing: {told}",
+            reading.failed
+        );
         tally.lost += lost;
-        if healthy { tally.harmless += 1 } else { tally.told += 1 }
+        if healthy {
+            tally.harmless += 1
+        } else {
+            tally.told += 1
+        }
         Ok(())
     }
 
@@ -161,7 +185,9 @@ impl Rotten<'_> {
                 let answer = api.send(&format!("GET /v1/events/{id}/body"), "", b"")?;
                 let key = payload::key(&answer.body).unwrap_or_default();
                 match answer.status() {
-                    200 if self.good.get(key) == Some(&payload::hash(&answer.body)) => reading.right += 1,
+                    200 if self.good.get(key) == Some(&payload::hash(&answer.body)) => {
+                        reading.right += 1
+                    }
                     200 => reading.changed = Some(id.to_owned()),
                     _ => {}
                 }

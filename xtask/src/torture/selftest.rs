@@ -27,12 +27,16 @@ pub(super) fn run(flags: &Flags) -> Result<()> {
         }
         let came = torture(&options);
         match came {
-            Ok(summary) if word.is_empty() => println!("{honesty} passes {fault:?}: {} acknowledged", summary.acked),
+            Ok(summary) if word.is_empty() => {
+                println!("{honesty} passes {fault:?}: {} acknowledged", summary.acked)
+            }
             Ok(_) => bail!("{honesty} was not found out by {fault:?}"),
             Err(fault_found) if !word.is_empty() && format!("{fault_found:#}").contains(word) => {
                 println!("{honesty} is found out by {fault:?}: {fault_found:#}");
             }
-            Err(unexpected) => return Err(unexpected).with_context(|| format!("{honesty} under {fault:?}")),
+            Err(unexpected) => {
+                return Err(unexpected).with_context(|| format!("{honesty} under {fault:?}"));
+            }
         }
     }
     Ok(())

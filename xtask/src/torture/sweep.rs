@@ -47,7 +47,8 @@ pub(super) fn run(options: &Options) -> Result<Summary> {
     let (writes, syncs) = operations(options, &library, &folder)?;
     let mut summary = Summary::default();
     let mut endings = BTreeMap::<(String, Ending), u64>::new();
-    let total = FAULTS.iter().map(|(kind, ..)| if *kind == "sync" { syncs } else { writes }).sum::<u64>();
+    let total =
+        FAULTS.iter().map(|(kind, ..)| if *kind == "sync" { syncs } else { writes }).sum::<u64>();
     let bar = options.progress();
     bar.set_length(total / options.every);
     for (kind, what, told) in FAULTS {
@@ -55,9 +56,14 @@ pub(super) fn run(options: &Options) -> Result<Summary> {
         let mut n = 1 + options.seed % options.every;
         while n <= last {
             let fault = format!("{kind}:{n}:{what}");
-            let ending = one(options, &library, &folder, &fault, &mut summary)
-                .with_context(|| format!("fault {fault}; the folder is kept: {}", folder.display()))?;
-            ensure!(told || ending >= Ending::Shed || ending == Ending::NotReached, "fault {fault} ended the node: {ending:?}");
+            let ending =
+                one(options, &library, &folder, &fault, &mut summary).with_context(|| {
+                    format!("fault {fault}; the folder is kept: {}", folder.display())
+                })?;
+            ensure!(
+                told || ending >= Ending::Shed || ending == Ending::NotReached,
+                "fault {fault} ended the node: {ending:?}"
+            );
             *endings.entry((format!("{kind} {what}"), ending)).or_default() += 1;
             summary.cycles += 1;
             n += options.every;
@@ -67,7 +73,9 @@ pub(super) fn run(options: &Options) -> Result<Summary> {
     bar.finish_and_clear();
     drop(std::fs::remove_dir_all(&folder));
     summary.notes.push(format!("{writes} writes and {syncs} syncs in a run"));
-    summary.notes.extend(endings.iter().map(|((fault, ending), n)| format!("{fault}: {ending:?} {n}")));
+    summary
+        .notes
+        .extend(endings.iter().map(|((fault, ending), n)| format!("{fault}: {ending:?} {n}")));
     Ok(summary)
 }
 
@@ -75,18 +83,32 @@ pub(super) fn run(options: &Options) -> Result<Summary> {
 fn operations(options: &Options, library: &Path, folder: &Path) -> Result<(u64, u64)> {
     let mut world = World::new(&options.program, folder)?;
     let disk = Disk::new(library, &world.data, &world.folder)?;
-    let Started::Ready(mut node) = world.start(1, Some(&disk))? else { bail!("the node did not start under the shim") };
+    let Started::Ready(mut node) = world.start(1, Some(&disk))? else {
+        bail!("the node did not start under the shim")
+    };
     let seen = Load::start(&node.ingest, &world.ledger, 1, SHAPE).join();
     let wanted = SHAPE.connections * SHAPE.events;
-    ensure!(seen.acked.load(Ordering::Relaxed) == wanted, "a run without faults must accept all {wanted} events: {seen:?}");
+    ensure!(
+        seen.acked.load(Ordering::Relaxed) == wanted,
+        "a run without faults must accept all {wanted} events: {seen:?}"
+    );
     world.drain(&node, Duration::from_secs(30))?;
     let (writes, syncs) = (disk.control.get(Word::Writes)?, disk.control.get(Word::Syncs)?);
-    ensure!(writes > 0 && syncs > 0, "the shim saw {writes} writes and {syncs} syncs: the binary passes it by");
+    ensure!(
+        writes > 0 && syncs > 0,
+        "the shim saw {writes} writes and {syncs} syncs: the binary passes it by"
+    );
     node.stop()?;
     Ok((writes, syncs))
 }
 
-fn one(options: &Options, library: &Path, folder: &Path, fault: &str, summary: &mut Summary) -> Result<Ending> {
+fn one(
+    options: &Options,
+    library: &Path,
+    folder: &Path,
+    fault: &str,
+    summary: &mut Summary,
+) -> Result<Ending> {
     let mut world = World::new(&options.program, folder)?;
     let mut disk = Disk::new(library, &world.data, &world.folder)?;
     disk.fault = Some(fault.to_owned());

@@ -93,7 +93,11 @@ impl World {
             }
             if Instant::now() > end {
                 let some = missing.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
-                bail!("{} deliveries have not arrived within {limit:?}, among them {some}; {}", missing.len(), node.log_tail());
+                bail!(
+                    "{} deliveries have not arrived within {limit:?}, among them {some}; {}",
+                    missing.len(),
+                    node.log_tail()
+                );
             }
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -103,7 +107,10 @@ impl World {
     fn undelivered(&self) -> Vec<String> {
         let (ledger, hits) = (self.ledger.lock(), self.receiver.hits());
         let due = ledger.iter().filter(|(_, sent)| sent.acked).map(|(key, _)| key);
-        let both = due.flat_map(|key| ["/steady", "/shaky"].map(|path| (key.clone(), path.to_owned())));
-        both.filter(|to| !hits.contains_key(to)).map(|(key, path)| format!("{key} to {path}")).collect()
+        let both =
+            due.flat_map(|key| ["/steady", "/shaky"].map(|path| (key.clone(), path.to_owned())));
+        both.filter(|to| !hits.contains_key(to))
+            .map(|(key, path)| format!("{key} to {path}"))
+            .collect()
     }
 }
