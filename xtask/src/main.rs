@@ -3,11 +3,7 @@
 //! Nothing in here ships. A chore builds what it needs, keeps what it makes under `target/`, and prints its findings.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a chore talks to whoever runs it")]
-#![expect(
-    clippy::disallowed_methods,
-    clippy::exit,
-    reason = "a chore measures time and runs processes"
-)]
+#![expect(clippy::disallowed_methods, reason = "a chore measures time and runs processes")]
 
 mod place;
 mod http;
@@ -17,6 +13,7 @@ mod node;
 mod standin;
 mod torture;
 mod e2e;
+mod bench;
 mod tidy;
 mod ci;
 
@@ -48,6 +45,11 @@ enum Chore {
         #[command(flatten)]
         flags: torture::Flags,
     },
+    /// What the gateway costs, beside the same work without it.
+    Bench(bench::Flags),
+    /// The bare server of `bench ingest`.
+    #[command(hide = true)]
+    Bare,
     /// A small gateway on which the torture is tested.
     #[command(hide = true)]
     Standin(standin::Flags),
@@ -69,6 +71,8 @@ fn run(chore: Chore) -> Result<()> {
         Chore::Tidy => tidy::run(),
         Chore::E2e(flags) => e2e::run(&flags),
         Chore::Torture { fault, flags } => torture::run(fault, &flags),
+        Chore::Bench(flags) => bench::run(&flags),
+        Chore::Bare => bench::serve_bare(),
         Chore::Standin(flags) => standin::run(&flags),
     }
 }

@@ -1,7 +1,6 @@
 //! Where things are: the repository, its target folder, the binaries; and running a command with its failure told.
 
 use anyhow::{Context, Result, bail};
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -64,13 +63,6 @@ pub(crate) fn build(package: &str, profile: Profile) -> Result<PathBuf> {
 /// Cargo, at the root.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(root());
-    command
-}
-
-/// A command, at the root.
-pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
-    let mut command = Command::new(program);
     command.current_dir(root());
     command
 }

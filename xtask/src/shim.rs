@@ -29,10 +29,8 @@ pub(crate) enum Word {
     Unsynced,
     /// Bytes by which files may grow before the disk is full; 0: no limit.
     Budget = 9,
-    /// Bytes by which they have grown.
-    Grown,
     /// Things that the shim could not undo; the cycle proves nothing when this is not 0.
-    Trouble,
+    Trouble = 11,
 }
 
 /// The fault was injected.

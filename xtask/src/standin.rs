@@ -128,13 +128,16 @@ fn apply(state: &mut State, inner: &[u8]) {
     let end = inner.iter().position(|byte| *byte == b'\n').unwrap_or(inner.len());
     let name = String::from_utf8_lossy(inner.get(1..end).unwrap_or_default()).into_owned();
     let body = inner.get(end + 1..).unwrap_or_default();
+    let text = || String::from_utf8_lossy(body).into_owned();
     match inner.first() {
-        Some(b'E') => drop(state.events.insert(name, body.to_vec())),
+        Some(b'E') => {
+            state.events.insert(name, body.to_vec());
+        }
         Some(b'C') => {
-            drop(state.endpoints.insert(name, String::from_utf8_lossy(body).into_owned()))
+            state.endpoints.insert(name, text());
         }
         Some(b'S') => {
-            drop(state.settled.insert((name, String::from_utf8_lossy(body).into_owned())))
+            state.settled.insert((name, text()));
         }
         _ => {}
     }

@@ -1,15 +1,15 @@
 //! `cargo xtask torture`: the real binary under load, its power cut, its process killed, its disk failing, full or rotten.
 //! Each kind of fault is a module; what is believed and checked stands in `check`, what stays in `world`.
 
-mod check;
-mod cut;
-mod full;
 mod load;
 mod receiver;
+mod check;
+mod world;
+mod cut;
+mod sweep;
+mod full;
 mod rot;
 mod selftest;
-mod sweep;
-mod world;
 
 use crate::node::Program;
 use crate::place::{self, Profile};

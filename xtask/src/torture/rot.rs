@@ -165,9 +165,9 @@ impl Rotten<'_> {
         );
         tally.lost += lost;
         if healthy {
-            tally.harmless += 1
+            tally.harmless += 1;
         } else {
-            tally.told += 1
+            tally.told += 1;
         }
         Ok(())
     }
@@ -186,7 +186,7 @@ impl Rotten<'_> {
                 let key = payload::key(&answer.body).unwrap_or_default();
                 match answer.status() {
                     200 if self.good.get(key) == Some(&payload::hash(&answer.body)) => {
-                        reading.right += 1
+                        reading.right += 1;
                     }
                     200 => reading.changed = Some(id.to_owned()),
                     _ => {}

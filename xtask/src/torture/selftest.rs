@@ -28,7 +28,7 @@ pub(super) fn run(flags: &Flags) -> Result<()> {
         let came = torture(&options);
         match came {
             Ok(summary) if word.is_empty() => {
-                println!("{honesty} passes {fault:?}: {} acknowledged", summary.acked)
+                println!("{honesty} passes {fault:?}: {} acknowledged", summary.acked);
             }
             Ok(_) => bail!("{honesty} was not found out by {fault:?}"),
             Err(fault_found) if !word.is_empty() && format!("{fault_found:#}").contains(word) => {
