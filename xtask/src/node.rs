@@ -26,11 +26,13 @@ pub(crate) struct Program {
     pub(crate) before: Vec<String>,
     /// What stands at the end.
     pub(crate) after: Vec<String>,
+    /// Lines that are added to the settings.
+    pub(crate) settings: &'static str,
 }
 
 impl Program {
     pub(crate) fn new(binary: PathBuf) -> Self {
-        Self { binary, before: Vec::new(), after: Vec::new() }
+        Self { binary, before: Vec::new(), after: Vec::new(), settings: "" }
     }
 
     /// Starts a node on a folder whose parent takes its log and settings.
@@ -38,7 +40,7 @@ impl Program {
         let beside = data.parent().context("the data folder needs a parent")?;
         let settings = beside.join("doorbell.toml");
         if !settings.exists() {
-            std::fs::write(&settings, CONFIGURATION)?;
+            std::fs::write(&settings, [CONFIGURATION, self.settings].concat())?;
         }
         let log = beside.join("node.log");
         let mut command = Command::new(&self.binary);

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -48,8 +48,17 @@ pub(crate) struct Flags {
 
 const TOKEN: &str = "db_live_standin";
 
+/// What became of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    Yes,
+    NoSpace,
+}
+
 struct State {
     log: File,
+    /// How many bytes of the log are whole records.
+    good: u64,
     events: BTreeMap<String, Vec<u8>>,
     endpoints: BTreeMap<String, String>,
     settled: BTreeSet<(String, String)>,
@@ -103,6 +112,7 @@ fn open(folder: &std::path::Path) -> Result<State> {
     log.read_to_end(&mut bytes)?;
     let mut state = State {
         log,
+        good: 0,
         events: BTreeMap::new(),
         endpoints: BTreeMap::new(),
         settled: BTreeSet::new(),
@@ -112,10 +122,17 @@ fn open(folder: &std::path::Path) -> Result<State> {
         good += 12 + inner.len();
         apply(&mut state, inner);
     }
-    state.log.set_len(good as u64)?;
+    state.good = good as u64;
+    state.log.set_len(state.good)?;
     state.log.seek(SeekFrom::End(0))?;
     state.log.sync_all()?;
     Ok(state)
+}
+
+/// Removes a record that was written in part.
+fn cut_back(log: &mut File, good: u64) -> std::io::Result<()> {
+    log.set_len(good)?;
+    log.seek(SeekFrom::Start(good)).map(drop)
 }
 
 fn whole_record(bytes: &[u8]) -> Option<&[u8]> {
@@ -149,8 +166,14 @@ impl Standin {
     }
 
     /// Makes a record durable, as far as this one's honesty goes. After a failure nothing more can be promised.
-    fn append(&self, state: &mut State, record: &[u8]) {
+    fn append(&self, state: &mut State, record: &[u8]) -> Kept {
         let mut synced = state.log.write_all(record);
+        if synced.as_ref().is_err_and(|fault| fault.kind() == ErrorKind::StorageFull) {
+            synced = cut_back(&mut state.log, state.good);
+            if synced.is_ok() {
+                return Kept::NoSpace;
+            }
+        }
         if synced.is_ok() && self.honesty != Honesty::NoFsync {
             synced = state.log.sync_data();
             if synced.is_err() && self.honesty == Honesty::RetryFsync {
@@ -161,27 +184,36 @@ impl Standin {
             eprintln!("the log failed: {fault}");
             std::process::exit(3);
         }
+        state.good += record.len() as u64;
+        Kept::Yes
     }
 
-    fn accept(&self, body: &[u8]) {
+    fn accept(&self, body: &[u8]) -> Kept {
         let state = &mut *self.lock();
         let id = format!("evt_{:08}", state.events.len());
-        self.keep(state, b'E', &id, body);
+        self.keep(state, b'E', &id, body)
     }
 
-    fn keep(&self, state: &mut State, kind: u8, name: &str, body: &[u8]) {
+    /// What finds no space is not kept, but for settlements: those are remembered for as long as this process lives.
+    fn keep(&self, state: &mut State, kind: u8, name: &str, body: &[u8]) -> Kept {
         let record = record(kind, name, body);
+        let mut kept = Kept::Yes;
         if self.honesty != Honesty::InMemory || kind != b'E' {
-            self.append(state, &record);
+            kept = self.append(state, &record);
         }
-        apply(state, record.get(12..).unwrap_or_default());
+        if kept == Kept::Yes || kind == b'S' {
+            apply(state, record.get(12..).unwrap_or_default());
+        }
+        kept
     }
 
     fn answer(&self, request: &Message) -> (u16, Vec<u8>) {
         let path = request.path();
         if path.starts_with("/in/") {
-            self.accept(&request.body);
-            return (202, Vec::new());
+            return match self.accept(&request.body) {
+                Kept::Yes => (202, Vec::new()),
+                Kept::NoSpace => (503, Vec::new()),
+            };
         }
         if request.start.starts_with("POST /v1/endpoints") {
             let asked = request.json().unwrap_or_default();
@@ -245,8 +277,11 @@ fn serve(stream: TcpStream, standin: &Standin) -> Result<()> {
     let mut reader = BufReader::new(stream);
     while let Some(request) = read_message(&mut reader)? {
         let (status, body) = standin.answer(&request);
-        let mut wire =
-            format!("HTTP/1.1 {status} .\r\ncontent-length: {}\r\n\r\n", body.len()).into_bytes();
+        let mut wire = format!(
+            "HTTP/1.1 {status} .\r\nretry-after: 1\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        )
+        .into_bytes();
         wire.extend(body);
         reader.get_mut().write_all(&wire)?;
     }

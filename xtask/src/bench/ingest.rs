@@ -78,17 +78,10 @@ fn post(flags: &Flags, address: &str, path: &str) -> Result<Done> {
         duration: flags.seconds(5),
         limit: u64::MAX,
         rate: None,
-        epoch: Instant::now() - Duration::from_secs(fresh_second()),
+        epoch: Instant::now() - Duration::from_secs(super::fresh_number() * 1_000),
     })?;
     ensure!(done.failed == 0, "{} requests to {address} failed", done.failed);
     Ok(done)
-}
-
-/// Seconds that set the ids of this load apart from those of the others.
-fn fresh_second() -> u64 {
-    use std::sync::atomic::{AtomicU64, Ordering};
-    static LOADS: AtomicU64 = AtomicU64::new(0);
-    LOADS.fetch_add(1, Ordering::Relaxed) * 1_000
 }
 
 /// `bench soak`: memory over time at full rate.

@@ -14,6 +14,7 @@ mod ingest;
 mod deliver;
 mod fleet;
 mod backlog;
+mod crowd;
 
 pub(crate) use bare::serve as serve_bare;
 
@@ -21,6 +22,7 @@ use crate::place::{self, Profile};
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// What is measured.
@@ -38,6 +40,8 @@ pub(crate) enum What {
     Fanout,
     /// Millions of deliveries that wait: memory, lists, start, and how fast they go when they may.
     Backlog,
+    /// Ten thousand connections, honest or slow.
+    Crowd,
     /// Full rate for long: memory.
     Soak,
     /// All of them, with their usual figures.
@@ -82,9 +86,18 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
     }
     if cfg!(debug_assertions) {
         let optimised = place::build("xtask", Profile::Release)?;
-        return place::run(Command::new(optimised).args(std::env::args_os().skip(1)));
+        // Ten thousand connections need as many descriptors, on both sides.
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "ulimit -n 65536 || ulimit -n \"$(ulimit -H -n)\"; exec \"$0\" \"$@\""]);
+        return place::run(shell.arg(optimised).args(std::env::args_os().skip(1)));
     }
     measure(flags.what, flags)
+}
+
+/// A number that no other load of this run has got: it sets the ids of its events apart.
+fn fresh_number() -> u64 {
+    static LOADS: AtomicU64 = AtomicU64::new(1);
+    LOADS.fetch_add(1, Ordering::Relaxed)
 }
 
 fn measure(what: What, flags: &Flags) -> Result<()> {
@@ -95,11 +108,12 @@ fn measure(what: What, flags: &Flags) -> Result<()> {
         What::Isolation => fleet::isolation(flags),
         What::Fanout => fleet::fanout(flags),
         What::Backlog => backlog::run(flags),
+        What::Crowd => crowd::run(flags),
         What::Soak => ingest::soak(flags),
         What::Plot => plot::run(),
         What::All => {
-            use What::{Backlog, Deliver, Fanout, Ingest, Isolation, Latency, Plot, Soak};
-            let all = [Ingest, Deliver, Latency, Isolation, Fanout, Backlog, Soak, Plot];
+            use What::{Backlog, Crowd, Deliver, Fanout, Ingest, Isolation, Latency, Plot, Soak};
+            let all = [Ingest, Deliver, Latency, Isolation, Fanout, Crowd, Backlog, Soak, Plot];
             all.into_iter().try_for_each(|what| measure(what, flags))
         }
     }

@@ -70,7 +70,7 @@ fn one(options: &Options, folder: &Path, summary: &mut Summary) -> Result<()> {
     let mut node = match &disk {
         SmallDisk::Mounted(_) => world.start_well(1)?,
         SmallDisk::Shim(disk) => {
-            world.receiver.begin_life(1);
+            world.receiver.begin_life(1)?;
             world.program.start(&world.data, Some(disk))?.ready()?
         }
     };

@@ -40,6 +40,9 @@ pub(crate) enum Fault {
     SelfTest,
 }
 
+/// Small segments, so that they are often begun and finished; a small disk has less to keep free.
+const SETTINGS: &str = "[store]\nsegment_bytes = \"1MiB\"\nfree_bytes_min = \"8MiB\"\n";
+
 /// How to do it.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Flags {
@@ -198,7 +201,9 @@ pub(crate) fn run(fault: Fault, flags: &Flags) -> Result<()> {
     }
     let binary =
         flags.binary.clone().map_or_else(|| place::build("doorbell", flags.profile), Ok)?;
-    let options = options(fault, flags, Program::new(binary));
+    let mut program = Program::new(binary);
+    program.settings = SETTINGS;
+    let options = options(fault, flags, program);
     let begun = Instant::now();
     println!("torture {fault:?}, seed {}", options.seed);
     let summary = torture(&options)?;

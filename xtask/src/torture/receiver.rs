@@ -1,14 +1,14 @@
 //! Where the tortured node delivers to: it remembers who got what, when, and in which life of the node.
 
-use crate::http::{Message, read_message};
+use crate::http::{Client, Message, read_message};
 use crate::payload::{self, Hash};
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use std::collections::BTreeMap;
 use std::io::{BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// One delivery that was answered with 200.
 #[derive(Debug, Clone)]
@@ -30,6 +30,8 @@ pub(super) type Hits = BTreeMap<(String, String), Vec<Hit>>;
 struct State {
     life: AtomicU64,
     requests: AtomicU64,
+    /// Connections that are open.
+    open: AtomicU64,
     hits: Mutex<Hits>,
 }
 
@@ -50,15 +52,27 @@ impl Receiver {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let state = Arc::clone(&shared);
-                std::thread::spawn(move || drop(serve(stream, &state)));
+                state.open.fetch_add(1, Ordering::SeqCst);
+                std::thread::spawn(move || {
+                    drop(serve(stream, &state));
+                    state.open.fetch_sub(1, Ordering::SeqCst);
+                });
             }
         });
         Ok(Self { url, state })
     }
 
-    /// From now on, deliveries belong to this life.
-    pub(super) fn begin_life(&self, life: u64) {
+    /// From now on, deliveries belong to this life. What the last one had still on the wire is taken in before.
+    pub(super) fn begin_life(&self, life: u64) -> Result<()> {
+        // Connections are accepted in their order: when ours is answered, all of the last life's have been accepted.
+        Client::new(&self.url, None).send("GET /probe", "", b"")?;
+        let end = Instant::now() + Duration::from_secs(10);
+        while self.state.open.load(Ordering::SeqCst) > 0 {
+            ensure!(Instant::now() < end, "a connection of a dead node stays open");
+            std::thread::sleep(Duration::from_micros(200));
+        }
         self.state.life.store(life, Ordering::SeqCst);
+        Ok(())
     }
 
     /// What was received so far.
@@ -76,6 +90,12 @@ fn serve(stream: TcpStream, state: &State) -> Result<()> {
     stream.set_nodelay(true)?;
     let mut reader = BufReader::new(stream);
     while let Some(request) = read_message(&mut reader)? {
+        if request.path() == "/probe" {
+            reader
+                .get_mut()
+                .write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")?;
+            continue;
+        }
         let life = state.life.load(Ordering::SeqCst);
         let nth = state.requests.fetch_add(1, Ordering::SeqCst);
         // The shaky endpoint fails one request in eight, so that retries are always on the way when the power goes.

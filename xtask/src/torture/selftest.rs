@@ -5,10 +5,11 @@ use crate::node::Program;
 use anyhow::{Context, Result, bail};
 
 /// Who is tortured how, and what must be said of it; an empty word: nothing.
-const CASES: [(&str, Fault, &str); 6] = [
+const CASES: [(&str, Fault, &str); 7] = [
     ("honest", Fault::PowerCut, ""),
     ("honest", Fault::Kill, ""),
     ("honest", Fault::IoErrors, ""),
+    ("honest", Fault::DiskFull, ""),
     ("no-fsync", Fault::PowerCut, "lost"),
     ("in-memory", Fault::Kill, "lost"),
     ("retry-fsync", Fault::IoErrors, "lost"),
@@ -22,6 +23,9 @@ pub(super) fn run(flags: &Flags) -> Result<()> {
         program.after = vec!["--honesty".to_owned(), honesty.to_owned()];
         let mut options = options(fault, flags, program);
         options.cycles = options.cycles.min(40);
+        if fault == Fault::DiskFull {
+            options.cycles = 1;
+        }
         if fault == Fault::IoErrors {
             options.every = options.every.max(97);
         }

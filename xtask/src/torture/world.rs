@@ -62,13 +62,13 @@ impl World {
 
     /// Starts the node; what is received from now on belongs to `life`.
     pub(super) fn start(&self, life: u64, disk: Option<&Disk>) -> Result<node::Started> {
-        self.receiver.begin_life(life);
+        self.receiver.begin_life(life)?;
         self.program.start(&self.data, disk)?.wait()
     }
 
     /// Starts the node, which must come up.
     pub(super) fn start_well(&self, life: u64) -> Result<Node> {
-        self.receiver.begin_life(life);
+        self.receiver.begin_life(life)?;
         self.program.start(&self.data, None)?.ready()
     }
 
