@@ -85,7 +85,7 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         return plot::run();
     }
     if cfg!(debug_assertions) {
-        let optimised = place::build("xtask", Profile::Release)?;
+        let optimised = place::build("xtask", Profile::BenchQuick)?;
         // Ten thousand connections need as many descriptors, on both sides.
         let mut shell = Command::new("sh");
         shell.args(["-c", "ulimit -n 65536 || ulimit -n \"$(ulimit -H -n)\"; exec \"$0\" \"$@\""]);

@@ -4,11 +4,11 @@
 use super::load::{Load, Shape};
 use super::world::World;
 use super::{Options, Summary};
-use crate::node::Node;
+use crate::node::{Node, Started};
 use crate::payload::Dice;
 use crate::place;
 use crate::shim::{self, Disk, Word};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::Ordering;
@@ -28,6 +28,40 @@ enum SmallDisk {
     Shim(Box<Disk>),
 }
 
+impl SmallDisk {
+    fn shim(world: &World) -> Result<Self> {
+        let disk = Disk::new(&shim::build("powercut")?, &world.data, &world.folder)?;
+        disk.control.set(Word::Budget, SIZE - BALLAST)?;
+        Ok(Self::Shim(Box::new(disk)))
+    }
+
+    const fn kind(&self) -> &'static str {
+        match self {
+            Self::Mounted(_) => "on tmpfs",
+            Self::Shim(_) => "by the shim",
+        }
+    }
+
+    fn start(&self, world: &World) -> Result<Node> {
+        let disk = match self {
+            Self::Mounted(_) => None,
+            Self::Shim(disk) => Some(disk.as_ref()),
+        };
+        match world.start(1, disk)? {
+            Started::Ready(node) => Ok(node),
+            Started::Ended(status) => bail!("the node ended at its start: {status}"),
+        }
+    }
+
+    /// Gives back what something else took.
+    fn free(&self) -> Result<()> {
+        match self {
+            Self::Mounted(folder) => Ok(std::fs::remove_file(folder.join("ballast"))?),
+            Self::Shim(disk) => disk.control.set(Word::Budget, SIZE),
+        }
+    }
+}
+
 impl Drop for SmallDisk {
     fn drop(&mut self) {
         if let Self::Mounted(path) = self {
@@ -44,6 +78,7 @@ pub(super) fn run(options: &Options) -> Result<Summary> {
         let folder = options.folder()?;
         one(options, &folder, &mut summary)
             .with_context(|| format!("cycle {cycle} in {}", folder.display()))?;
+        drop(std::fs::remove_dir_all(&folder));
         summary.cycles += 1;
         bar.inc(1);
     }
@@ -57,26 +92,17 @@ fn one(options: &Options, folder: &Path, summary: &mut Summary) -> Result<()> {
     let mounted = mount(folder)?;
     let place = folder.join("disk");
     let mut world = World::new(&options.program, &place)?;
-    let disk = if mounted {
-        SmallDisk::Mounted(folder.to_owned())
-    } else {
-        let disk = Disk::new(&shim::build("powercut")?, &world.data, &world.folder)?;
-        disk.control.set(Word::Budget, SIZE - BALLAST)?;
-        SmallDisk::Shim(Box::new(disk))
+    let disk = match mounted {
+        Some(disk) => disk,
+        None => SmallDisk::shim(&world)?,
     };
     if summary.notes.is_empty() {
-        summary.notes.push(if mounted { "on tmpfs" } else { "by the shim" }.to_owned());
+        summary.notes.push(disk.kind().to_owned());
     }
-    let mut node = match &disk {
-        SmallDisk::Mounted(_) => world.start_well(1)?,
-        SmallDisk::Shim(disk) => {
-            world.receiver.begin_life(1)?;
-            world.program.start(&world.data, Some(disk))?.ready()?
-        }
-    };
+    let mut node = disk.start(&world)?;
     let load = fill(&node, &world, options)?;
     while_full(&node, &mut world)?;
-    free(&disk, folder)?;
+    disk.free()?;
     let recovered = recovers(&load)?;
     summary.notes.push(format!("received again {recovered:.2?} after space returned"));
     summary.add(&load.stop())?;
@@ -89,18 +115,19 @@ fn one(options: &Options, folder: &Path, summary: &mut Summary) -> Result<()> {
 }
 
 /// Mounts a small tmpfs with a ballast on it, where that is allowed.
-fn mount(folder: &Path) -> Result<bool> {
+fn mount(folder: &Path) -> Result<Option<SmallDisk>> {
     let size = format!("size={SIZE}");
     let mut mount = Command::new("mount");
     let mounted = mount.args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(folder).output();
     if !mounted.is_ok_and(|output| output.status.success()) {
-        return Ok(false);
+        return Ok(None);
     }
+    let disk = SmallDisk::Mounted(folder.to_owned());
     std::fs::create_dir_all(folder.join("disk"))?;
     place::run(
         Command::new("fallocate").args(["-l", &BALLAST.to_string()]).arg(folder.join("ballast")),
     )?;
-    Ok(true)
+    Ok(Some(disk))
 }
 
 /// Loads until the first 503.
@@ -128,13 +155,6 @@ fn while_full(node: &Node, world: &mut World) -> Result<()> {
     world.check(node, &mut Dice::new(2)).context("while the disk is full")?;
     world.drain(node, PATIENCE).context("delivering while the disk is full")?;
     Ok(())
-}
-
-fn free(disk: &SmallDisk, folder: &Path) -> Result<()> {
-    match disk {
-        SmallDisk::Mounted(_) => Ok(std::fs::remove_file(folder.join("ballast"))?),
-        SmallDisk::Shim(disk) => disk.control.set(Word::Budget, SIZE),
-    }
 }
 
 /// Waits until events are accepted again.

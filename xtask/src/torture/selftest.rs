@@ -37,6 +37,8 @@ pub(super) fn run(flags: &Flags) -> Result<()> {
             Ok(_) => bail!("{honesty} was not found out by {fault:?}"),
             Err(fault_found) if !word.is_empty() && format!("{fault_found:#}").contains(word) => {
                 println!("{honesty} is found out by {fault:?}: {fault_found:#}");
+                std::fs::remove_dir_all(options.folder()?)
+                    .context("cannot remove the folder of a liar")?;
             }
             Err(unexpected) => {
                 return Err(unexpected).with_context(|| format!("{honesty} under {fault:?}"));
