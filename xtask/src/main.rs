@@ -34,7 +34,7 @@ enum Chore {
     #[command(visible_alias = "test")]
     Ci(ci::Flags),
     /// The house rules that no compiler knows.
-    Tidy,
+    Tidy(tidy::Flags),
     /// The real binary, with the official libraries of others as judges.
     E2e(e2e::Flags),
     /// Tortures the real binary and checks its promises.
@@ -68,7 +68,7 @@ fn main() -> ExitCode {
 fn run(chore: Chore) -> Result<()> {
     match chore {
         Chore::Ci(flags) => ci::run_steps(&flags),
-        Chore::Tidy => tidy::run(),
+        Chore::Tidy(flags) => tidy::run_with(&flags),
         Chore::E2e(flags) => e2e::run(&flags),
         Chore::Torture { fault, flags } => torture::run(fault, &flags),
         Chore::Bench(flags) => bench::run(&flags),

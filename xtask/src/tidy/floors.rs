@@ -2,24 +2,27 @@
 //! module reaches for one that stands below it in that list. So there are no circles.
 
 use super::Source;
+use super::order::{self, Uses};
 use std::collections::BTreeMap;
 use std::path::Path;
 
 /// A module's path from its crate's root; the root's is empty.
 type Module = Vec<String>;
 
-/// One crate's modules: for each that declares others, which, in order.
-type Lists = BTreeMap<Module, Vec<String>>;
-
 /// Checks every crate.
 pub(super) fn check(files: &[Source]) -> Vec<String> {
+    crates(files).values().flat_map(|files| check_crate(files)).collect()
+}
+
+/// The files of each crate, each with the module that it holds.
+fn crates(files: &[Source]) -> BTreeMap<String, Vec<(&Source, Module)>> {
     let mut crates = BTreeMap::<String, Vec<(&Source, Module)>>::new();
     for file in files.iter().filter(|file| file.is_rust()) {
         if let Some((root, module)) = place(&file.path) {
             crates.entry(root).or_default().push((file, module));
         }
     }
-    crates.values().flat_map(|files| check_crate(files)).collect()
+    crates
 }
 
 /// The crate's source folder and the module that a file holds.
@@ -35,24 +38,57 @@ fn place(path: &Path) -> Option<(String, Module)> {
 }
 
 fn check_crate(files: &[(&Source, Module)]) -> Vec<String> {
-    let lists: Lists = files
-        .iter()
-        .map(|(file, module)| (module.clone(), declared(shipped(&file.text))))
-        .collect();
     let mut findings = Vec::new();
-    for (file, module) in files {
-        for used in references(shipped(&file.text), module) {
-            if let Some((low, high)) = upward(&lists, module, &used) {
-                findings.push(format!(
-                    "{}: `{low}` reaches up to `{high}`, which is listed after it",
-                    file.shown()
-                ));
+    for (file, names, uses) in lists(files) {
+        let place = |name: &String| names.iter().position(|listed| listed == name);
+        for (low, needs) in &uses {
+            let above = needs.iter().filter(|high| place(low) < place(high));
+            findings.extend(above.map(|high| {
+                format!("{}: `{low}` uses `{high}`, which is listed after it", file.shown())
+            }));
+        }
+    }
+    findings
+}
+
+/// Files whose modules could be listed in a better order: the path and the new text, or what stands in the way.
+pub(super) fn better(files: &[Source]) -> Vec<(&Source, Result<String, Vec<String>>)> {
+    let mut found = Vec::new();
+    for files in crates(files).values() {
+        for (file, names, uses) in lists(files) {
+            match order::sorted(&names, &uses) {
+                Ok(sorted) if sorted == names => {}
+                Ok(sorted) => {
+                    found.push((file, Ok(order::rewritten(&file.text, &sorted, declaration))))
+                }
+                Err(circle) => found.push((file, Err(circle))),
             }
         }
     }
-    findings.sort();
-    findings.dedup();
-    findings
+    found
+}
+
+/// Each file that declares modules, which it declares, and which of those use which.
+fn lists<'a>(files: &[(&'a Source, Module)]) -> Vec<(&'a Source, Vec<String>, Uses)> {
+    let mut lists: BTreeMap<&Module, (&Source, Vec<String>, Uses)> = BTreeMap::new();
+    for (file, module) in files {
+        lists.insert(module, (file, declared(shipped(&file.text)), Uses::new()));
+    }
+    for (file, module) in files {
+        for used in references(shipped(&file.text), module) {
+            let common = module.iter().zip(&used).take_while(|(a, b)| a == b).count();
+            let (Some(low), Some(high)) = (module.get(common), used.get(common)) else { continue };
+            let Some((_, names, uses)) =
+                module.get(..common).and_then(|m| lists.get_mut(&m.to_vec()))
+            else {
+                continue;
+            };
+            if names.contains(low) && names.contains(high) {
+                uses.entry(low.clone()).or_default().insert(high.clone());
+            }
+        }
+    }
+    lists.into_values().collect()
 }
 
 /// What ships of a file: its tests at the foot may use what they like.
@@ -62,41 +98,49 @@ fn shipped(text: &str) -> &str {
 
 /// The modules that a file declares, in order.
 fn declared(text: &str) -> Vec<String> {
-    let names = text.lines().filter_map(|line| {
-        let line = line.strip_suffix(';')?;
-        let (_, name) = line.rsplit_once("mod ")?;
-        let before = line.strip_suffix(name)?.trim_end().strip_suffix("mod")?.trim_end();
-        matches!(before, "" | "pub" | "pub(crate)" | "pub(super)").then(|| name.to_owned())
-    });
-    names.collect()
+    text.lines().filter_map(declaration).collect()
+}
+
+/// The name in `mod name;`.
+fn declaration(line: &str) -> Option<String> {
+    let (before, name) = line.strip_suffix(';')?.rsplit_once("mod ")?;
+    matches!(before, "" | "pub " | "pub(crate) " | "pub(super) ").then(|| name.to_owned())
 }
 
 /// The paths from the crate's root that a file names with `crate::` or `super::`.
 fn references(text: &str, module: &Module) -> Vec<Module> {
+    let code: String = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .flat_map(|line| [line, "\n"])
+        .collect();
     let mut found = Vec::new();
-    for line in text.lines().filter(|line| !line.trim_start().starts_with("//")) {
-        for (at, _) in line.match_indices("crate::") {
-            let plain = !line.get(..at).is_some_and(|before| before.ends_with(['$', ':', '_']));
-            if plain {
-                found.extend(targets(&[], line.get(at + 7..).unwrap_or_default()));
-            }
+    for (at, _) in code.match_indices("crate::") {
+        let plain = !code.get(..at).is_some_and(|before| before.ends_with(['$', ':', '_']));
+        if plain {
+            found.extend(targets(&[], code.get(at + 7..).unwrap_or_default()));
         }
-        if let Some((at, _)) = line.match_indices("super::").next() {
-            let mut rest = line.get(at..).unwrap_or_default();
-            let mut base: &[String] = module;
-            while let Some(after) = rest.strip_prefix("super::") {
-                rest = after;
-                base = base.split_last().map_or(base, |(_, parents)| parents);
-            }
-            found.extend(targets(base, rest));
+    }
+    for (at, _) in code.match_indices("super::") {
+        // Only the first of `super::super::…`.
+        if code.get(..at).is_some_and(|before| before.ends_with("super::")) {
+            continue;
         }
+        let (mut rest, mut base): (&str, &[String]) = (code.get(at..).unwrap_or_default(), module);
+        while let Some(after) = rest.strip_prefix("super::") {
+            rest = after;
+            base = base.split_last().map_or(base, |(_, parents)| parents);
+        }
+        found.extend(targets(base, rest));
     }
     found
 }
 
 /// `a::b::C` or `{a, b::C}` behind a base.
 fn targets(base: &[String], rest: &str) -> Vec<Module> {
-    let (all, several) = rest.strip_prefix('{').map_or((rest, false), |inner| (inner, true));
+    let inner =
+        rest.strip_prefix('{').map(|inner| inner.split([';', '}']).next().unwrap_or_default());
+    let (all, several) = inner.map_or((rest, false), |inner| (inner, true));
     let parts: Vec<&str> = if several { all.split(',').collect() } else { vec![all] };
     let paths = parts.into_iter().map(|part| {
         let words = part.trim().split("::").map(|word| {
@@ -105,15 +149,6 @@ fn targets(base: &[String], rest: &str) -> Vec<Module> {
         base.iter().cloned().chain(words.take_while(|word| !word.is_empty())).collect()
     });
     paths.collect()
-}
-
-/// The two siblings of which the first uses the second although it stands above it in their list.
-fn upward<'a>(lists: &Lists, from: &'a Module, to: &'a Module) -> Option<(&'a str, &'a str)> {
-    let common = from.iter().zip(to).take_while(|(a, b)| a == b).count();
-    let (low, high) = (from.get(common)?, to.get(common)?);
-    let list = lists.get(from.get(..common)?)?;
-    let place = |name: &String| list.iter().position(|listed| listed == name);
-    (place(low)? < place(high)?).then_some((low.as_str(), high.as_str()))
 }
 
 #[cfg(test)]

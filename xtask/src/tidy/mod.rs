@@ -1,6 +1,7 @@
 //! `cargo xtask tidy`: the house rules that no compiler knows. Every finding is printed; one is enough to fail.
 
 mod edges;
+mod order;
 mod floors;
 mod text;
 
@@ -26,6 +27,28 @@ impl Source {
     fn shown(&self) -> std::borrow::Cow<'_, str> {
         self.path.to_string_lossy()
     }
+}
+
+/// What to do beside checking.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct Flags {
+    /// First list modules in the order in which they rest on each other, where there is one.
+    #[arg(long)]
+    fix: bool,
+}
+
+/// Checks everything; with `--fix`, after putting in order what can be.
+pub(crate) fn run_with(flags: &Flags) -> Result<()> {
+    if flags.fix {
+        let root = place::root();
+        for (file, better) in floors::better(&tracked(&root)?) {
+            match better {
+                Ok(text) => std::fs::write(root.join(&file.path), text)?,
+                Err(circle) => println!("tidy: {}: a circle: {}", file.shown(), circle.join(", ")),
+            }
+        }
+    }
+    run()
 }
 
 /// Checks everything.
