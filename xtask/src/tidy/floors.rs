@@ -59,7 +59,7 @@ pub(super) fn better(files: &[Source]) -> Vec<(&Source, Result<String, Vec<Strin
             match order::sorted(&names, &uses) {
                 Ok(sorted) if sorted == names => {}
                 Ok(sorted) => {
-                    found.push((file, Ok(order::rewritten(&file.text, &sorted, declaration))))
+                    found.push((file, Ok(order::rewritten(&file.text, &sorted, declaration))));
                 }
                 Err(circle) => found.push((file, Err(circle))),
             }
