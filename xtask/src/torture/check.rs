@@ -154,7 +154,8 @@ pub(super) fn duplicates(hits: &Hits, cuts: &[(u64, Instant)]) -> Result<Duplica
                 bail!("{path} received {key} under two ids, {} and {}", first.id, second.id);
             }
             if first.life == second.life {
-                bail!("{path} received {key} twice in one life of the node");
+                let apart = second.at.saturating_duration_since(first.at);
+                bail!("{path} received {key} twice in life {} of the node, {apart:?} apart", first.life);
             }
             let cut =
                 cuts.iter().find(|(life, _)| *life == first.life).map_or(first.at, |(_, at)| *at);
