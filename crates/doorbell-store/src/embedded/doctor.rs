@@ -20,7 +20,7 @@ pub struct Inspected {
     /// Bytes.
     pub bytes: u64,
     /// Everything that is not what it should be, oldest first. [`DamageKind::Torn`] at the very end is what a crash
-    /// leaves behind; the next start cuts it off.
+    /// leaves behind; the next start covers it.
     pub damage: Vec<Damage>,
 }
 

@@ -105,8 +105,7 @@ impl Opened {
     /// When a thread cannot be started.
     pub(crate) fn start<V: View>(self, view: V) -> Result<Engine, OpenError> {
         let Self { engine, committer, options } = self;
-        engine.shared.progress.applied(view.applied().min(engine.durable()));
-        let tail = Tail { shared: Arc::clone(&engine.shared), view, lag: options.index_lag };
+        let tail = Tail::new(Arc::clone(&engine.shared), view, options.index_lag);
         engine.spawn("doorbell-commit", move || committer.run())?;
         engine.spawn("doorbell-index", move || tail.run())?;
         Ok(engine)

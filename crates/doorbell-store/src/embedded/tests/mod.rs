@@ -8,7 +8,7 @@ mod order;
 use super::engine::{Engine, Opened};
 use super::home::Home;
 use super::open::Options;
-use super::tail::View;
+use super::tail::{Entry, View};
 use crate::store::{Admission, NewDelivery, StoreError};
 use bytes::Bytes;
 use doorbell_core::delivery::State;
@@ -27,19 +27,20 @@ use std::time::Duration;
 struct Fed(Arc<Mutex<Vec<(u64, RecordHead)>>>);
 
 #[derive(Debug)]
-struct Remembers {
-    fed: Fed,
-    upto: u64,
-}
+struct Remembers(Fed);
 
 impl View for Remembers {
-    fn applied(&self) -> u64 {
-        self.upto
+    fn replay_from(&self) -> u64 {
+        0
     }
 
-    fn apply(&mut self, records: &[(u64, RecordHead)], upto: u64) -> Result<(), StoreError> {
-        self.fed.0.lock().unwrap().extend_from_slice(records);
-        self.upto = upto;
+    fn apply(&mut self, records: &[Entry]) -> Result<(), StoreError> {
+        let records = records.iter().map(|entry| (entry.position, entry.head.clone()));
+        self.0.0.lock().unwrap().extend(records);
+        Ok(())
+    }
+
+    fn checkpoint(&mut self) -> Result<(), StoreError> {
         Ok(())
     }
 }
@@ -58,7 +59,7 @@ fn options() -> Options {
 
 fn open_with(dir: &Path, options: Options) -> (Engine, Fed) {
     let fed = Fed::default();
-    let view = Remembers { fed: fed.clone(), upto: 0 };
+    let view = Remembers(fed.clone());
     let home = Home::take(dir).unwrap();
     (Opened::open(home, options).unwrap().start(view).unwrap(), fed)
 }
