@@ -17,6 +17,9 @@ pub mod embedded;
 
 mod any;
 
+#[cfg(feature = "contract")]
+pub mod contract;
+
 pub use any::AnyStore;
 pub use store::{
     Admission, Admitted, Amended, Amendment, Backlog, Claim, Claims, Cursor, DeliveryQuery,

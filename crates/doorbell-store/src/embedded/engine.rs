@@ -4,7 +4,7 @@
 use super::commit::{Accept, Committer, Done, Item, Work};
 use super::dedupe::KeyHash;
 use super::dedupe::keys::SegmentKeys;
-use super::dedupe::load::{self, Loaded};
+use super::dedupe::load;
 use super::home::Home;
 use super::journal::frame::Frame;
 use super::journal::read::{ReadError, Reader};
@@ -15,7 +15,7 @@ use super::leases::Leases;
 use super::open::{OpenError, Options};
 use super::progress::Progress;
 use super::queue::{Queue, Urgency};
-use super::shared::{Outbox, SealedKeys, Shared, Space, Trouble, closed};
+use super::shared::{Keyed, Outbox, SealedKeys, Shared, Space, Trouble, closed};
 use super::tail::{Tail, View};
 use crate::store::{Admission, Admitted, NewDelivery, Settled, Settlement, StoreError};
 use doorbell_core::delivery::Delivery;
@@ -36,8 +36,6 @@ pub(crate) struct Engine {
     pub(crate) home: Home,
     /// What was found damaged when the journal was opened.
     pub(crate) damage: Vec<Damage>,
-    /// Segments whose keys are in the table.
-    pub(crate) loaded: Mutex<Vec<Loaded>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -83,14 +81,14 @@ impl Opened {
             space: Space::new(dir, options.reserve_bytes),
             outbox: Outbox::default(),
             sealed: SealedKeys::default(),
+            keyed: Keyed::new(loaded),
             progress: Progress::new(0),
             trouble: Trouble::default(),
             unwatched: AtomicUsize::new(0),
         });
         let committer =
             Committer { shared: Arc::clone(&shared), writer, table, keys, seed: id.seed() };
-        let (loaded, threads) = (Mutex::new(loaded), Mutex::default());
-        let engine = Engine { shared, home, damage: found.damage, loaded, threads };
+        let engine = Engine { shared, home, damage: found.damage, threads: Mutex::default() };
         Ok(Self { engine, committer, options })
     }
 

@@ -1,6 +1,7 @@
 //! What the verbs, the commit thread and the indexer share.
 
 use super::dedupe::keys::SegmentKeys;
+use super::dedupe::load::Loaded;
 use super::journal::read::Reader;
 use super::journal::segment::Segment;
 use super::journal::space;
@@ -23,6 +24,7 @@ pub(crate) struct Shared {
     pub(crate) space: Space,
     pub(crate) outbox: Outbox,
     pub(crate) sealed: SealedKeys,
+    pub(crate) keyed: Keyed,
     pub(crate) progress: Progress,
     pub(crate) trouble: Trouble,
     /// Records on their way to the disk for which nobody waits.
@@ -131,6 +133,32 @@ impl SealedKeys {
     }
 }
 
+/// The segments whose keys are in the table and in a file.
+#[derive(Debug, Default)]
+pub(crate) struct Keyed(Mutex<Vec<Loaded>>);
+
+impl Keyed {
+    pub(crate) fn new(loaded: Vec<Loaded>) -> Self {
+        Self(Mutex::new(loaded))
+    }
+
+    pub(crate) fn put(&self, loaded: Loaded) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(loaded);
+    }
+
+    pub(crate) fn all(&self) -> Vec<Loaded> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether the segment was there.
+    pub(crate) fn remove(&self, base: u64) -> bool {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = all.len();
+        all.retain(|loaded| loaded.segment.base != base);
+        all.len() < before
+    }
+}
+
 /// Why the store is broken, once it is.
 #[derive(Debug, Default)]
 pub(crate) struct Trouble {
@@ -164,13 +192,16 @@ impl Trouble {
     }
 
     /// # Errors
+    /// [`StoreError::Broken`] when the store is broken.
+    pub(crate) fn broken(&self) -> Result<(), StoreError> {
+        self.why.get().map_or(Ok(()), |why| Err(StoreError::Broken(why.clone())))
+    }
+
+    /// # Errors
     /// [`StoreError::Broken`] when the store is broken or closed.
     pub(crate) fn check(&self) -> Result<(), StoreError> {
-        match self.why.get() {
-            Some(why) => Err(StoreError::Broken(why.clone())),
-            None if self.closed.load(Ordering::Acquire) => Err(closed()),
-            None => Ok(()),
-        }
+        self.broken()?;
+        if self.closed.load(Ordering::Acquire) { Err(closed()) } else { Ok(()) }
     }
 }
 

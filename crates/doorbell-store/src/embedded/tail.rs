@@ -2,6 +2,8 @@
 //! start it begins where the index is, so that catching up after a crash is the same path as every day.
 
 use super::dedupe::keys::SegmentKeys;
+use super::dedupe::load::Loaded;
+use super::index::Entry;
 use super::journal::read::ReadError;
 use super::journal::segment::Segment;
 use super::journal::walk::{Damaged, Framed, Step};
@@ -18,13 +20,6 @@ const BATCH: usize = 4096;
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Bytes of the journal after which the index is made safe: so much is read again after a crash.
 const CHECKPOINT: u64 = 64 << 20;
-
-/// One record, as the index wants it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Entry {
-    pub(crate) position: u64,
-    pub(crate) head: RecordHead,
-}
 
 /// What is fed from the journal.
 pub(crate) trait View: Send + 'static {
@@ -167,9 +162,11 @@ impl<V: View> Tail<V> {
 
     fn write_key_file(&self, segment: Segment, keys: SegmentKeys) {
         let dir = self.shared.reader.dir();
+        let expires = keys.expires();
         if let Err(fault) = keys.write(dir, &self.shared.secret, segment) {
             tracing::warn!(%fault, "a file of dedupe keys could not be written; the next start takes longer");
         }
+        self.shared.keyed.put(Loaded { segment, expires });
     }
 }
 

@@ -4,7 +4,7 @@ use super::KeyHash;
 use crate::embedded::journal::frame::ALIGN;
 
 /// How many shards; the first eight bits of a hash choose.
-pub(super) const SHARDS: usize = 256;
+pub(crate) const SHARDS: usize = 256;
 /// A shard grows when more than this many of 100 slots are taken, and then so that few more than `ROOMY` are.
 const CROWDED: usize = 88;
 const ROOMY: usize = 77;

@@ -1,0 +1,146 @@
+//! What holds for events as they are taken in.
+
+use super::Homes;
+use super::making::{
+    HOUR, Maker, accept, admission, claim_one, endpoint, rejected, source, tenant,
+};
+use crate::store::{Admission, Admitted, EventQuery, Store};
+use bytes::Bytes;
+use doorbell_core::event::{Event, Fate, Origin};
+use doorbell_core::limits;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What came in is what is kept, byte for byte, and what is delivered.
+pub async fn an_event_is_kept_byte_for_byte(mut homes: impl Homes) {
+    let (home, mut maker) = (homes.open().await, Maker::new());
+    let mut event = maker.event();
+    event.dedupe_key = Some(Bytes::from_static(b"\x00key"));
+    let delivery = maker.delivery(endpoint(1));
+    home.accept(admission(&event, vec![delivery])).await.unwrap();
+    let kept = home.event(event.tenant, event.id).await.unwrap().unwrap();
+    assert_eq!(kept.event, event);
+    assert_eq!(kept.fate, Fate::Accepted);
+    let lent = claim_one(&home, endpoint(1)).await;
+    assert_eq!(*home.event_at(lent.locator).await.unwrap(), event);
+}
+
+/// An event with nothing but an empty body is kept like any other, and so is one over a few megabytes.
+pub async fn empty_and_large_events_are_kept(mut homes: impl Homes) {
+    let (home, mut maker) = (homes.open().await, Maker::new());
+    for body in [Bytes::new(), Bytes::from(vec![0xa5; 3 << 20])] {
+        let mut event = maker.event();
+        event.request.body = body;
+        event.request.query = None;
+        event.request.path.clear();
+        event.request.peer = None;
+        event.channels.clear();
+        event.event_type = None;
+        event.origin = Origin::Api;
+        home.accept(admission(&event, Vec::new())).await.unwrap();
+        let kept = home.event(event.tenant, event.id).await.unwrap().unwrap();
+        assert_eq!(kept.event, event);
+        let page = home.events(EventQuery { limit: 1, ..EventQuery::of(event.tenant) }).await;
+        let row = page.unwrap().items.remove(0);
+        assert_eq!(row.body_len, event.request.body.len() as u64);
+        assert_eq!((row.source, row.event_type), (None, None));
+    }
+}
+
+/// Every request is listed with what became of it.
+pub async fn every_fate_is_listed(mut homes: impl Homes) {
+    let (home, mut maker) = (homes.open().await, Maker::new());
+    let of = accept(&home, &mut maker, Vec::new()).await.id;
+    let fates = [Fate::Filtered, rejected(), Fate::Duplicate { of }];
+    for fate in fates.clone() {
+        let admission = Admission { fate, ..admission(&maker.event(), Vec::new()) };
+        assert_eq!(home.accept(admission).await, Ok(Admitted::New));
+    }
+    let page = home.events(EventQuery::of(tenant(0))).await.unwrap();
+    let listed: Vec<Fate> = page.items.into_iter().rev().map(|row| row.fate).collect();
+    assert_eq!(listed.first(), Some(&Fate::NoEndpoint));
+    assert_eq!(listed.get(1..), Some(&fates[..]));
+}
+
+fn with_key(event: Event, window: Duration) -> Admission {
+    let event = Event { dedupe_key: Some(Bytes::from_static(b"k")), ..event };
+    Admission { dedupe_window: window, ..admission(&event, Vec::new()) }
+}
+
+/// A repeat is answered with the first event, and kept as a request that was delivered to no one.
+pub async fn a_repeat_is_kept_but_not_delivered(mut homes: impl Homes) {
+    let (home, mut maker) = (homes.open().await, Maker::new());
+    let first = with_key(maker.event(), HOUR);
+    assert_eq!(home.accept(first.clone()).await, Ok(Admitted::New));
+    let mut second = with_key(maker.event(), HOUR);
+    second.deliveries = vec![maker.delivery(endpoint(1))];
+    let of = first.event.id;
+    assert_eq!(home.accept(second.clone()).await, Ok(Admitted::Repeat(of)));
+    let kept = home.event(second.event.tenant, second.event.id).await.unwrap().unwrap();
+    assert_eq!(kept.fate, Fate::Duplicate { of });
+    assert_eq!(home.backlog().await, Ok(Vec::new()));
+}
+
+/// A key counts within one source or one tenant's API, until its window ends; rejected requests use none up.
+pub async fn a_key_counts_in_its_scope_and_window(mut homes: impl Homes) {
+    let (home, mut maker) = (homes.open().await, Maker::new());
+    let refused = Admission { fate: rejected(), ..with_key(maker.event(), HOUR) };
+    assert_eq!(home.accept(refused).await, Ok(Admitted::New));
+    let first = maker.event();
+    assert_eq!(home.accept(with_key(first.clone(), HOUR)).await, Ok(Admitted::New));
+    let origins = [(0, Origin::Source(source(2))), (0, Origin::Api), (1, Origin::Api)];
+    for (of, origin) in origins {
+        let event = Event { tenant: tenant(of), origin, ..maker.event() };
+        assert_eq!(home.accept(with_key(event, HOUR)).await, Ok(Admitted::New), "{origin:?}");
+    }
+    let off = with_key(maker.event(), Duration::ZERO);
+    assert_eq!(home.accept(off).await, Ok(Admitted::New));
+    let last = Event { at: first.at.after(HOUR - Duration::from_millis(1)), ..maker.event() };
+    assert_eq!(home.accept(with_key(last, HOUR)).await, Ok(Admitted::Repeat(first.id)));
+    let after = Event { at: first.at.after(HOUR), ..maker.event() };
+    let after_id = after.id;
+    assert_eq!(home.accept(with_key(after.clone(), HOUR)).await, Ok(Admitted::New));
+    let again = Event { at: after.at, ..maker.event() };
+    assert_eq!(home.accept(with_key(again, HOUR)).await, Ok(Admitted::Repeat(after_id)));
+}
+
+/// Of repeats that come at once, one is new and all others repeat that one.
+pub async fn of_concurrent_repeats_one_is_new(mut homes: impl Homes) {
+    let (home, mut maker) = (Arc::new(homes.open().await), Maker::new());
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..16 {
+        let (home, admission) = (Arc::clone(&home), with_key(maker.event(), HOUR));
+        let id = admission.event.id;
+        tasks.spawn(async move { (id, home.accept(admission).await.unwrap()) });
+    }
+    let all = tasks.join_all().await;
+    let new: Vec<_> = all.iter().filter(|(_, admitted)| *admitted == Admitted::New).collect();
+    let [(first, _)] = new[..] else { panic!("one is new, not {}", new.len()) };
+    let repeats = all.iter().filter(|(_, a)| *a == Admitted::Repeat(*first)).count();
+    assert_eq!(repeats, 15);
+}
+
+/// Nobody sees what is another tenant's.
+pub async fn tenants_are_apart(mut homes: impl Homes) {
+    let (home, mut maker) = (homes.open().await, Maker::new());
+    let event = Event { tenant: tenant(1), ..maker.event() };
+    let delivery = maker.delivery(endpoint(1));
+    home.accept(admission(&event, vec![delivery.clone()])).await.unwrap();
+    assert!(home.events(EventQuery::of(tenant(0))).await.unwrap().items.is_empty());
+    assert_eq!(home.event(tenant(0), event.id).await, Ok(None));
+    assert_eq!(home.delivery(tenant(0), delivery.id).await, Ok(None));
+    assert_eq!(home.attempts(tenant(0), delivery.id).await, Ok(Vec::new()));
+    let row = home.delivery(tenant(1), delivery.id).await.unwrap().unwrap();
+    assert_eq!((row.delivery.tenant, row.delivery.event), (tenant(1), event.id));
+}
+
+/// A fan-out of the largest size allowed is one event with all its deliveries.
+pub async fn a_large_fanout_is_whole(mut homes: impl Homes) {
+    let (home, mut maker) = (homes.open().await, Maker::new());
+    let most = limits::FANOUT as u64;
+    let deliveries = (0..most).map(|n| maker.delivery(endpoint(n))).collect();
+    let event = accept(&home, &mut maker, deliveries).await;
+    let kept = home.event(event.tenant, event.id).await.unwrap().unwrap();
+    assert_eq!(kept.tally.waiting, most);
+    assert_eq!(home.backlog().await.unwrap().len() as u64, most);
+}

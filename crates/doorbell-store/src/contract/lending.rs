@@ -1,0 +1,216 @@
+//! What holds for deliveries as they are lent out.
+
+use super::Homes;
+use super::making::{
+    HOUR, Maker, accept, admission, claim_all, claim_one, endpoint, everything, ids,
+};
+use crate::store::{Backlog, Claim, Settled, Store};
+use doorbell_core::delivery::State;
+use doorbell_core::id::DeliveryId;
+use std::collections::BTreeSet;
+
+/// What is lent as it is accepted comes out in the order of acceptance, with its event, and cannot be claimed.
+pub async fn accepted_deliveries_are_lent_in_order(mut homes: impl Homes) {
+    let (home, mut maker) = (homes.open().await, Maker::new());
+    let mut expected = Vec::new();
+    for n in 0..10 {
+        let mut delivery = maker.delivery(endpoint(1));
+        delivery.lend = n % 3 != 0;
+        let event = accept(&home, &mut maker, vec![delivery.clone()]).await;
+        if delivery.lend {
+            expected.push((delivery.id, event));
+        }
+    }
+    let mut lent = Vec::new();
+    while lent.len() < expected.len() {
+        lent.extend(home.lent().await);
+    }
+    for (lent, (id, event)) in lent.iter().zip(&expected) {
+        assert_eq!(lent.delivery.id, *id);
+        assert!(lent.payload.as_ref().is_none_or(|payload| **payload == *event));
+        assert_eq!(*home.event_at(lent.locator).await.unwrap(), *event);
+        assert!(home.delivery(event.tenant, *id).await.unwrap().unwrap().in_flight);
+    }
+    assert_eq!(claim_all(&home, endpoint(1)).await.len(), 4);
+}
+
+/// A delivery that is born settled (its endpoint is disabled) is never lent, whatever was asked.
+pub async fn settled_deliveries_are_not_lent(mut homes: impl Homes) {
+    use doorbell_core::delivery::DiscardReason::EndpointDisabled;
+    let (home, mut maker) = (homes.open().await, Maker::new());
+    let mut delivery = maker.delivery(endpoint(1));
+    delivery.state = State::Discarded { at: maker.now, why: EndpointDisabled };
+    delivery.lend = true;
+    let event = accept(&home, &mut maker, vec![delivery.clone()]).await;
+    assert!(claim_all(&home, endpoint(1)).await.is_empty());
+    let row = home.delivery(event.tenant, delivery.id).await.unwrap().unwrap();
+    assert_eq!((row.delivery.state, row.in_flight), (delivery.state, false));
+}
+
+/// Only what is due is lent, the longest due first, and the next due time is told.
+pub async fn what_is_due_is_lent_oldest_first(mut homes: impl Homes) {
+    let (home, mut maker) = (homes.open().await, Maker::new());
+    let begin = maker.now;
+    let mut made = Vec::new();
+    for hours in [3, 1, 2, 1] {
+        let mut delivery = maker.delivery(endpoint(1));
+        delivery.state = State::Waiting { due: begin.after(HOUR * hours) };
+        accept(&home, &mut maker, vec![delivery.clone()]).await;
+        made.push(delivery.id);
+    }
+    let [three, one, two, other_one] = made[..] else { panic!("four were made") };
+    let until = |hours| Claim { due_by: begin.after(HOUR * hours), ..everything(endpoint(1)) };
+    let none = home.claim(until(0)).await.unwrap();
+    assert_eq!((ids(&none), none.next_due), (vec![], Some(begin.after(HOUR))));
+    let first = home.claim(Claim { most: 1, ..until(2) }).await.unwrap();
+    assert_eq!((ids(&first), first.next_due), (vec![one], Some(begin.after(HOUR))));
+    let second = home.claim(until(2)).await.unwrap();
+    assert_eq!(ids(&second), [other_one, two]);
+    assert_eq!(second.next_due, Some(begin.after(HOUR * 3)));
+    let third = home.claim(until(3)).await.unwrap();
+    assert_eq!((ids(&third), third.next_due), (vec![three], None));
+}
+
+/// A claim lends what no other holds: never twice, with a higher lease each time, and only of its endpoint.
+pub async fn nothing_is_lent_twice(mut homes: impl Homes) {
+    let (home, mut maker) = (homes.open().await, Maker::new());
+    for _ in 0..20 {
+        let both = vec![maker.delivery(endpoint(1)), maker.delivery(endpoint(2))];
+        accept(&home, &mut maker, both).await;
+    }
+    let mut seen = BTreeSet::new();
+    for _ in 0..5 {
+        let claims = home.claim(Claim { most: 4, ..everything(endpoint(1)) }).await.unwrap();
+        assert!(claims.lent.iter().all(|lent| lent.delivery.endpoint == endpoint(1)));
+        assert!(ids(&claims).into_iter().all(|id| seen.insert(id)));
+    }
+    assert_eq!(seen.len(), 20);
+    assert!(claim_all(&home, endpoint(1)).await.is_empty());
+    let lent = claim_all(&home, endpoint(2)).await.remove(0);
+    let back = maker.settlement(&lent, lent.delivery.state, 503);
+    assert_eq!(home.settle(back).await, Ok(Settled::Kept));
+    assert!(claim_one(&home, endpoint(2)).await.lease > lent.lease);
+}
+
+/// By key, only the first open delivery of a key is lent, and the next when that one is settled.
+pub async fn keys_go_one_after_the_other(mut homes: impl Homes) {
+    let (home, mut maker) = (homes.open().await, Maker::new());
+    let mut made: Vec<DeliveryId> = Vec::new();
+    for key in [7, u64::MAX, 7, 7] {
+        let delivery = maker.keyed(endpoint(1), key);
+        made.push(delivery.id);
+        accept(&home, &mut maker, vec![delivery]).await;
+    }
+    let by_key = Claim { by_key: true, ..everything(endpoint(1)) };
+    let first = home.claim(by_key).await.unwrap();
+    assert_eq!(ids(&first), made[..2]);
+    assert_eq!(ids(&home.claim(by_key).await.unwrap()), [], "both keys are in flight");
+    let later = State::Waiting { due: maker.now.after(HOUR) };
+    let put_off = maker.settlement(&first.lent[0], later, 500);
+    home.settle(put_off).await.unwrap();
+    let soon = Claim { due_by: maker.now, ..by_key };
+    assert_eq!(
+        ids(&home.claim(soon).await.unwrap()),
+        [],
+        "the first of the key waits for its retry"
+    );
+    let again = home.claim(by_key).await.unwrap();
+    assert_eq!(ids(&again), made[..1]);
+    let done = maker.settlement(&again.lent[0], maker.delivered(), 200);
+    home.settle(done).await.unwrap();
+    assert_eq!(ids(&home.claim(by_key).await.unwrap()), made[2..3]);
+}
+
+/// A dead delivery that holds its key holds it until it is cancelled; one that does not lets the next go.
+pub async fn a_dead_delivery_may_hold_its_key(mut homes: impl Homes) {
+    use crate::store::Amendment::Cancel;
+    let (home, mut maker) = (homes.open().await, Maker::new());
+    let by_key = Claim { by_key: true, ..everything(endpoint(1)) };
+    let mut made = Vec::new();
+    for _ in 0..3 {
+        let delivery = maker.keyed(endpoint(1), 0);
+        made.push(delivery.id);
+        accept(&home, &mut maker, vec![delivery]).await;
+    }
+    for (n, holds_key) in [(0, false), (1, true)] {
+        let claims = home.claim(by_key).await.unwrap();
+        assert_eq!(ids(&claims), made[n..=n]);
+        let dead = State::Failed { at: maker.now, holds_key };
+        let settlement = maker.settlement(&claims.lent[0], dead, 500);
+        home.settle(settlement).await.unwrap();
+    }
+    assert_eq!(ids(&home.claim(by_key).await.unwrap()), []);
+    assert!(home.claim(by_key).await.unwrap().next_due.is_some(), "one waits still");
+    let tenant = super::making::tenant(0);
+    let cancel = Cancel { tenant, delivery: made[1], at: maker.now };
+    home.amend(vec![cancel]).await.unwrap();
+    assert_eq!(ids(&home.claim(by_key).await.unwrap()), made[2..]);
+}
+
+/// With more keys than are claimed at once, each key has its turn.
+pub async fn each_key_has_its_turn(mut homes: impl Homes) {
+    let (home, mut maker) = (homes.open().await, Maker::new());
+    for _ in 0..4 {
+        for key in 0..10 {
+            let delivery = maker.keyed(endpoint(1), key);
+            accept(&home, &mut maker, vec![delivery]).await;
+        }
+    }
+    let by_key = Claim { by_key: true, most: 3, ..everything(endpoint(1)) };
+    let mut turns = Vec::new();
+    while turns.len() < 40 {
+        let claims = home.claim(by_key).await.unwrap();
+        assert_eq!(claims.lent.len(), 3.min(40 - turns.len()).min(10));
+        for lent in &claims.lent {
+            turns.extend(lent.delivery.order_key);
+            let done = maker.settlement(lent, maker.delivered(), 200);
+            home.settle(done).await.unwrap();
+        }
+    }
+    for key in 0..10 {
+        assert_eq!(turns.iter().filter(|turn| **turn == key).count(), 4);
+    }
+    let early: BTreeSet<_> = turns.iter().take(15).collect();
+    assert_eq!(early.len(), 10, "each key once before one has its third turn: {turns:?}");
+}
+
+/// Deliveries without a key are claimed by key as if each had its own.
+pub async fn without_a_key_nothing_is_held_back(mut homes: impl Homes) {
+    let (home, mut maker) = (homes.open().await, Maker::new());
+    let all = vec![maker.delivery(endpoint(1)), maker.keyed(endpoint(1), 1)];
+    let more = vec![maker.delivery(endpoint(1)), maker.keyed(endpoint(1), 1)];
+    let expected = vec![all[0].id, all[1].id, more[0].id];
+    accept(&home, &mut maker, all).await;
+    accept(&home, &mut maker, more).await;
+    let claims = home.claim(Claim { by_key: true, ..everything(endpoint(1)) }).await.unwrap();
+    assert_eq!(ids(&claims), expected);
+    assert!(claims.next_due.is_some(), "the second of the key waits");
+}
+
+/// The backlog names the endpoints with deliveries that wait and are not lent, and when the first is due.
+pub async fn the_backlog_is_what_waits_and_is_not_lent(mut homes: impl Homes) {
+    let (home, mut maker) = (homes.open().await, Maker::new());
+    assert_eq!(home.backlog().await, Ok(Vec::new()));
+    let mut dues = Vec::new();
+    for n in 1..=3 {
+        let mut late = maker.delivery(endpoint(n));
+        late.state = State::Waiting { due: maker.now.after(HOUR) };
+        let soon = maker.delivery(endpoint(n));
+        dues.push((soon.state, late.state));
+        let event = maker.event();
+        home.accept(admission(&event, vec![late, soon])).await.unwrap();
+    }
+    let due = |state| match state {
+        State::Waiting { due } => due,
+        State::Delivered { at } | State::Failed { at, .. } | State::Discarded { at, .. } => at,
+    };
+    claim_all(&home, endpoint(1)).await;
+    home.claim(Claim { most: 1, ..everything(endpoint(2)) }).await.unwrap();
+    let mut backlog = home.backlog().await.unwrap();
+    backlog.sort_unstable_by_key(|backlog| backlog.endpoint);
+    let expected = [
+        Backlog { endpoint: endpoint(2), next_due: due(dues[1].1) },
+        Backlog { endpoint: endpoint(3), next_due: due(dues[2].0) },
+    ];
+    assert_eq!(backlog, expected);
+}

@@ -1,0 +1,195 @@
+//! What holds for deliveries as they are settled and amended.
+
+use super::Homes;
+use super::making::{
+    HOUR, Maker, accept, admission, claim_all, claim_one, endpoint, replay, tenant,
+};
+use crate::store::{Amended, Amendment, DeliveryQuery, Lease, Settled, Settlement, Store};
+use doorbell_core::delivery::{DiscardReason, State};
+use doorbell_core::event::Fate;
+use doorbell_core::id::{DeliveryId, EventId};
+
+/// Each state that a delivery may be settled into is what is listed afterwards, with when and how it was answered.
+pub async fn a_settled_delivery_says_so(mut homes: impl Homes) {
+    let (home, mut maker) = (homes.open().await, Maker::new());
+    let at = maker.now;
+    let states = [
+        (State::Delivered { at }, 204, Some(at)),
+        (State::Failed { at, holds_key: false }, 0, Some(at)),
+        (State::Failed { at, holds_key: true }, 500, Some(at)),
+        (State::Discarded { at, why: DiscardReason::EndpointDeleted }, 410, Some(at)),
+        (State::Waiting { due: at.after(HOUR) }, 503, None),
+    ];
+    for (state, status, updated) in states {
+        let delivery = maker.delivery(endpoint(1));
+        let event = accept(&home, &mut maker, vec![delivery.clone()]).await;
+        let lent = claim_one(&home, endpoint(1)).await;
+        let settlement = maker.settlement(&lent, state, status);
+        let end = settlement.attempt.as_ref().map(|a| a.at.after(a.timings.total));
+        assert_eq!(home.settle(settlement).await, Ok(Settled::Kept));
+        let row = home.delivery(event.tenant, delivery.id).await.unwrap().unwrap();
+        assert_eq!((row.delivery.state, row.delivery.attempts), (state, 1));
+        assert_eq!(row.last_status, (status > 0).then_some(status));
+        assert_eq!(row.updated, updated.or(end));
+        assert_eq!((row.in_flight, row.at), (false, event.at));
+        let tally = home.event(event.tenant, event.id).await.unwrap().unwrap().tally;
+        let counts = tally.waiting + tally.delivered + tally.failed + tally.discarded;
+        assert_eq!(counts, 1);
+        if !state.is_settled() {
+            assert_eq!(claim_all(&home, endpoint(1)).await.len(), 1);
+        }
+    }
+}
+
+/// All attempts are kept, oldest first, whole.
+pub async fn attempts_are_kept(mut homes: impl Homes) {
+    let (home, mut maker) = (homes.open().await, Maker::new());
+    let delivery = maker.delivery(endpoint(1));
+    let event = accept(&home, &mut maker, vec![delivery.clone()]).await;
+    let mut expected = Vec::new();
+    for status in [503, 0, 429, 200] {
+        let lent = claim_one(&home, endpoint(1)).await;
+        assert_eq!(lent.delivery.attempts as usize, expected.len());
+        let state = if status == 200 { maker.delivered() } else { lent.delivery.state };
+        let settlement = maker.settlement(&lent, state, status);
+        expected.extend(settlement.attempt.clone());
+        home.settle(settlement).await.unwrap();
+    }
+    assert_eq!(home.attempts(event.tenant, delivery.id).await, Ok(expected));
+    let unknown = DeliveryId::new(maker.now, 0);
+    assert_eq!(home.attempts(event.tenant, unknown).await, Ok(Vec::new()));
+}
+
+/// A delivery can be given back without a try: it waits as before and may be lent again.
+pub async fn a_delivery_can_be_given_back(mut homes: impl Homes) {
+    let (home, mut maker) = (homes.open().await, Maker::new());
+    let delivery = maker.delivery(endpoint(1));
+    let event = accept(&home, &mut maker, vec![delivery.clone()]).await;
+    let lent = claim_one(&home, endpoint(1)).await;
+    let state = State::Waiting { due: maker.now.after(HOUR) };
+    let back = Settlement {
+        lease: lent.lease,
+        locator: lent.locator,
+        delivery: doorbell_core::delivery::Delivery { state, ..lent.delivery },
+        attempt: None,
+    };
+    assert_eq!(home.settle(back).await, Ok(Settled::Kept));
+    let row = home.delivery(event.tenant, delivery.id).await.unwrap().unwrap();
+    assert_eq!((row.delivery.state, row.delivery.attempts), (state, 0));
+    assert_eq!((row.updated, row.last_status), (None, None));
+    assert_eq!(claim_one(&home, endpoint(1)).await.delivery.state, state);
+}
+
+/// Only the lease that holds now may settle, and only once.
+pub async fn a_lost_lease_settles_nothing(mut homes: impl Homes) {
+    let (home, mut maker) = (homes.open().await, Maker::new());
+    let delivery = maker.delivery(endpoint(1));
+    let event = accept(&home, &mut maker, vec![delivery.clone()]).await;
+    let first = claim_one(&home, endpoint(1)).await;
+    let back = maker.settlement(&first, first.delivery.state, 503);
+    let stale = maker.settlement(&first, maker.delivered(), 200);
+    assert_eq!(home.settle(back).await, Ok(Settled::Kept));
+    assert_eq!(home.settle(stale.clone()).await, Ok(Settled::LeaseLost), "it was given back");
+    let second = claim_one(&home, endpoint(1)).await;
+    assert_eq!(home.settle(stale.clone()).await, Ok(Settled::LeaseLost), "another holds it");
+    let forged = Settlement { lease: Lease(second.lease.0 + 1), ..stale };
+    assert_eq!(home.settle(forged).await, Ok(Settled::LeaseLost), "nobody has that lease");
+    let row = home.delivery(event.tenant, delivery.id).await.unwrap().unwrap();
+    assert_eq!((row.delivery.attempts, row.in_flight), (1, true));
+    let done = maker.settlement(&second, maker.delivered(), 200);
+    assert_eq!(home.settle(done).await, Ok(Settled::Kept));
+}
+
+/// A retry makes a delivery wait again whatever its state, or be due earlier; not while it is in flight.
+pub async fn a_retry_makes_a_delivery_wait(mut homes: impl Homes) {
+    let (home, mut maker) = (homes.open().await, Maker::new());
+    let delivery = maker.delivery(endpoint(1));
+    let id = delivery.id;
+    accept(&home, &mut maker, vec![delivery]).await;
+    let retry = |due| vec![Amendment::Retry { tenant: tenant(0), delivery: id, due }];
+    let at = maker.now;
+    let why = DiscardReason::Filtered;
+    let done = Ok(vec![Amended::Done(Some(endpoint(1)))]);
+    for state in [
+        State::Delivered { at },
+        State::Failed { at, holds_key: true },
+        State::Discarded { at, why },
+        State::Waiting { due: at.after(HOUR) },
+    ] {
+        let lent = claim_one(&home, endpoint(1)).await;
+        assert_eq!(home.amend(retry(at)).await, Ok(vec![Amended::InFlight]));
+        let settlement = maker.settlement(&lent, state, 500);
+        home.settle(settlement).await.unwrap();
+        assert_eq!(home.amend(retry(at)).await, done);
+        assert_eq!(home.amend(retry(at.after(HOUR))).await, done, "never later than it was");
+        let row = home.delivery(tenant(0), id).await.unwrap().unwrap();
+        assert_eq!(row.delivery.state, State::Waiting { due: at });
+    }
+    for unknown in [
+        Amendment::Retry { tenant: tenant(1), delivery: id, due: at },
+        Amendment::Retry { tenant: tenant(0), delivery: DeliveryId::new(at, 5), due: at },
+    ] {
+        assert_eq!(home.amend(vec![unknown]).await, Ok(vec![Amended::Unknown]));
+    }
+}
+
+/// What waits or failed can be cancelled; what is delivered, discarded or in flight cannot.
+pub async fn a_cancelled_delivery_is_never_tried(mut homes: impl Homes) {
+    let (home, mut maker) = (homes.open().await, Maker::new());
+    let delivery = maker.delivery(endpoint(1));
+    let id = delivery.id;
+    accept(&home, &mut maker, vec![delivery]).await;
+    let at = maker.now.after(HOUR);
+    let cancel = |of| vec![Amendment::Cancel { tenant: tenant(of), delivery: id, at }];
+    let retry = vec![Amendment::Retry { tenant: tenant(0), delivery: id, due: at }];
+    let done = Ok(vec![Amended::Done(Some(endpoint(1)))]);
+    assert_eq!(home.amend(cancel(1)).await, Ok(vec![Amended::Unknown]));
+    assert_eq!(home.amend(cancel(0)).await, done);
+    assert_eq!(home.amend(cancel(0)).await, Ok(vec![Amended::NotAllowed]));
+    assert!(claim_all(&home, endpoint(1)).await.is_empty());
+    let row = home.delivery(tenant(0), id).await.unwrap().unwrap();
+    let state = State::Discarded { at, why: DiscardReason::Cancelled };
+    assert_eq!((row.delivery.state, row.updated), (state, Some(at)));
+    assert_eq!(home.amend(retry.clone()).await, done);
+    let lent = claim_one(&home, endpoint(1)).await;
+    assert_eq!(home.amend(cancel(0)).await, Ok(vec![Amended::InFlight]));
+    let failed = maker.settlement(&lent, State::Failed { at, holds_key: true }, 500);
+    home.settle(failed).await.unwrap();
+    assert_eq!(home.amend(cancel(0)).await, done);
+    assert_eq!(home.amend(retry).await, done);
+    let lent = claim_one(&home, endpoint(1)).await;
+    let delivered = maker.settlement(&lent, maker.delivered(), 200);
+    home.settle(delivered).await.unwrap();
+    assert_eq!(home.amend(cancel(0)).await, Ok(vec![Amended::NotAllowed]));
+}
+
+/// A stored event can be given new deliveries; each amendment of a call is answered, in order.
+pub async fn a_replay_gives_an_event_new_deliveries(mut homes: impl Homes) {
+    let (home, mut maker) = (homes.open().await, Maker::new());
+    let event = maker.event();
+    home.accept(admission(&event, Vec::new())).await.unwrap();
+    let mut waiting = maker.delivery(endpoint(1));
+    waiting.replay = Some(replay(9));
+    let mut lent = maker.delivery(endpoint(2));
+    lent.lend = true;
+    let redeliver =
+        |of, event, deliveries| Amendment::Redeliver { tenant: tenant(of), event, deliveries };
+    let amended = home
+        .amend(vec![
+            redeliver(1, event.id, vec![maker.delivery(endpoint(3))]),
+            redeliver(0, event.id, vec![waiting.clone(), lent.clone()]),
+            redeliver(0, EventId::new(maker.now, 1), vec![maker.delivery(endpoint(3))]),
+        ])
+        .await;
+    assert_eq!(amended, Ok(vec![Amended::Unknown, Amended::Done(None), Amended::Unknown]));
+    let out = home.lent().await;
+    assert_eq!(out.iter().map(|lent| lent.delivery.id).collect::<Vec<_>>(), [lent.id]);
+    assert_eq!(*home.event_at(out[0].locator).await.unwrap(), event);
+    let claimed = claim_one(&home, endpoint(1)).await;
+    assert_eq!((claimed.delivery.id, claimed.delivery.event), (waiting.id, event.id));
+    let kept = home.event(event.tenant, event.id).await.unwrap().unwrap();
+    assert_eq!((kept.fate, kept.tally.waiting), (Fate::NoEndpoint, 2));
+    let query = DeliveryQuery { replay: Some(replay(9)), ..DeliveryQuery::of(tenant(0)) };
+    let listed = home.deliveries(query).await.unwrap().items;
+    assert_eq!(listed.iter().map(|row| row.delivery.id).collect::<Vec<_>>(), [waiting.id]);
+}

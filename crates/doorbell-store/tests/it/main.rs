@@ -1,0 +1,5 @@
+#![cfg(test)]
+//! The promises of the store, on every home.
+
+mod embedded;
+mod memory;
