@@ -2,7 +2,9 @@
 
 use super::home_store::Parts;
 use super::leases::Standing;
-use crate::store::{Amended, Amendment, Lease, Locator, NewDelivery, Settled, Settlement, StoreError};
+use crate::store::{
+    Amended, Amendment, Lease, Locator, NewDelivery, Settled, Settlement, StoreError,
+};
 use doorbell_core::delivery::{Delivery, DiscardReason, State};
 use doorbell_core::id::{DeliveryId, EventId, TenantId};
 use doorbell_core::time::Time;
@@ -99,12 +101,8 @@ async fn hold(parts: &Parts, delivery: DeliveryId) -> Result<Option<Hold<'_>>, S
                 other => other,
             }
         };
-        match standing {
-            Standing::Settled(position) => {
-                parts.engine.shared.progress.reach(position + 1).await?;
-            }
-            Standing::Lent | Standing::Free => return Ok(None),
-        }
+        let Standing::Settled(position) = standing else { return Ok(None) };
+        parts.engine.shared.progress.reach(position + 1).await?;
     }
 }
 

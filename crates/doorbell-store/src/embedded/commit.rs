@@ -154,7 +154,6 @@ impl Committer {
                 self.refuse_new(items);
                 match self.try_commit(items) {
                     Ok(()) => Ok(()),
-                    Err(WriteError::Full) => Ok(self.refuse(items, &StoreError::Full)),
                     Err(fault) => self.failed(items, fault),
                 }
             }
@@ -164,10 +163,14 @@ impl Committer {
 
     fn failed(&self, items: &mut Vec<Item>, fault: WriteError) -> Result<(), String> {
         match fault {
-            WriteError::Full => Ok(self.refuse(items, &StoreError::Full)),
+            WriteError::Full => {
+                self.refuse(items, &StoreError::Full);
+                Ok(())
+            }
             WriteError::Undone(fault) => {
                 let why = StoreError::Failed(format!("the journal cannot be written: {fault}"));
-                Ok(self.refuse(items, &why))
+                self.refuse(items, &why);
+                Ok(())
             }
             WriteError::Broken(why) => {
                 self.refuse(items, &StoreError::Broken(why.clone()));

@@ -79,7 +79,9 @@ impl Embedded {
         self.0.engine.shared.trouble.check()?;
         let parts = Arc::clone(&self.0);
         let done = tokio::task::spawn_blocking(move || work(&parts)).await;
-        done.unwrap_or_else(|fault| Err(StoreError::Failed(format!("a task of the store: {fault}"))))
+        done.unwrap_or_else(|fault| {
+            Err(StoreError::Failed(format!("a task of the store: {fault}")))
+        })
     }
 }
 
@@ -156,7 +158,11 @@ impl Parts {
         Ok(page)
     }
 
-    fn delivery(&self, tenant: TenantId, id: DeliveryId) -> Result<Option<DeliveryRow>, StoreError> {
+    fn delivery(
+        &self,
+        tenant: TenantId,
+        id: DeliveryId,
+    ) -> Result<Option<DeliveryRow>, StoreError> {
         let found = self.index.delivery(id)?.map(|found| found.row);
         let row = found.filter(|row| row.delivery.tenant == tenant);
         Ok(row.map(|row| DeliveryRow { in_flight: self.is_in_flight(id), ..row }))
@@ -172,7 +178,9 @@ impl Parts {
         let mut next = found.last_attempt;
         while let Some(position) = next {
             let Record::Settled(record) = self.engine.record(position)? else {
-                return Err(StoreError::Corrupt(format!("no attempt stands at position {position}")));
+                return Err(StoreError::Corrupt(format!(
+                    "no attempt stands at position {position}"
+                )));
             };
             attempts.extend(record.attempt);
             // A chain leads back; what does not would never end.

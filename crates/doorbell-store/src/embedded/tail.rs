@@ -77,6 +77,10 @@ impl<V: View> Tail<V> {
             lag = self.lag;
             self.write_keys();
             while let Err(fault) = self.catch_up() {
+                if let StoreError::Corrupt(why) = fault {
+                    // It has seen to it that it is built again when the store is opened next.
+                    return self.shared.break_down(format!("the index is damaged: {why}"));
+                }
                 tracing::warn!(%fault, "the index could not be brought up to date and is tried again");
                 self.shared.progress.stuck(fault);
                 if self.shared.progress.pause(PATIENCE) == Woken::ToStop {

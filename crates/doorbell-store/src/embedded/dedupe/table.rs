@@ -29,6 +29,7 @@ pub(super) struct Shard {
 }
 
 impl Table {
+    #[cfg(test)]
     pub(crate) fn new() -> Self {
         Self((0..SHARDS).map(|_| Shard::default()).collect())
     }
@@ -185,8 +186,13 @@ impl Shard {
 }
 
 const fn slot_of(KeyHash(hash): KeyHash, packed: u64) -> Slot {
-    let low = (packed >> 32) | ((hash & 0xff_ffff) << 8);
-    [packed as u32, low as u32, (hash >> 24) as u32]
+    let [p0, p1, p2, p3, p4, ..] = packed.to_le_bytes();
+    let [h0, h1, h2, h3, h4, h5, h6, _] = hash.to_le_bytes();
+    [
+        u32::from_le_bytes([p0, p1, p2, p3]),
+        u32::from_le_bytes([p4, h0, h1, h2]),
+        u32::from_le_bytes([h3, h4, h5, h6]),
+    ]
 }
 
 const fn position_of([position, mixed, _]: Slot) -> u64 {

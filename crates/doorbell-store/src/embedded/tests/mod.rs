@@ -7,8 +7,8 @@ mod order;
 
 use super::engine::{Engine, Opened};
 use super::home::Home;
-use super::open::Options;
 use super::index::Entry;
+use super::open::Options;
 use super::tail::View;
 use crate::store::{Admission, NewDelivery, StoreError};
 use bytes::Bytes;
