@@ -51,7 +51,15 @@ impl Ports {
 
 /// A URL that may be delivered to, in the one form in which every parser reads it alike.
 #[derive(Clone, PartialEq, Eq)]
-pub struct EndpointUrl(Url);
+pub struct EndpointUrl {
+    text: String,
+    /// Where the path begins in the text.
+    path_at: usize,
+    /// Where the authority begins in the text.
+    authority_at: usize,
+    host: Host<String>,
+    port: u16,
+}
 
 /// Whom to connect to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,52 +90,66 @@ impl EndpointUrl {
         host(&url, policy)?;
         port(&url, policy)?;
         same_text(text, &url)?;
-        match url.as_str().parse::<http::Uri>() {
-            Ok(_) => Ok(Self(url)),
-            Err(fault) => Err(UrlRefused::NotAUrl(fault.to_string())),
-        }
+        Self::of(&url)
+    }
+
+    fn of(url: &Url) -> Result<Self, UrlRefused> {
+        let text = url.as_str().to_owned();
+        text.parse::<http::Uri>().map_err(|fault| UrlRefused::NotAUrl(fault.to_string()))?;
+        let authority_at = url.scheme().len() + "://".len();
+        let path_at = authority_at + url.authority().len();
+        let host = url.host().ok_or_else(|| UrlRefused::Host(String::new()))?.to_owned();
+        let port = url.port_or_known_default().ok_or(UrlRefused::Port(0, "443".to_owned()))?;
+        Ok(Self { text, path_at, authority_at, host, port })
+    }
+
+    /// The same URL with this raw query behind its own, byte for byte; `None` when that makes no URL.
+    #[must_use]
+    pub fn with_query(&self, raw: &str) -> Option<Self> {
+        let mark = if self.text.contains('?') { '&' } else { '?' };
+        let text = format!("{}{mark}{raw}", self.text);
+        let fits = !raw.contains('#') && text.parse::<http::Uri>().is_ok();
+        fits.then(|| Self { text, ..self.clone() })
     }
 
     /// The URL as it is stored, shown and called.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        self.0.as_str()
+        &self.text
     }
 
     /// Whether the connection is TLS.
     #[must_use]
     pub fn is_tls(&self) -> bool {
-        self.0.scheme() == "https"
+        self.text.starts_with("https:")
     }
 
     /// Whom to connect to.
     #[must_use]
     pub fn target(&self) -> Target<'_> {
-        match self.0.host() {
-            Some(Host::Domain(name)) => Target::Name(name),
-            Some(Host::Ipv4(ip)) => Target::Address(IpAddr::V4(ip)),
-            Some(Host::Ipv6(ip)) => Target::Address(IpAddr::V6(ip)),
-            None => Target::Name(""),
+        match &self.host {
+            Host::Domain(name) => Target::Name(name),
+            Host::Ipv4(ip) => Target::Address(IpAddr::V4(*ip)),
+            Host::Ipv6(ip) => Target::Address(IpAddr::V6(*ip)),
         }
     }
 
     /// Which port to connect to.
     #[must_use]
-    pub fn port(&self) -> u16 {
-        self.0.port_or_known_default().unwrap_or(443)
+    pub const fn port(&self) -> u16 {
+        self.port
     }
 
     /// The `Host` header: the name or bracketed address, with the port when it is not the scheme's own.
     #[must_use]
     pub fn authority(&self) -> &str {
-        self.0.authority()
+        self.text.get(self.authority_at..self.path_at).unwrap_or_default()
     }
 
     /// The request target: path and query.
     #[must_use]
     pub fn path_and_query(&self) -> &str {
-        let origin = self.0.scheme().len() + "://".len() + self.0.authority().len();
-        self.0.as_str().get(origin..).unwrap_or("/")
+        self.text.get(self.path_at..).unwrap_or("/")
     }
 }
 
@@ -288,6 +310,24 @@ mod tests {
             ("[2606:4700:4700::1111]", "/", 80)
         );
         assert!(matches!(url.target(), Target::Address(IpAddr::V6(_))));
+    }
+
+    #[test]
+    fn a_query_is_added_as_it_is() {
+        let url = parse("https://example.com/a").unwrap();
+        let with = url.with_query("b=%20c'&d").unwrap();
+        assert_eq!(
+            (with.as_str(), with.path_and_query()),
+            ("https://example.com/a?b=%20c'&d", "/a?b=%20c'&d")
+        );
+        let both = parse("https://example.com?x=1").unwrap().with_query("b").unwrap();
+        assert_eq!(
+            (both.as_str(), both.authority()),
+            ("https://example.com/?x=1&b", "example.com")
+        );
+        for bad in ["a b", "a\r\nb", "a#b", "\0"] {
+            assert_eq!(url.with_query(bad), None, "{bad:?}");
+        }
     }
 
     /// The URLs with which filters of other gateways were passed by.

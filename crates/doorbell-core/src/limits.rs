@@ -32,6 +32,11 @@ pub const RESPONSE_HEADER_COUNT: usize = 100;
 
 /// Most endpoints one event may fan out to.
 pub const FANOUT: usize = 20_000;
+/// Most endpoints of one tenant: as many as one event may fan out to, so that no event has more deliveries than fit.
+pub const ENDPOINTS_PER_TENANT: usize = FANOUT;
+/// Most places an endpoint takes in the routing table: its sources times its exact event types. Beyond, it is looked at
+/// for every event of its sources.
+pub const ROUTES_PER_ENDPOINT: usize = 64;
 /// Longest event type, in bytes.
 pub const EVENT_TYPE: usize = 256;
 /// Longest dedupe or order key, in bytes; longer ones are hashed before they get here.
@@ -40,6 +45,14 @@ pub const KEY: usize = 512;
 pub const SECRETS: usize = 10;
 /// Longest URL of an endpoint, in bytes.
 pub const ENDPOINT_URL: usize = 2_048;
+/// Longest value of a custom header, in bytes.
+pub const HEADER_VALUE: usize = 4_096;
+/// Longest filter, in bytes of its JSON text.
+pub const FILTER: usize = 16 << 10;
+/// Deepest nesting of a filter.
+pub const FILTER_DEPTH: usize = 24;
+/// Largest body that filters look into, in bytes; a condition on a larger one does not hold.
+pub const FILTER_BODY: usize = 4 << 20;
 /// Most custom headers of one endpoint.
 pub const ENDPOINT_HEADERS: usize = 50;
 /// Most steps of a retry schedule.

@@ -59,6 +59,13 @@ impl<N: AsRef<str>, V: Into<Bytes>> FromIterator<(N, V)> for Headers {
     }
 }
 
+/// Checks and signatures read the lines where they are.
+impl webhook_signatures::Headers for Headers {
+    fn at(&self, index: usize) -> Option<(&str, &[u8])> {
+        self.0.get(index).map(|(name, value)| (name.as_str(), value.as_ref()))
+    }
+}
+
 /// One inbound HTTP request as it arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {

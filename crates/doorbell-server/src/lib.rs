@@ -1,1 +1,17 @@
-//! Placeholder paragraph; see ARCHITECTURE.md.
+//! The running gateway: it receives requests, keeps what they tell, delivers it, and shows what happened.
+//!
+//! Decisions are `doorbell-core`'s, durability is `doorbell-store`'s; here are the sockets, the tasks and the clock that
+//! they need. The modules stand in the order in which they rest on each other.
+
+pub mod clock;
+pub mod metrics;
+pub mod tasks;
+pub mod live;
+pub mod health;
+pub mod desk;
+pub mod admitting;
+pub mod configured;
+pub mod listen;
+pub mod sender;
+pub mod ingest;
+pub mod node;

@@ -69,10 +69,15 @@ impl Metrics {
         self.add(metric, 1);
     }
 
-    /// So many more.
-    pub fn add(&self, metric: Metric, by: u64) {
+    /// So many more; returns how many it was before.
+    pub fn add(&self, metric: Metric, by: u64) -> u64 {
+        self.values.get(metric as usize).map_or(0, |value| value.fetch_add(by, Relaxed))
+    }
+
+    /// So many less, for a gauge.
+    pub fn subtract(&self, metric: Metric, by: u64) {
         if let Some(value) = self.values.get(metric as usize) {
-            value.fetch_add(by, Relaxed);
+            value.fetch_sub(by, Relaxed);
         }
     }
 
@@ -114,11 +119,11 @@ impl Metrics {
 
 fn header(text: &mut String, kind: &str, name: &str, help: &str) {
     // Writing to a String cannot fail.
-    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}").unwrap_or_default();
 }
 
 fn line(text: &mut String, name: &str, labels: &str, value: &str) {
-    let _ = writeln!(text, "{name}{labels} {value}");
+    writeln!(text, "{name}{labels} {value}").unwrap_or_default();
 }
 
 #[derive(Debug, Default)]

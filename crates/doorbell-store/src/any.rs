@@ -10,7 +10,7 @@ use crate::store::{
 use doorbell_core::attempt::Attempt;
 use doorbell_core::configuration::{Change, Configuration};
 use doorbell_core::event::Event;
-use doorbell_core::id::{DeliveryId, EventId, TenantId};
+use doorbell_core::id::{DeliveryId, EndpointId, EventId, TenantId};
 use doorbell_core::time::Time;
 use std::sync::Arc;
 
@@ -51,6 +51,7 @@ macro_rules! forward {
 forward! {
     accept(admission: Admission) -> Result<Admitted, StoreError>;
     lent() -> Vec<Lent>;
+    stirred() -> Vec<EndpointId>;
     claim(claim: Claim) -> Result<Claims, StoreError>;
     settle(settlement: Settlement) -> Result<Settled, StoreError>;
     amend(amendments: Vec<Amendment>) -> Result<Vec<Amended>, StoreError>;

@@ -13,7 +13,7 @@ use crate::store::{
 use doorbell_core::attempt::Attempt;
 use doorbell_core::configuration::{Change, Configuration};
 use doorbell_core::event::Event;
-use doorbell_core::id::{DeliveryId, EventId, TenantId};
+use doorbell_core::id::{DeliveryId, EndpointId, EventId, TenantId};
 use doorbell_core::time::Time;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
@@ -28,6 +28,7 @@ struct Shared {
     world: Mutex<World>,
     trouble: Mutex<Option<StoreError>>,
     lent: Notify,
+    stirred: Notify,
     broken: Notify,
 }
 
@@ -45,6 +46,7 @@ impl Memory {
             world: Mutex::new(World::new()),
             trouble: Mutex::new(None),
             lent: Notify::new(),
+            stirred: Notify::new(),
             broken: Notify::new(),
         }))
     }
@@ -84,6 +86,7 @@ impl Store for Memory {
     async fn accept(&self, admission: Admission) -> Result<Admitted, StoreError> {
         let admitted = self.write()?.accept(admission);
         self.0.lent.notify_one();
+        self.0.stirred.notify_one();
         Ok(admitted)
     }
 
@@ -94,6 +97,16 @@ impl Store for Memory {
                 return lent;
             }
             self.0.lent.notified().await;
+        }
+    }
+
+    async fn stirred(&self) -> Vec<EndpointId> {
+        loop {
+            let stirred = std::mem::take(&mut guard(&self.0.world).stirred);
+            if !stirred.is_empty() {
+                return stirred.into_iter().collect();
+            }
+            self.0.stirred.notified().await;
         }
     }
 
@@ -110,6 +123,7 @@ impl Store for Memory {
         let amended = amendments.iter().map(|amendment| world.amend(amendment)).collect();
         drop(world);
         self.0.lent.notify_one();
+        self.0.stirred.notify_one();
         Ok(amended)
     }
 

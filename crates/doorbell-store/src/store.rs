@@ -32,8 +32,14 @@ pub trait Store: Send + Sync + 'static {
         admission: Admission,
     ) -> impl Future<Output = Result<Admitted, StoreError>> + Send;
 
-    /// Waits for deliveries that were lent as they were accepted. One caller at a time; in commit order.
+    /// Waits for deliveries that were lent as they were accepted. One caller at a time; in commit order. Cancel safe:
+    /// dropping the future loses nothing.
     fn lent(&self) -> impl Future<Output = Vec<Lent>> + Send;
+
+    /// Waits for endpoints at which something changed that only a claim can find: deliveries were accepted or replayed
+    /// without being lent, retried, or cancelled (which may free an order key). Each endpoint is named once, after the
+    /// change is durable; nothing is ever missed. One caller at a time. Cancel safe.
+    fn stirred(&self) -> impl Future<Output = Vec<EndpointId>> + Send;
 
     /// Lends out waiting deliveries of one endpoint that are due, oldest first. With [`Claim::by_key`] only the first
     /// unsettled delivery of each order key may be lent (in the order in which the events were accepted; a failed one
@@ -44,7 +50,9 @@ pub trait Store: Send + Sync + 'static {
     /// Those of reading.
     fn claim(&self, claim: Claim) -> impl Future<Output = Result<Claims, StoreError>> + Send;
 
-    /// Writes down what came of a try (or that there was none: `attempt` is `None`), if the lease still holds.
+    /// Writes down what came of a try (or that there was none: `attempt` is `None`), if the lease still holds. The lease
+    /// ends with it. Without an attempt and with the delivery unchanged it only gives the delivery back, which needs no
+    /// write.
     ///
     /// # Errors
     /// As [`Store::accept`]; the caller keeps the settlement and tries again while its lease lasts.

@@ -2,27 +2,25 @@
 
 mod report;
 mod config;
+mod remote;
 mod cli;
 
 use clap::Parser;
-use cli::{Cli, Verb};
-use report::Report;
+use cli::Cli;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let report = Report::new(cli.json);
-    match run(&cli, report) {
+    let done = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| runtime.block_on(cli.run()));
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            report::aside(&format!("doorbell: {error:#}"));
+            cli.report().error(&error);
             ExitCode::FAILURE
         }
-    }
-}
-
-fn run(cli: &Cli, report: Report) -> anyhow::Result<()> {
-    match &cli.verb {
-        Verb::Config(verb) => cli::config::run(verb, &report),
     }
 }

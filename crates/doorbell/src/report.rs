@@ -33,6 +33,15 @@ impl Report {
         put(&value.to_string());
     }
 
+    /// What went wrong, on standard error.
+    pub(crate) fn error(self, error: &anyhow::Error) {
+        if self.json {
+            aside(&serde_json::json!({ "error": format!("{error:#}") }).to_string());
+        } else {
+            aside(&format!("doorbell: {error:#}"));
+        }
+    }
+
     /// A table for people; columns are as wide as their widest cell, the last one is not padded.
     pub(crate) fn table(self, head: &[&str], rows: Vec<Vec<String>>) {
         let mut widths: Vec<usize> = head.iter().map(|cell| cell.chars().count()).collect();

@@ -3,7 +3,16 @@
 //! A certificate's own signature and dates are not checked here: it comes over TLS from an address that the provider's
 //! rule allows, or from the operator's hand.
 
-use crate::key::Public;
+/// One public key.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Public {
+    /// The 32 bytes of RFC 8032.
+    Ed25519(Vec<u8>),
+    /// The uncompressed point, 65 bytes.
+    P256(Vec<u8>),
+    /// Modulus and exponent, big endian without leading zeros.
+    Rsa { n: Vec<u8>, e: Vec<u8> },
+}
 
 const SEQUENCE: u8 = 0x30;
 const INTEGER: u8 = 0x02;

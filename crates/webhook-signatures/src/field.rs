@@ -14,6 +14,7 @@ pub(crate) fn read<'a>(
 ) -> Option<Cow<'a, [u8]>> {
     match field {
         Field::Header(name) => incoming.header(name).map(Cow::Borrowed),
+        Field::Body => Some(Cow::Borrowed(body)),
         Field::Json(pointer) => json::find_text(body, pointer).map(bytes),
         Field::Form(name) => form::value(body, name).map(Cow::Owned),
         Field::FormJson(name, pointer) => {
@@ -22,6 +23,12 @@ pub(crate) fn read<'a>(
         }
         Field::Query(name) => incoming.query(name).map(Cow::Owned),
         Field::Claim { header, pointer } => claim(incoming, header, pointer),
+        Field::BodyClaim(pointer) => {
+            let claims = Encoding::Base64Url.decode(body.split(|byte| *byte == b'.').nth(1)?)?;
+            let raw = json::find(&claims, pointer)?;
+            let text = json::text(raw).or_else(|| json::keys(raw, 1).pop())?;
+            Some(Cow::Owned(text.into_owned().into_bytes()))
+        }
         Field::Xml { form, element } => xml_in(form.as_deref(), element, body),
         Field::FirstKey { except } => {
             let keys = json::keys(body, 20);

@@ -55,6 +55,20 @@ fn decode(text: Option<&[u8]>) -> Vec<u8> {
     out
 }
 
+/// `text` percent-encoded, but for letters, digits and these.
+pub(crate) fn escape(text: &str, kept: &[u8]) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || kept.contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push('%');
+            out.push_str(&crate::Encoding::Hex.encode(&[byte]).to_ascii_uppercase());
+        }
+    }
+    out
+}
+
 /// `bytes` percent-encoded as a form value.
 #[must_use]
 pub fn encode(bytes: &[u8]) -> String {

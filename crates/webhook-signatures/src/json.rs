@@ -54,6 +54,42 @@ pub fn keys(body: &[u8], limit: usize) -> Vec<Cow<'_, str>> {
     found
 }
 
+/// Whether no object of the text, down to a depth of 32, has two keys that differ at most in the case of letters.
+///
+/// Where only some fields of a body are signed, an attacker can add a second one under the same name: one parser takes the
+/// first, another the last, and some do not care for case.
+#[must_use]
+pub(crate) fn is_unambiguous(body: &[u8]) -> bool {
+    let mut open = vec![(body, 0_u8)];
+    while let Some((text, depth)) = open.pop() {
+        let mut scan = Scan::new(text);
+        scan.blank();
+        let is_object = scan.rest.first() == Some(&b'{');
+        if !is_object && scan.rest.first() != Some(&b'[') {
+            continue;
+        }
+        if depth == 32 {
+            return false;
+        }
+        scan.skip(1);
+        let mut seen = std::collections::HashSet::new();
+        while !scan.is_at_end_of_container() {
+            if is_object {
+                let Some(key) = scan.string() else { return false };
+                if scan.take(b':').is_none() || !seen.insert(unescape(key).to_lowercase()) {
+                    return false;
+                }
+            }
+            let Some(value) = scan.value() else { return false };
+            open.push((value, depth + 1));
+            if scan.take(b',').is_none() && !scan.is_at_end_of_container() {
+                return false;
+            }
+        }
+    }
+    true
+}
+
 /// The raw elements of the array that `body` is, at most `limit`; `None` when it is not an array.
 #[must_use]
 pub fn elements(body: &[u8], limit: usize) -> Option<Vec<&[u8]>> {
@@ -72,9 +108,19 @@ pub fn elements(body: &[u8], limit: usize) -> Option<Vec<&[u8]>> {
     Some(found)
 }
 
-/// Writes `text` as a JSON string with its quotes.
+/// Writes `text` as a JSON string with its quotes. `<`, `>`, `&`, U+2028 and U+2029 are escaped too, so that an
+/// echoed text is inert in HTML and JavaScript.
 #[must_use]
 pub fn quote(text: &str) -> String {
+    quoted(text, |c| matches!(c, '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\u{7f}'))
+}
+
+/// Writes `text` as `JSON.stringify` does.
+pub(crate) fn quote_plainly(text: &str) -> String {
+    quoted(text, |_| false)
+}
+
+fn quoted(text: &str, escaped: impl Fn(char) -> bool) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
     for c in text.chars() {
@@ -84,8 +130,9 @@ pub fn quote(text: &str) -> String {
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
-            // `<`, U+2028 and U+2029 are escaped so that an echoed text is inert in HTML and JavaScript too.
-            c if c < ' ' || matches!(c, '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\u{7f}') => {
+            '\u{8}' => out.push_str("\\b"),
+            '\u{c}' => out.push_str("\\f"),
+            c if c < ' ' || escaped(c) => {
                 let code = u32::from(c);
                 out.push_str("\\u");
                 for shift in [12, 8, 4, 0] {
@@ -129,6 +176,11 @@ impl<'a> Scan<'a> {
         }
         self.skip(1);
         Some(())
+    }
+
+    fn is_at_end_of_container(&mut self) -> bool {
+        self.blank();
+        matches!(self.rest.first(), Some(b'}' | b']'))
     }
 
     /// Moves to the value under `token` of the object or array that stands here.
@@ -309,6 +361,25 @@ mod tests {
         assert_eq!(at("a", "a"), None);
         assert_eq!(keys(br#"{"update_id":1,"message":{}}"#, 9), ["update_id", "message"]);
         assert_eq!(elements(b"[1, [2,3] ,{}]", 9).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn ambiguous() {
+        for fine in ["{}", "[]", r#"{"a":1,"b":{"a":[{"a":2},3]}}"#, " 1 "] {
+            assert!(is_unambiguous(fine.as_bytes()), "{fine}");
+        }
+        for bad in [
+            r#"{"a":1,"a":1}"#,
+            r#"{"a":1,"A":1}"#,
+            r#"{"a":1,"\u0061":1}"#,
+            r#"{"x":[{"a":1,"b":2,"a":1}]}"#,
+            "{",
+            "[1 2]",
+            r#"{"a"}"#,
+        ] {
+            assert!(!is_unambiguous(bad.as_bytes()), "{bad}");
+        }
+        assert!(!is_unambiguous(&[b'['; 100_000]));
     }
 
     #[test]

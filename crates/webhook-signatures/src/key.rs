@@ -1,5 +1,6 @@
 //! Public and private keys: reading them from what people paste and providers serve, verifying and signing.
 
+use crate::der::Public;
 use crate::encoding::Encoding;
 use crate::scheme::Algorithm;
 
@@ -45,17 +46,6 @@ impl std::fmt::Debug for KeyRequest {
     }
 }
 
-/// One public key.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) enum Public {
-    /// The 32 bytes of RFC 8032.
-    Ed25519(Vec<u8>),
-    /// The uncompressed point, 65 bytes.
-    P256(Vec<u8>),
-    /// Modulus and exponent, big endian without leading zeros.
-    Rsa { n: Vec<u8>, e: Vec<u8> },
-}
-
 /// A public key with the id it has in its set.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Named {
@@ -67,14 +57,7 @@ pub(crate) struct Named {
 #[derive(Clone)]
 pub(crate) struct Keys {
     pub(crate) public: Vec<Named>,
-    private: Option<Private>,
-}
-
-/// A private key as bytes that the signing library reads.
-#[derive(Clone)]
-enum Private {
-    Seed(Vec<u8>),
-    Pkcs8(Vec<u8>),
+    private: Option<imp::Private>,
 }
 
 impl Public {
@@ -135,15 +118,24 @@ impl Keys {
         Self { public: vec![Named { kid: None, key }], private: None }
     }
 
+    fn pair((private, public): (imp::Private, Public)) -> Self {
+        Self { private: Some(private), ..Self::of(public) }
+    }
+
     fn from_json(text: &[u8]) -> Option<Self> {
         let public: Vec<Named> = match crate::json::find(text, "/keys") {
             Some(keys) => crate::json::elements(keys, KEYS_MAX)?
                 .into_iter()
                 .filter_map(Public::from_jwk)
                 .collect(),
-            None => Public::from_jwk(crate::json::find(text, "/key").unwrap_or(text))
-                .into_iter()
-                .collect(),
+            None => match crate::json::find_text(text, "/data/public_key") {
+                // Kick serves a PEM in JSON.
+                Some(pem) => return Self::from_pem(pem.trim()),
+                // Plaid serves its JWK under `key`.
+                None => Public::from_jwk(crate::json::find(text, "/key").unwrap_or(text))
+                    .into_iter()
+                    .collect(),
+            },
         };
         (!public.is_empty()).then_some(Self { public, private: None })
     }
@@ -151,10 +143,7 @@ impl Keys {
     fn from_pem(text: &str) -> Option<Self> {
         let (label, der) = pem(text)?;
         if label == "PRIVATE KEY" {
-            return Some(Self {
-                public: vec![Named { kid: None, key: imp::public_of(&der)? }],
-                private: Some(Private::Pkcs8(der)),
-            });
+            return imp::from_pkcs8(der).map(Self::pair);
         }
         Some(Self::of(Public::from_der(&der)?))
     }
@@ -167,13 +156,9 @@ impl Keys {
     /// An Ed25519 seed, alone or with its public key after it, which must then belong to it.
     pub(crate) fn ed25519_private(bytes: &[u8]) -> Option<Self> {
         let (seed, public) = bytes.split_at_checked(32)?;
-        let found = imp::ed25519_public(seed)?;
-        if !public.is_empty() && public != found {
-            return None;
-        }
-        let mut keys = Self::of(Public::Ed25519(found));
-        keys.private = Some(Private::Seed(seed.to_vec()));
-        Some(keys)
+        let pair = imp::from_seed(seed)?;
+        let fits = public.is_empty() || pair.1 == Public::Ed25519(public.to_vec());
+        fits.then(|| Self::pair(pair))
     }
 
     /// The keys to try: those named `kid`, or all where no name is given on either side.
@@ -210,10 +195,28 @@ fn pem(text: &str) -> Option<(&str, Vec<u8>)> {
 
 #[cfg(feature = "asymmetric")]
 mod imp {
-    use super::{Private, Public};
+    use super::Public;
     use crate::scheme::Algorithm;
     use ring::rand::SystemRandom;
     use ring::signature as sig;
+
+    /// A private key as bytes that the library reads.
+    #[derive(Clone)]
+    pub(crate) enum Private {
+        Seed(Vec<u8>),
+        Pkcs8(Vec<u8>),
+    }
+
+    pub(super) fn from_seed(seed: &[u8]) -> Option<(Private, Public)> {
+        use sig::KeyPair as _;
+        let pair = sig::Ed25519KeyPair::from_seed_unchecked(seed).ok()?;
+        Some((Private::Seed(seed.to_vec()), Public::Ed25519(pair.public_key().as_ref().to_vec())))
+    }
+
+    pub(super) fn from_pkcs8(der: Vec<u8>) -> Option<(Private, Public)> {
+        let public = public_of(&der)?;
+        Some((Private::Pkcs8(der), public))
+    }
 
     pub(super) fn verify(
         key: &Public,
@@ -246,12 +249,6 @@ mod imp {
             }
             _ => false,
         }
-    }
-
-    pub(super) fn ed25519_public(seed: &[u8]) -> Option<Vec<u8>> {
-        use sig::KeyPair as _;
-        let pair = sig::Ed25519KeyPair::from_seed_unchecked(seed).ok()?;
-        Some(pair.public_key().as_ref().to_vec())
     }
 
     /// Blinding and ECDSA's nonce take randomness from the operating system: the one place where this crate does.
@@ -294,7 +291,7 @@ mod imp {
         }
     }
 
-    pub(super) fn public_of(pkcs8: &[u8]) -> Option<Public> {
+    fn public_of(pkcs8: &[u8]) -> Option<Public> {
         use sig::KeyPair as _;
         if let Ok(pair) = sig::Ed25519KeyPair::from_pkcs8_maybe_unchecked(pkcs8) {
             return Some(Public::Ed25519(pair.public_key().as_ref().to_vec()));
@@ -313,22 +310,26 @@ mod imp {
 
 #[cfg(not(feature = "asymmetric"))]
 mod imp {
-    use super::{Private, Public};
+    use super::Public;
     use crate::scheme::Algorithm;
+
+    /// There is none without the feature.
+    #[derive(Clone)]
+    pub(crate) enum Private {}
 
     pub(super) fn verify(_: &Public, _: Algorithm, _: &[u8], _: &[u8]) -> bool {
         false
     }
 
-    pub(super) fn ed25519_public(_: &[u8]) -> Option<Vec<u8>> {
+    pub(super) fn from_seed(_: &[u8]) -> Option<(Private, Public)> {
+        None
+    }
+
+    pub(super) fn from_pkcs8(_: Vec<u8>) -> Option<(Private, Public)> {
         None
     }
 
     pub(super) fn sign(_: &Private, _: Algorithm, _: &[u8]) -> Option<Vec<u8>> {
-        None
-    }
-
-    pub(super) fn public_of(_: &[u8]) -> Option<Public> {
         None
     }
 }

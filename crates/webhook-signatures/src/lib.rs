@@ -30,46 +30,66 @@
 //! compared in constant time on decoded bytes; the algorithm is the scheme's or the key's and never the message's; no
 //! secret means that nothing passes. [`Refusal`] explains to the operator; nothing of it is for the sender.
 //!
-//! How a receiver uses it, in this order: build [`Incoming`] with the public URL; [`verify`]; on
+//! How a receiver uses it, in this order: build [`Incoming`] with the public URL; answer a [`handshake`](handshake());
+//! else [`verify`](verify()); on
 //! [`Refusal::Need`] fetch the key ([`KeyRequest`]), add [`Secret::fetched`] and ask again; on any other refusal answer
-//! [`Response::bad_signature`] with an empty body; on [`Verified`] read [`describe`], keep the bytes, and answer
-//! [`Response::success`]. A sender uses [`sign`] (or [`sign_all`] while a secret is being replaced).
+//! [`Response::bad_signature`] with an empty body; on [`Verified`] read [`describe`](describe()), keep the bytes, and answer
+//! [`Response::success`]. A sender uses [`sign`](sign()) (or [`sign_all`] while a secret is being replaced).
 //!
 //! Features: `asymmetric` (default) is Ed25519, ECDSA and RSA.
 
-mod der;
-mod describe;
+// Each floor rests on those above it.
 pub mod encoding;
-mod field;
-pub mod form;
 pub mod hash;
-mod incoming;
+pub mod time;
+
+pub mod form;
 pub mod json;
+
+mod incoming;
+mod scheme;
+
+mod der;
+mod field;
 mod key;
 mod layout;
-mod message;
 mod provider;
-mod providers;
+
 mod refusal;
-mod scheme;
 mod secret;
+
+mod message;
+pub mod urls;
+
+mod check;
+
+mod jwt;
+mod shared;
+mod signed;
+
+mod describe;
 mod sign;
-pub mod time;
 mod verify;
 
+mod handshake;
+
+mod providers;
+
+pub use check::Verified;
 pub use describe::{Described, ID_MAX, TYPE_MAX, describe};
 pub use encoding::Encoding;
+pub use handshake::{Answer, ECHO_MAX, Handshake, NewSecret, handshake};
 pub use hash::Hash;
 pub use incoming::{Headers, Incoming};
 pub use key::KeyRequest;
-pub use provider::{Confidence, Provider, Response, Setting};
+pub use provider::{Challenge, Confidence, Provider, Response, Setting};
 pub use providers::{Generic, all, find, generic};
 pub use refusal::Refusal;
 pub use scheme::{
-    Algorithm, Field, Fields, KeyForm, Layout, Piece, Place, Repeats, Scheme, Signed, Stamp,
-    TemplateError, Text, Token, Tolerance, UrlForms, template,
+    Algorithm, Claims, Field, Fields, Jwt, KeyForm, KeyHost, KeySource, Layout, Piece, Place,
+    Repeats, Scheme, Signed, Stamp, TemplateError, Text, Token, Tolerance, UrlForms, template,
 };
 pub use secret::{Secret, SecretError};
 pub use sign::{SignError, Signature, ToSign, sign, sign_all};
 pub use time::Unit;
-pub use verify::{Verified, verify};
+pub use verify::verify;

@@ -5,7 +5,7 @@ use crate::hash::{self, Hash};
 use crate::incoming::Incoming;
 use crate::provider::Provider;
 use crate::refusal::Refusal;
-use crate::scheme::{Piece, Repeats, Signed, UrlForms};
+use crate::scheme::{Field, Piece, Repeats, UrlForms};
 use crate::{field, form, json};
 use std::borrow::Cow;
 
@@ -16,7 +16,11 @@ pub(crate) type Parts<'a> = Vec<Cow<'a, [u8]>>;
 #[derive(Clone, Copy)]
 pub(crate) struct Source<'a> {
     pub(crate) provider: &'a Provider,
-    pub(crate) signed: &'a Signed,
+    pub(crate) message: &'a [Piece],
+    /// What [`Piece::Id`] stands for.
+    pub(crate) id: Option<&'a Field>,
+    /// The query parameter that may hold the body's hash.
+    pub(crate) body_hash_query: Option<&'a str>,
     pub(crate) incoming: &'a Incoming<'a>,
     /// The body, or the element of it whose signature is checked.
     pub(crate) body: &'a [u8],
@@ -32,7 +36,7 @@ pub(crate) struct Source<'a> {
 
 /// The parts of the signed message.
 pub(crate) fn parts<'a>(source: Source<'a>) -> Result<Parts<'a>, Refusal> {
-    source.signed.message.iter().map(|piece| part(piece, source)).collect()
+    source.message.iter().map(|piece| part(piece, source)).collect()
 }
 
 fn part<'a>(piece: &'a Piece, source: Source<'a>) -> Result<Cow<'a, [u8]>, Refusal> {
@@ -48,6 +52,7 @@ fn part<'a>(piece: &'a Piece, source: Source<'a>) -> Result<Cow<'a, [u8]>, Refus
         Piece::Method => Cow::Borrowed(incoming.method.as_bytes()),
         Piece::Url => Cow::Borrowed(source.url.as_bytes()),
         Piece::Path => Cow::Borrowed(path(source.url).as_bytes()),
+        Piece::PathEscaped => owned(path_escaped(path(source.url))),
         Piece::Header(name) => Cow::Borrowed(one_header(incoming, name)?),
         Piece::Field(wanted) => field::read(wanted, incoming, body).unwrap_or_default(),
         Piece::Setting(name) => {
@@ -58,6 +63,8 @@ fn part<'a>(piece: &'a Piece, source: Source<'a>) -> Result<Cow<'a, [u8]>, Refus
         Piece::Secret => Cow::Borrowed(source.secret.as_bytes()),
         Piece::BodySha256 => owned(Encoding::Hex.encode(&Hash::Sha256.of(body))),
         Piece::BodyCrc32 => owned(hash::crc32(body).to_string()),
+        Piece::BodyQuoted => owned(body_quoted(body)?),
+        Piece::Names => Cow::Borrowed(source.names.unwrap_or_default()),
         Piece::BodyBase64Url => owned(Encoding::Base64Url.encode(body)),
         Piece::SortedForm(repeats) => Cow::Owned(sorted_form(source, *repeats)?),
         Piece::NamedHeaders => Cow::Owned(named_headers(source)?),
@@ -66,9 +73,19 @@ fn part<'a>(piece: &'a Piece, source: Source<'a>) -> Result<Cow<'a, [u8]>, Refus
     })
 }
 
+/// A body that is no text has no such string: replacing what is not UTF-8 would let several bodies share a signature.
+fn body_quoted(body: &[u8]) -> Result<String, Refusal> {
+    let text = std::str::from_utf8(body);
+    let bad = |_| Refusal::Malformed {
+        what: "the body".into(),
+        why: "it is not UTF-8, and its text is what is signed",
+    };
+    text.map(json::quote_plainly).map_err(bad)
+}
+
 fn id<'a>(source: Source<'a>) -> Result<Cow<'a, [u8]>, Refusal> {
     let missing = || Refusal::Missing("the message id".into());
-    let wanted = source.signed.id.as_ref().ok_or_else(missing)?;
+    let wanted = source.id.ok_or_else(missing)?;
     let id = match wanted.as_header() {
         Some(name) => Cow::Borrowed(one_header(source.incoming, name)?),
         None => field::read(wanted, source.incoming, source.body).ok_or_else(missing)?,
@@ -94,11 +111,8 @@ pub(crate) fn path(url: &str) -> &str {
 fn sorted_form(source: Source<'_>, repeats: Repeats) -> Result<Vec<u8>, Refusal> {
     if !source.incoming.is_form() {
         // An unsigned body must not ride on a signed URL: without its hash in the URL it has to be empty.
-        let hashed = source
-            .signed
-            .body_hash_query
-            .as_ref()
-            .is_some_and(|name| source.incoming.query(name).is_some());
+        let hashed =
+            source.body_hash_query.is_some_and(|name| source.incoming.query(name).is_some());
         if hashed || source.body.is_empty() {
             return Ok(Vec::new());
         }
@@ -119,6 +133,18 @@ fn sorted_form(source: Source<'_>, repeats: Repeats) -> Result<Vec<u8>, Refusal>
         pairs.dedup();
     }
     Ok(pairs.into_iter().flat_map(|(name, value)| [name, value].concat()).collect())
+}
+
+/// `encodeURI(pathname + "?" + querystring.escape(search))` of JavaScript.
+fn path_escaped(path: &str) -> String {
+    let mut parts = path.split('?');
+    let (pathname, search) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let mut whole = form::escape(pathname, b"-_.!~*'();,/?:@&=+$#");
+    if !search.is_empty() {
+        whole.push('?');
+        whole.push_str(&form::escape(search, b"-_.!~*'()").replace('%', "%25"));
+    }
+    whole
 }
 
 /// How many headers a request may name as signed.

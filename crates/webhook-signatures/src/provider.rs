@@ -1,7 +1,7 @@
 //! A provider: everything that is known about one sender of webhooks, as data.
 
-use crate::Encoding;
-use crate::scheme::{Algorithm, Field, Place, Scheme, Signed, Text, Token, Tolerance};
+use crate::scheme::{Algorithm, Field, Place, Scheme, Signed, Stamp, Text, Token, Tolerance};
+use crate::{Encoding, Unit};
 
 /// One sender of webhooks: a built-in row, or a user's own from configuration.
 ///
@@ -23,6 +23,8 @@ pub struct Provider {
     pub event_type: Option<Field>,
     /// What else must be known of the account, beside the secret.
     pub settings: Vec<Setting>,
+    /// The questions it asks before or between events, which [`handshake`](crate::handshake()) answers.
+    pub challenges: Vec<Challenge>,
     /// How to answer.
     pub response: Response,
     /// How long the provider waits for an answer, in milliseconds, where it says so.
@@ -46,6 +48,53 @@ pub struct Setting {
     pub required: bool,
     /// The value, once it is set.
     pub value: Option<Text>,
+}
+
+/// A question that a provider asks, to which the right answer must be given at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Challenge {
+    /// A signed POST `{"type":"url_verification","challenge":…}`; the challenge as text.
+    SlackUrlVerification,
+    /// A signed POST `endpoint.url_validation`; the plain token and its HMAC.
+    ZoomUrlValidation,
+    /// A signed PING; `{"type":1}`, or 204 for webhook events.
+    DiscordPing,
+    /// GET with `hub.challenge`, answered as text when `hub.verify_token` is right (Meta).
+    HubText,
+    /// The same, answered as JSON (Strava).
+    HubJson,
+    /// GET with `hub.challenge` and `hub.topic`, without a token (WebSub).
+    HubTopic,
+    /// GET with `crc_token`; its HMAC (X).
+    XCrc,
+    /// GET with `challenge`; the same as text (Dropbox).
+    QueryEcho,
+    /// POST with `validationToken` in the query; the same as text (Microsoft Graph).
+    GraphValidationToken,
+    /// POST of a `SubscriptionValidationEvent`; its code (Azure Event Grid).
+    EventGridValidation,
+    /// OPTIONS with `WebHook-Request-Origin` (CloudEvents, Azure).
+    CloudEventsOptions,
+    /// GET with `X-Okta-Verification-Challenge`; the same in JSON.
+    OktaHeader,
+    /// POST with `X-Hook-Secret`; the same back, and it is the secret from then on (Asana).
+    AsanaSecret,
+    /// POST with `verification_token`, which is the secret from then on (Notion).
+    NotionToken,
+    /// POST `{"challenge":…}`; the same back (monday).
+    JsonEcho,
+    /// POST with `Smartsheet-Hook-Challenge`; the same back in a header.
+    SmartsheetHeader,
+    /// A signed `SubscriptionConfirmation`, whose address is then to be fetched (Amazon SNS).
+    SnsConfirmation,
+    /// A signed POST `webhook_callback_verification`; the challenge as text (Twitch).
+    TwitchCallback,
+    /// GET with `bt_challenge`; the public key and an HMAC (Braintree).
+    BraintreeCode,
+    /// GET with `challenge_code`; a hash over it, the token and the URL (eBay).
+    EbayCode,
+    /// HEAD or GET without anything: 200 (Trello, Mandrill).
+    Probe,
 }
 
 /// How a provider wants to be answered.
@@ -90,6 +139,7 @@ impl Provider {
             event_id: None,
             event_type: None,
             settings: Vec::new(),
+            challenges: Vec::new(),
             response: Response::default(),
             deadline_ms: None,
             retries: "".into(),
@@ -198,6 +248,73 @@ impl Provider {
     pub(crate) fn source(mut self, source: &'static str) -> Self {
         self.confidence = Confidence::Source(source.into());
         self
+    }
+
+    pub(crate) fn uncertain(mut self, why: &'static str) -> Self {
+        self.confidence = Confidence::Uncertain(why.into());
+        self
+    }
+
+    pub(crate) fn challenge(mut self, challenge: Challenge) -> Self {
+        self.challenges.push(challenge);
+        self
+    }
+
+    /// A value that must be set.
+    pub(crate) fn needs(mut self, name: &'static str, title: &'static str) -> Self {
+        self.settings.push(Setting {
+            name: name.into(),
+            title: title.into(),
+            required: true,
+            value: None,
+        });
+        self
+    }
+
+    /// A value that may be set.
+    pub(crate) fn takes(mut self, name: &'static str, title: &'static str) -> Self {
+        self.settings.push(Setting {
+            name: name.into(),
+            title: title.into(),
+            required: false,
+            value: None,
+        });
+        self
+    }
+
+    /// The status for an accepted request, with no body.
+    pub(crate) fn success(mut self, status: u16) -> Self {
+        self.response.success = status;
+        self
+    }
+
+    /// The status for a wrong signature.
+    pub(crate) fn rejects(mut self, status: u16) -> Self {
+        self.response.bad_signature = status;
+        self
+    }
+
+    /// 200 with this text.
+    pub(crate) fn answers(mut self, body: &'static str, content_type: &'static str) -> Self {
+        self.response = Response {
+            success: 200,
+            body: body.into(),
+            content_type: content_type.into(),
+            ..self.response
+        };
+        self
+    }
+
+    /// A timestamp in `header`, and what is signed, as a [`crate::template`]. A test walks all rows, so that none is
+    /// left with a template that cannot be read.
+    pub(crate) fn at(
+        self,
+        header: &'static str,
+        (unit, tolerance): (Unit, Tolerance),
+        template: &'static str,
+    ) -> Self {
+        let stamp = Stamp { at: Some(Field::header(header)), unit, tolerance };
+        self.signed(|signed| signed.stamp = Some(stamp.clone())).message(template)
     }
 
     pub(crate) fn or(mut self, scheme: Scheme) -> Self {

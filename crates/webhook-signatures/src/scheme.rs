@@ -25,6 +25,8 @@ pub enum Scheme {
     Token(Token),
     /// HTTP Basic; the secret is `user:password`.
     Basic,
+    /// A JSON Web Token, or a detached JWS, which vouches for the body.
+    Jwt(Box<Jwt>),
 }
 
 /// A signature over a message.
@@ -34,6 +36,8 @@ pub struct Signed {
     pub algorithm: Algorithm,
     /// How the operator's text becomes the key.
     pub key: KeyForm,
+    /// Where the key comes from when the operator gave none.
+    pub source: KeySource,
     /// Where signatures stand. All places are read and any match passes.
     pub signatures: Vec<Place>,
     /// How a signature is written.
@@ -62,6 +66,7 @@ impl Signed {
         Self {
             algorithm,
             key: if algorithm.is_asymmetric() { KeyForm::Public } else { KeyForm::Utf8 },
+            source: KeySource::Given,
             signatures: vec![Place::whole(header, "")],
             encoding,
             message: vec![Piece::Body],
@@ -126,6 +131,75 @@ pub enum KeyForm {
     Public,
 }
 
+/// Where a public key comes from when the operator gave none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeySource {
+    /// From nowhere: the operator gives it.
+    Given,
+    /// From this address of the provider's.
+    Fixed(Text),
+    /// From the address in this setting.
+    Setting(Text),
+    /// From the address that the request names, if the rule finds it to be the provider's own.
+    Named {
+        /// Where the request names it.
+        at: Field,
+        /// What the address must be.
+        rule: KeyHost,
+    },
+    /// From Plaid's `/webhook_verification_key/get`, with the account's credentials from the settings.
+    Plaid,
+}
+
+/// Whose address a request may name for its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyHost {
+    /// Amazon SNS in the region of the message's topic.
+    AwsSns,
+    /// PayPal, live or sandbox.
+    PayPal,
+}
+
+/// A JSON Web Token (RFC 7519), or a JWS with its payload detached (RFC 7515, appendix F).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Jwt {
+    /// Where it stands. `Bearer ` before it is dropped.
+    pub at: Field,
+    /// The algorithms that pass; what the token names must be among them, and fit the key.
+    pub algorithms: Vec<Algorithm>,
+    /// How the operator's text becomes the key.
+    pub key: KeyForm,
+    /// Where the key comes from when the operator gave none.
+    pub source: KeySource,
+    /// The payload of a detached JWS; the token then has none of its own.
+    pub detached: Option<Vec<Piece>>,
+    /// A signed time outside the token, for [`Piece::Timestamp`] of a detached payload.
+    pub stamp: Option<Stamp>,
+    /// What the claims must say.
+    pub claims: Claims,
+}
+
+/// What a token's claims must say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Claims {
+    /// `iss` must be one of these; empty is any.
+    pub issuers: Vec<Text>,
+    /// These claims (JSON pointers) must equal these settings.
+    pub equal: Vec<(Text, Text)>,
+    /// These claims must be `true`.
+    pub truths: Vec<Text>,
+    /// This claim must be the SHA-256 of the body, written so.
+    pub body_hash: Option<(Text, Encoding)>,
+    /// The claim of the body's hash is left out exactly where the body is empty.
+    pub body_may_be_empty: bool,
+    /// This claim must be the SHA-256 of the public URL in hex.
+    pub url_hash: Option<Text>,
+    /// Whether there must be an `exp`. Where there is one, and where there is an `nbf`, it is always checked.
+    pub expires: bool,
+    /// How far `iat` may be from the clock, and that there must be one.
+    pub issued: Option<Tolerance>,
+}
+
 /// A place where signatures stand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
@@ -174,7 +248,8 @@ pub struct Fields {
     pub signature: Text,
     /// The key of the timestamp.
     pub stamp: Option<Text>,
-    /// The key of the list of signed headers, parted by blanks, for [`Piece::NamedHeaders`].
+    /// The key of a further part: the list of signed headers, parted by blanks, for [`Piece::NamedHeaders`], or what
+    /// [`Piece::Names`] takes as it is.
     pub names: Option<Text>,
 }
 
@@ -225,6 +300,9 @@ pub enum Piece {
     Url,
     /// The public URL's path with its query.
     Path,
+    /// The public URL's path with its query as Contentful's library writes them: the query escaped whole, then both
+    /// percent-encoded, so that an escape is escaped again.
+    PathEscaped,
     /// A header's value; it must be there, once.
     Header(Text),
     /// Another field's text; nothing where it is missing.
@@ -239,6 +317,10 @@ pub enum Piece {
     BodyCrc32,
     /// The body in unpadded base64url (detached JWS).
     BodyBase64Url,
+    /// The body as a JSON string with its quotes, as JavaScript writes it (Hygraph).
+    BodyQuoted,
+    /// What stands under [`Fields::names`], as sent.
+    Names,
     /// A urlencoded body's pairs, sorted by name and then value, `name` and `value` one after the other with nothing
     /// between; nothing when the body is no form.
     SortedForm(Repeats),
@@ -248,6 +330,13 @@ pub enum Piece {
     ListedHeaders(Text),
     /// Amazon SNS's canonical form, which depends on the message's `Type`.
     Sns,
+}
+
+impl Piece {
+    /// Whether this is a part of a JSON body whose other parts are not signed.
+    pub(crate) fn is_in_json(&self) -> bool {
+        matches!(self, Self::Sns | Self::Field(Field::Json(_)))
+    }
 }
 
 /// Whether an equal name and value is signed as often as it stands.
@@ -275,6 +364,8 @@ pub enum UrlForms {
 pub enum Field {
     /// The first value of a header.
     Header(Text),
+    /// The whole body.
+    Body,
     /// A JSON pointer into the body.
     Json(Text),
     /// A field of a urlencoded body.
@@ -290,6 +381,8 @@ pub enum Field {
         /// A JSON pointer into the claims.
         pointer: Text,
     },
+    /// A claim of the JWT that the body is (RFC 8935); of an object its first key.
+    BodyClaim(Text),
     /// The content of the first XML element of this name, in the body or in a base64 form field.
     Xml {
         /// The form field that carries base64 of the document; without one the body is the document.
@@ -333,12 +426,15 @@ impl Field {
     pub fn shown(&self) -> Text {
         match self {
             Self::Header(name) => Cow::Owned(format!("the header {name}")),
+            Self::Body => "the body".into(),
             Self::Json(pointer) => Cow::Owned(format!("the body's field {pointer}")),
             Self::Form(name) | Self::FormJson(name, _) => {
                 Cow::Owned(format!("the form field {name}"))
             }
             Self::Query(name) => Cow::Owned(format!("the query parameter {name}")),
-            Self::Claim { pointer, .. } => Cow::Owned(format!("the token's claim {pointer}")),
+            Self::Claim { pointer, .. } | Self::BodyClaim(pointer) => {
+                Cow::Owned(format!("the token's claim {pointer}"))
+            }
             Self::Xml { element, .. } => Cow::Owned(format!("the XML element {element}")),
             Self::First(_) | Self::Joined { .. } | Self::FirstKey { .. } | Self::Fixed(_) => {
                 "a field of the request".into()

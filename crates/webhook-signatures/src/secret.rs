@@ -4,7 +4,7 @@ use crate::encoding::{Encoding, base64_pasted};
 use crate::hash::{Hash, HmacKey};
 use crate::key::{KeyRequest, Keys};
 use crate::provider::Provider;
-use crate::scheme::{Algorithm, KeyForm, Scheme};
+use crate::scheme::{Algorithm, Jwt, KeyForm, Scheme};
 use std::sync::Arc;
 
 /// A secret or a key, read once for one provider and then cheap to use and to clone.
@@ -26,6 +26,8 @@ pub(crate) enum Key {
     /// The text itself.
     Text,
     Hmac(HmacKey),
+    /// Bytes for an HMAC whose hash the token chooses among the allowed ones.
+    Bytes(Vec<u8>),
     Asymmetric(Keys),
 }
 
@@ -109,7 +111,7 @@ impl Secret {
     #[must_use]
     pub fn generate_ed25519(seed: [u8; 32]) -> Option<(String, String)> {
         let keys = Keys::ed25519_private(&seed)?;
-        let crate::key::Public::Ed25519(public) = &keys.public.first()?.key else { return None };
+        let crate::der::Public::Ed25519(public) = &keys.public.first()?.key else { return None };
         let mut both = seed.to_vec();
         both.extend_from_slice(public);
         let (private, public) = (Encoding::Base64.encode(&both), Encoding::Base64.encode(public));
@@ -151,9 +153,26 @@ impl std::fmt::Debug for Secret {
 fn key(scheme: &Scheme, text: &str) -> Result<Key, SecretError> {
     match scheme {
         Scheme::Signed(signed) => signed_key(signed.algorithm, signed.key, text),
+        Scheme::Jwt(jwt) => jwt_key(jwt, text),
         Scheme::Basic if !text.contains(':') => Err(SecretError::Form("of the form user:password")),
         Scheme::None | Scheme::Token(_) | Scheme::Basic => Ok(Key::Text),
     }
+}
+
+/// Either the scheme's algorithms are all symmetric or none is: a row's test sees to it.
+fn jwt_key(jwt: &Jwt, text: &str) -> Result<Key, SecretError> {
+    if jwt.algorithms.iter().any(|algorithm| algorithm.is_asymmetric()) {
+        return asymmetric(jwt.key, text)
+            .map(Key::Asymmetric)
+            .ok_or(SecretError::Form(key_name(jwt.key)));
+    }
+    // A public key as an HMAC secret is the classic confusion: everyone knows it.
+    if Keys::parse(text).is_some()
+        && (text.contains("-----BEGIN") || text.trim_start().starts_with('{'))
+    {
+        return Err(SecretError::Form("a shared secret: it is a key"));
+    }
+    key_bytes(jwt.key, text).map(Key::Bytes)
 }
 
 fn signed_key(algorithm: Algorithm, form: KeyForm, text: &str) -> Result<Key, SecretError> {

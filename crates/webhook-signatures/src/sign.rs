@@ -6,9 +6,10 @@ use crate::layout;
 use crate::message::{self, Source};
 use crate::provider::Provider;
 use crate::refusal::Refusal;
-use crate::scheme::{Algorithm, Field, Layout, Place, Scheme, Signed, Text, Token};
+use crate::scheme::{Algorithm, Field, Layout, Place, Scheme, Signed, Stamp, Text, Token};
 use crate::secret::{Key, Secret};
-use crate::{Encoding, form};
+use crate::{Encoding, field, form};
+use std::borrow::Cow;
 
 /// A request that is to be signed.
 #[derive(Clone, Copy)]
@@ -80,6 +81,7 @@ pub fn sign(
                 Ok(header("authorization", format!("Basic {text}")))
             }
             Scheme::Token(token) => token_for(token, secret, request),
+            Scheme::Jwt(_) => Err(SignError::Scheme),
             Scheme::Signed(signed) => signature(provider, signed, (secret, key), request),
         };
         if last.is_ok() {
@@ -191,15 +193,15 @@ fn signature(
     let mut stamp = String::new();
     if let Some(wanted) = &signed.stamp {
         stamp = wanted.unit.write(request.now);
-        if let Some(Field::Header(name)) = &wanted.at {
-            both.added.push((name.clone(), stamp.clone()));
-        }
+        both.added.extend(stamp_header(wanted, &stamp, request)?);
     }
     let incoming =
         Incoming { method: request.method, url: request.url, headers: &both, body: request.body };
     let source = Source {
         provider,
-        signed,
+        message: &signed.message,
+        id: signed.id.as_ref(),
+        body_hash_query: signed.body_hash_query.as_deref(),
         incoming: &incoming,
         body: request.body,
         url: request.url,
@@ -215,6 +217,29 @@ fn signature(
     let mut headers = both.added;
     headers.push((name.clone(), text));
     Ok(Signature { headers, ..Signature::default() })
+}
+
+/// The header for the time; a time in the body must be there already.
+fn stamp_header(
+    wanted: &Stamp,
+    stamp: &str,
+    request: &ToSign<'_>,
+) -> Result<Option<(Text, String)>, SignError> {
+    let incoming = Incoming {
+        method: request.method,
+        url: request.url,
+        headers: request.headers,
+        body: request.body,
+    };
+    let Some(at) = &wanted.at else { return Ok(None) };
+    let name = at
+        .as_header()
+        .or_else(|| if let Field::First(fields) = at { fields.first()?.as_header() } else { None });
+    match name {
+        Some(name) => Ok(Some((Cow::Owned(name.to_owned()), stamp.to_owned()))),
+        None if field::read(at, &incoming, request.body).is_some() => Ok(None),
+        None => Err(SignError::Message(Refusal::Missing(at.shown()))),
+    }
 }
 
 fn signable_id(id: &str) -> Result<&str, SignError> {

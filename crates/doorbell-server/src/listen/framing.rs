@@ -206,8 +206,9 @@ impl Shape {
     fn line(&mut self, line: &[u8]) -> Result<(), Fault> {
         self.lines += 1;
         if self.lines == 1 {
-            self.old = line.ends_with(b"HTTP/1.0");
-            return Ok(());
+            self.old = line.ends_with(b" HTTP/1.0");
+            let known = self.old || line.ends_with(b" HTTP/1.1");
+            return if known { Ok(()) } else { Err(Fault::Malformed) };
         }
         if self.lines > limits::HEADER_COUNT + 1 {
             return Err(Fault::HeadTooLarge);
@@ -359,9 +360,13 @@ mod tests {
     #[test]
     fn malformed_chunks_are_cut_off_at_the_byte() {
         let head = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
-        for (good, bad) in
-            [("", "g\r\n"), ("1", "\nx"), ("1\r\nx", "y"), ("0\r\n", "\n"), ("f", "ffffffffffffffffff")]
-        {
+        for (good, bad) in [
+            ("", "g\r\n"),
+            ("1", "\nx"),
+            ("1\r\nx", "y"),
+            ("0\r\n", "\n"),
+            ("f", "ffffffffffffffffff"),
+        ] {
             let (fed, _) = whole(&format!("{head}{good}{bad}"));
             assert_eq!(fed.fault, Some(Fault::Body), "{good:?} {bad:?}");
             assert!(fed.pass >= head.len() + good.len(), "{good:?} {bad:?}");

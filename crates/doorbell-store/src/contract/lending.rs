@@ -4,7 +4,7 @@ use super::Homes;
 use super::making::{
     HOUR, Maker, accept, admission, claim_all, claim_one, endpoint, everything, ids,
 };
-use crate::store::{Backlog, Claim, Settled, Store};
+use crate::store::{Amendment, Backlog, Claim, Settled, Store};
 use doorbell_core::delivery::State;
 use doorbell_core::id::DeliveryId;
 use std::collections::BTreeSet;
@@ -32,6 +32,20 @@ pub async fn accepted_deliveries_are_lent_in_order(mut homes: impl Homes) {
         assert!(home.delivery(event.tenant, *id).await.unwrap().unwrap().in_flight);
     }
     assert_eq!(claim_all(&home, endpoint(1)).await.len(), 4);
+}
+
+/// What only a claim can find is told: accepted without being lent, retried, cancelled. What is lent is not.
+pub async fn endpoints_that_want_a_claim_are_told(mut homes: impl Homes) {
+    let (home, mut maker) = (homes.open().await, Maker::new());
+    let (mut lent, waiting) = (maker.delivery(endpoint(1)), maker.delivery(endpoint(2)));
+    lent.lend = true;
+    let event = accept(&home, &mut maker, vec![lent, waiting.clone()]).await;
+    assert_eq!(home.stirred().await, vec![endpoint(2)]);
+    let (tenant, delivery) = (event.tenant, waiting.id);
+    home.amend(vec![Amendment::Cancel { tenant, delivery, at: maker.now }]).await.unwrap();
+    assert_eq!(home.stirred().await, vec![endpoint(2)]);
+    home.amend(vec![Amendment::Retry { tenant, delivery, due: maker.now }]).await.unwrap();
+    assert_eq!(home.stirred().await, vec![endpoint(2)]);
 }
 
 /// A delivery that is born settled (its endpoint is disabled) is never lent, whatever was asked.

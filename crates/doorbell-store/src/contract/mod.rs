@@ -68,6 +68,7 @@ macro_rules! contract_tests {
             accepting::tenants_are_apart
             accepting::a_large_fanout_is_whole
             lending::accepted_deliveries_are_lent_in_order
+            lending::endpoints_that_want_a_claim_are_told
             lending::settled_deliveries_are_not_lent
             lending::what_is_due_is_lent_oldest_first
             lending::nothing_is_lent_twice

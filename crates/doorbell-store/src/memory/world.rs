@@ -10,7 +10,7 @@ use doorbell_core::attempt::Attempt;
 use doorbell_core::configuration::Configuration;
 use doorbell_core::delivery::{Delivery, DiscardReason, State};
 use doorbell_core::event::{Event, Fate, Origin};
-use doorbell_core::id::{DeliveryId, EventId, SourceId, TenantId};
+use doorbell_core::id::{DeliveryId, EndpointId, EventId, SourceId, TenantId};
 use doorbell_core::time::Time;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -52,6 +52,8 @@ pub(super) struct World {
     pub(super) configuration: Configuration,
     /// Lent as they were accepted, not yet fetched.
     pub(super) outgoing: Vec<Lent>,
+    /// Endpoints for which a claim may find something new.
+    pub(super) stirred: BTreeSet<EndpointId>,
     /// The first event with this key, and until when the key counts.
     seen: BTreeMap<(Scope, Bytes), (EventId, Time)>,
     last_place: u64,
@@ -67,6 +69,7 @@ impl World {
             lent: BTreeMap::new(),
             configuration: changes::initial(),
             outgoing: Vec::new(),
+            stirred: BTreeSet::new(),
             seen: BTreeMap::new(),
             last_place: 0,
             last_lease: 0,
@@ -128,6 +131,8 @@ impl World {
                 let payload = Some(Arc::clone(&kept.event));
                 let delivery = delivery.clone();
                 self.outgoing.push(Lent { delivery, locator: Locator(place), lease, payload });
+            } else if !new.state.is_settled() {
+                self.stirred.insert(new.endpoint);
             }
             let place = (place, kept.deliveries.len());
             kept.deliveries.push(new.id);
@@ -263,7 +268,11 @@ impl World {
                 if self.lent.contains_key(&id) {
                     Amended::InFlight
                 } else {
-                    how(parcel)
+                    let amended = how(parcel);
+                    if let Amended::Done(Some(endpoint)) = amended {
+                        self.stirred.insert(endpoint);
+                    }
+                    amended
                 }
             }
             Some(_) | None => Amended::Unknown,

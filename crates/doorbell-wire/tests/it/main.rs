@@ -1,5 +1,7 @@
 #![cfg(test)]
 //! What is promised of the formats.
 
+mod api;
+mod documents;
 mod stored;
 mod stored_any;

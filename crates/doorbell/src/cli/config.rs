@@ -15,7 +15,7 @@ pub(crate) enum Verb {
     Template,
 }
 
-pub(crate) fn run(verb: &Verb, report: &Report) -> Result<()> {
+pub(crate) fn run(verb: &Verb, report: Report) -> Result<()> {
     match verb {
         Verb::Show(flags) => show(&flags.layers(), report),
         Verb::Template => {
@@ -25,8 +25,9 @@ pub(crate) fn run(verb: &Verb, report: &Report) -> Result<()> {
     }
 }
 
-fn show(layers: &Layers, report: &Report) -> Result<()> {
-    let settings = KEYS.iter().filter_map(|key| layers.setting(key.path).map(|setting| (key, setting)));
+fn show(layers: &Layers, report: Report) -> Result<()> {
+    let settings =
+        KEYS.iter().filter_map(|key| layers.setting(key.path).map(|setting| (key, setting)));
     if report.is_json() {
         let rows: Vec<_> = settings
             .map(|(key, s)| json!({"key": key.path, "values": s.values, "from": s.place.to_string()}))
@@ -34,7 +35,11 @@ fn show(layers: &Layers, report: &Report) -> Result<()> {
         report.json(&json!({ "settings": rows }));
     } else {
         let rows = settings.map(|(key, setting)| {
-            let from = if setting.place == Place::Default { String::new() } else { setting.place.to_string() };
+            let from = if setting.place == Place::Default {
+                String::new()
+            } else {
+                setting.place.to_string()
+            };
             vec![key.path.to_owned(), setting.values.join(", "), from]
         });
         report.table(&["KEY", "VALUE", "FROM"], rows.collect());
@@ -45,7 +50,9 @@ fn show(layers: &Layers, report: &Report) -> Result<()> {
 
 /// The whole file, commented; a value that is the default stands behind `#`.
 pub(crate) fn template() -> String {
-    let mut text = String::from("# Doorbell's settings. Every key may also be set as a flag or a DOORBELL_ variable.\n");
+    let mut text = String::from(
+        "# Doorbell's settings. Every key may also be set as a flag or a DOORBELL_ variable.\n",
+    );
     let mut section = "";
     for key in KEYS {
         let (head, name) = key.path.split_once('.').unwrap_or(("", key.path));
@@ -54,7 +61,12 @@ pub(crate) fn template() -> String {
             text.push_str(&format!("\n[{head}]\n"));
         }
         let value = if key.many { "[]".to_owned() } else { format!("{:?}", key.default) };
-        text.push_str(&format!("# {}\n# ({} or --{})\n# {name} = {value}\n", key.doc, key.variable(), key.flag()));
+        text.push_str(&format!(
+            "# {}\n# ({} or --{})\n# {name} = {value}\n",
+            key.doc,
+            key.variable(),
+            key.flag()
+        ));
     }
     text
 }

@@ -1,24 +1,98 @@
-//! The command line: one file per verb. All but `serve`, `verify` and `doctor` use only the public API.
+//! The command line: one file per verb. All but `serve`, `verify`, `config` and `doctor` use only the public API.
 
+mod show;
+mod fields;
 pub(crate) mod config;
+pub(crate) mod source;
+pub(crate) mod endpoint;
+pub(crate) mod event;
+pub(crate) mod delivery;
+pub(crate) mod replay;
+pub(crate) mod token;
+pub(crate) mod stream;
 
-use clap::{Parser, Subcommand};
+use crate::remote::Node;
+use crate::report::Report;
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
 
 /// Doorbell receives webhooks, keeps them, and delivers them.
 #[derive(Debug, Parser)]
-#[command(name = "doorbell", version, about, max_term_width = 110)]
+#[command(name = "doorbell", version, about, max_term_width = 110, arg_required_else_help = true)]
 pub(crate) struct Cli {
     /// Answer in JSON
     #[arg(long, global = true)]
-    pub(crate) json: bool,
+    json: bool,
     #[command(subcommand)]
-    pub(crate) verb: Verb,
+    verb: Verb,
+}
+
+/// A verb of the API and the node it is asked of.
+#[derive(Debug, Args)]
+pub(crate) struct Asked<V: Subcommand> {
+    #[command(flatten)]
+    node: Node,
+    #[command(subcommand)]
+    verb: V,
+}
+
+/// A question to the API and the node it is asked of.
+#[derive(Debug, Args)]
+pub(crate) struct Question<A: Args> {
+    #[command(flatten)]
+    node: Node,
+    #[command(flatten)]
+    what: A,
 }
 
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
+    /// The named addresses that receive
+    Source(Asked<source::Verb>),
+    /// Where events go
+    Endpoint(Asked<endpoint::Verb>),
+    /// What happened; publish
+    Event(Asked<event::Verb>),
+    /// What came in, rejected requests and duplicates too
+    Request(Asked<event::RequestVerb>),
+    /// One event for one endpoint, and its attempts
+    Delivery(Asked<delivery::Verb>),
+    /// Many deliveries made again on purpose
+    Replay(Asked<replay::Verb>),
+    /// Who may use the API
+    Token(Asked<token::Verb>),
+    /// Watch what happens, as it happens
+    Tail(Question<stream::Tail>),
+    /// Look for text or a JSON value in payloads, newest first
+    Search(Question<stream::Search>),
     /// Show the settings and where each came from
     #[command(subcommand)]
     Config(config::Verb),
+}
+
+impl Cli {
+    pub(crate) const fn report(&self) -> Report {
+        Report::new(self.json)
+    }
+
+    /// Does it.
+    ///
+    /// # Errors
+    /// With a sentence for people.
+    pub(crate) async fn run(&self) -> Result<()> {
+        let report = self.report();
+        match &self.verb {
+            Verb::Source(asked) => source::run(&asked.verb, &asked.node, report).await,
+            Verb::Endpoint(asked) => endpoint::run(&asked.verb, &asked.node, report).await,
+            Verb::Event(asked) => event::run(&asked.verb, &asked.node, report).await,
+            Verb::Request(asked) => event::run_requests(&asked.verb, &asked.node, report).await,
+            Verb::Delivery(asked) => delivery::run(&asked.verb, &asked.node, report).await,
+            Verb::Replay(asked) => replay::run(&asked.verb, &asked.node, report).await,
+            Verb::Token(asked) => token::run(&asked.verb, &asked.node, report).await,
+            Verb::Tail(asked) => stream::tail(&asked.what, &asked.node, report).await,
+            Verb::Search(asked) => stream::search(&asked.what, &asked.node, report).await,
+            Verb::Config(verb) => config::run(verb, report),
+        }
+    }
 }

@@ -56,14 +56,20 @@ impl Args for Flags {
             .value_parser(clap::value_parser!(PathBuf))
             .help("Settings file (TOML); also DOORBELL_CONFIG; ./doorbell.toml is read when it is there");
         KEYS.iter().fold(command.arg(file), |command, key| {
-            let default = if key.default.is_empty() { String::new() } else { format!(" [default: {}]", key.default) };
+            let default = if key.default.is_empty() {
+                String::new()
+            } else {
+                format!(" [default: {}]", key.default)
+            };
             command.arg(
                 Arg::new(key.path)
                     .long(key.flag())
                     .value_name("VALUE")
                     .action(if key.many { ArgAction::Append } else { ArgAction::Set })
                     .help(format!("{}{default}", key.doc))
-                    .help_heading("Settings (each also a key of the file and a DOORBELL_ variable)"),
+                    .help_heading(
+                        "Settings (each also a key of the file and a DOORBELL_ variable)",
+                    ),
             )
         })
     }

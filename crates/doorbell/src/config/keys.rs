@@ -23,7 +23,10 @@ impl Key {
     pub(crate) fn flag(&self) -> String {
         let short = match self.path {
             "data_dir" => "data",
-            path => path.strip_prefix("store.").or_else(|| path.strip_prefix("delivery.")).unwrap_or(path),
+            path => path
+                .strip_prefix("store.")
+                .or_else(|| path.strip_prefix("delivery."))
+                .unwrap_or(path),
         };
         short.replace(['.', '_'], "-")
     }
@@ -43,28 +46,66 @@ pub(crate) const KEYS: &[Key] = &[
     one("drain", "30s", "How long a stop waits for requests and deliveries in flight"),
     one("ingest.addr", "0.0.0.0:8080", "Address that receives webhooks"),
     one("ingest.prefix", "in", "First part of the path: /in/{source}"),
-    one("ingest.public_url", "", "Address under which providers reach us, for schemes that sign the URL"),
+    one(
+        "ingest.public_url",
+        "",
+        "Address under which providers reach us, for schemes that sign the URL",
+    ),
     one("ingest.tls_cert", "", "Certificate chain (PEM); read again when it changes"),
     one("ingest.tls_key", "", "Private key (PEM); read again when it changes"),
     many("ingest.trusted_proxies", "Networks whose X-Forwarded-For is believed"),
     one("ingest.max_connections", "20000", "Connections at once; more are turned away"),
     one("ingest.header_deadline", "10s", "How long a sender may take over its header block"),
-    one("ingest.idle_deadline", "30s", "How long a sender may pause, and an idle connection is kept"),
+    one(
+        "ingest.idle_deadline",
+        "30s",
+        "How long a sender may pause, and an idle connection is kept",
+    ),
     one("ingest.body_deadline", "120s", "How long a sender may take over its body"),
-    one("ingest.bodies_in_flight", "256MiB", "Bytes of bodies in memory at once; past it senders get 503"),
+    one(
+        "ingest.bodies_in_flight",
+        "256MiB",
+        "Bytes of bodies in memory at once; past it senders get 503",
+    ),
     one("admin.addr", "127.0.0.1:8081", "Address of the API"),
     one("admin.tls_cert", "", "Certificate chain (PEM) of the API"),
     one("admin.tls_key", "", "Private key (PEM) of the API"),
-    many("admin.hosts", "Host names under which the API may be called, beside localhost and its address"),
-    one("store.retention_age", "7d", "What is older is forgotten, unless it still waits; empty: never"),
-    one("store.retention_bytes", "", "Beyond so many bytes the oldest is forgotten; empty: see retention_share"),
-    one("store.retention_share", "0.5", "Share of the disk that may be used, when retention_bytes is not set"),
-    one("store.free_bytes_min", "256MiB", "With less free space new webhooks get 503; deliveries go on"),
+    many(
+        "admin.hosts",
+        "Host names under which the API may be called, beside localhost and its address",
+    ),
+    one(
+        "store.retention_age",
+        "7d",
+        "What is older is forgotten, unless it still waits; empty: never",
+    ),
+    one(
+        "store.retention_bytes",
+        "",
+        "Beyond so many bytes the oldest is forgotten; empty: see retention_share",
+    ),
+    one(
+        "store.retention_share",
+        "0.5",
+        "Share of the disk that may be used, when retention_bytes is not set",
+    ),
+    one(
+        "store.free_bytes_min",
+        "256MiB",
+        "With less free space new webhooks get 503; deliveries go on",
+    ),
     one("store.segment_bytes", "64MiB", "Size of a journal segment"),
-    many("delivery.allow_private", "Private networks that endpoints may lie in: 10.0.0.0/8, fd00::/8, loopback"),
+    many(
+        "delivery.allow_private",
+        "Private networks that endpoints may lie in: 10.0.0.0/8, fd00::/8, loopback",
+    ),
     one("delivery.allow_http", "true", "Whether endpoints may be plain http://"),
     many("delivery.ca_files", "Certificates (PEM) that are trusted beside the public ones"),
-    one("log.level", "info", "error, warn, info, debug or trace, or a filter such as doorbell_server=debug"),
+    one(
+        "log.level",
+        "info",
+        "error, warn, info, debug or trace, or a filter such as doorbell_server=debug",
+    ),
     one("log.format", "text", "text or json"),
 ];
 

@@ -51,7 +51,8 @@ impl Layers {
     ) -> Self {
         let mut layers = Self::default();
         for key in KEYS {
-            let values = if key.default.is_empty() { Vec::new() } else { vec![key.default.to_owned()] };
+            let values =
+                if key.default.is_empty() { Vec::new() } else { vec![key.default.to_owned()] };
             layers.settings.insert(key.path, Setting { values, place: Place::Default });
         }
         if let Some(path) = file {
@@ -83,12 +84,17 @@ impl Layers {
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) => {
-                self.errors.push(format!("{}: {error}; check the path given with --config", path.display()));
+                self.errors.push(format!(
+                    "{}: {error}; check the path given with --config",
+                    path.display()
+                ));
                 return;
             }
         };
         match DeTable::parse(&text) {
-            Ok(table) => self.read_table("", table.get_ref(), &File { path, text: &text }, variable),
+            Ok(table) => {
+                self.read_table("", table.get_ref(), &File { path, text: &text }, variable)
+            }
             Err(error) => {
                 let line = error.span().map_or(1, |span| line_of(&text, span.start));
                 self.errors.push(format!("{}, line {line}: {}", path.display(), error.message()));
@@ -105,7 +111,11 @@ impl Layers {
     ) {
         for (name, value) in table {
             let written = name.get_ref();
-            let path = if section.is_empty() { written.to_string() } else { format!("{section}.{written}") };
+            let path = if section.is_empty() {
+                written.to_string()
+            } else {
+                format!("{section}.{written}")
+            };
             let line = line_of(file.text, name.span().start);
             if let DeValue::Table(inner) = value.get_ref()
                 && section.is_empty()
@@ -129,11 +139,17 @@ impl Layers {
         variable: &impl Fn(&str) -> Option<String>,
     ) {
         let texts: Option<Vec<String>> = match value.get_ref() {
-            DeValue::Array(items) if key.many => items.iter().map(|item| scalar(item.get_ref())).collect(),
+            DeValue::Array(items) if key.many => {
+                items.iter().map(|item| scalar(item.get_ref())).collect()
+            }
             other => scalar(other).map(|text| vec![text]),
         };
         let Some(texts) = texts else {
-            self.errors.push(format!("{} ({place}): wants {}", key.path, if key.many { "a list" } else { "one value" }));
+            self.errors.push(format!(
+                "{} ({place}): wants {}",
+                key.path,
+                if key.many { "a list" } else { "one value" }
+            ));
             return;
         };
         match texts.iter().map(|text| expand_variables(text, variable)).collect() {
@@ -202,12 +218,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("doorbell.toml");
         std::fs::write(&path, file).unwrap();
-        let lookup = |name: &str| env.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
+        let lookup =
+            |name: &str| env.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
         Layers::read(Some(&path), lookup, flags)
     }
 
     fn faults(file: &str, env: &[(&str, &str)]) -> String {
-        Config::from_layers(&read(file, env, &[])).err().map_or_else(String::new, |errors| errors.to_string())
+        Config::from_layers(&read(file, env, &[]))
+            .err()
+            .map_or_else(String::new, |errors| errors.to_string())
     }
 
     #[test]
@@ -218,7 +237,10 @@ mod tests {
             &[("admin.addr", vec!["4.4.4.4:4".to_owned()])],
         );
         let config = Config::from_layers(&layers).unwrap();
-        assert_eq!((config.ingest.addr.to_string(), config.prefix.as_str()), ("2.2.2.2:2".to_owned(), "a"));
+        assert_eq!(
+            (config.ingest.addr.to_string(), config.prefix.as_str()),
+            ("2.2.2.2:2".to_owned(), "a")
+        );
         assert_eq!(config.admin.addr.to_string(), "4.4.4.4:4");
         assert_eq!(layers.setting("admin.addr").unwrap().place.to_string(), "flag, --admin-addr");
     }

@@ -11,7 +11,9 @@ mod flags;
 pub(crate) use flags::{Flags, variable};
 pub(crate) use keys::{KEYS, Key};
 pub(crate) use layers::{Layers, Place, Setting};
-pub(crate) use value::{expand_variables, human_bytes, human_duration, parse_bytes, parse_duration};
+pub(crate) use value::{
+    expand_variables, human_bytes, human_duration, parse_bytes, parse_duration,
+};
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -63,7 +65,10 @@ impl fmt::Display for ConfigErrors {
         for error in &self.0 {
             writeln!(f, "  - {error}")?;
         }
-        write!(f, "nothing was started. `doorbell config show` prints every key with its value and where it came from")
+        write!(
+            f,
+            "nothing was started. `doorbell config show` prints every key with its value and where it came from"
+        )
     }
 }
 
@@ -149,24 +154,40 @@ impl Read<'_> {
         let cert = self.optional(&format!("{section}.tls_cert"), |text| Ok(PathBuf::from(text)));
         let key = self.optional(&format!("{section}.tls_key"), |text| Ok(PathBuf::from(text)));
         if cert.is_some() != key.is_some() {
-            self.errors.push(format!("{section}.tls_cert and {section}.tls_key go together: set both or neither"));
+            self.errors.push(format!(
+                "{section}.tls_cert and {section}.tls_key go together: set both or neither"
+            ));
         }
-        Listener { addr: addr.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0))), tls: cert.zip(key) }
+        Listener {
+            addr: addr.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0))),
+            tls: cert.zip(key),
+        }
     }
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| format!("{text:?} is no address to listen on: write IP:PORT, such as 127.0.0.1:8080"))
+    text.parse().map_err(|_| {
+        format!("{text:?} is no address to listen on: write IP:PORT, such as 127.0.0.1:8080")
+    })
 }
 
 fn prefix(text: &str) -> Result<String, String> {
-    let fits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-    if fits { Ok(text.to_owned()) } else { Err(format!("{text:?} is no path segment: use letters, digits, - and _")) }
+    let fits = !text.is_empty()
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("{text:?} is no path segment: use letters, digits, - and _"))
+    }
 }
 
 fn public_url(text: &str) -> Result<String, String> {
     let fits = text.starts_with("https://") || text.starts_with("http://");
-    if fits { Ok(text.trim_end_matches('/').to_owned()) } else { Err(format!("{text:?} does not begin with https://")) }
+    if fits {
+        Ok(text.trim_end_matches('/').to_owned())
+    } else {
+        Err(format!("{text:?} does not begin with https://"))
+    }
 }
 
 fn network(text: &str) -> Result<String, String> {
@@ -177,7 +198,9 @@ fn network(text: &str) -> Result<String, String> {
     let width = match address.parse::<std::net::IpAddr>() {
         Ok(std::net::IpAddr::V4(_)) => 32,
         Ok(std::net::IpAddr::V6(_)) => 128,
-        Err(_) => return Err(format!("{text:?} is no network: write 10.0.0.0/8, fd00::/8 or loopback")),
+        Err(_) => {
+            return Err(format!("{text:?} is no network: write 10.0.0.0/8, fd00::/8 or loopback"));
+        }
     };
     match bits.map(str::parse::<u8>) {
         None => Ok(text.to_owned()),
@@ -187,11 +210,15 @@ fn network(text: &str) -> Result<String, String> {
 }
 
 fn number(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|n| *n > 0).ok_or_else(|| format!("{text:?} is no whole number above 0"))
+    text.parse()
+        .ok()
+        .filter(|n| *n > 0)
+        .ok_or_else(|| format!("{text:?} is no whole number above 0"))
 }
 
 fn size(text: &str) -> Result<usize, String> {
-    usize::try_from(parse_bytes(text)?).map_err(|_| format!("{text:?} is too large for this machine"))
+    usize::try_from(parse_bytes(text)?)
+        .map_err(|_| format!("{text:?} is too large for this machine"))
 }
 
 fn share(text: &str) -> Result<f64, String> {

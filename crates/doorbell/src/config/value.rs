@@ -17,7 +17,8 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
         _ => return Err(format!("{text:?} is no duration: write 250ms, 10s, 5m, 2h or 7d")),
     };
     let ms = number.parse::<u64>().ok().and_then(|n| n.checked_mul(scale));
-    ms.map(Duration::from_millis).ok_or_else(|| format!("{text:?} is no duration: write 250ms, 10s, 5m, 2h or 7d"))
+    ms.map(Duration::from_millis)
+        .ok_or_else(|| format!("{text:?} is no duration: write 250ms, 10s, 5m, 2h or 7d"))
 }
 
 /// Reads `1048576`, `64KiB`, `32MiB`, `10GiB` (and `KB`, `MB`, `GB` in thousands).
@@ -51,7 +52,9 @@ fn split(text: &str) -> (&str, &str) {
 
 /// `1.5 GiB`, `12 KiB`, `800 B`.
 pub(crate) fn human_bytes(bytes: u64) -> String {
-    for (unit, scale) in [("TiB", 1_u64 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)] {
+    for (unit, scale) in
+        [("TiB", 1_u64 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)]
+    {
         if bytes >= scale {
             return format!("{}.{} {unit}", bytes / scale, bytes % scale * 10 / scale);
         }
@@ -78,7 +81,10 @@ pub(crate) fn human_duration(duration: Duration) -> String {
 ///
 /// # Errors
 /// A sentence naming the variable that is not set, or the place that is not closed.
-pub(crate) fn expand_variables(text: &str, lookup: impl Fn(&str) -> Option<String>) -> Result<String, String> {
+pub(crate) fn expand_variables(
+    text: &str,
+    lookup: impl Fn(&str) -> Option<String>,
+) -> Result<String, String> {
     let mut expanded = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('$') {
@@ -90,7 +96,9 @@ pub(crate) fn expand_variables(text: &str, lookup: impl Fn(&str) -> Option<Strin
             let (name, after) = after.split_once('}').ok_or("a ${ is not closed by }")?;
             let value = lookup(name).filter(|value| !value.is_empty());
             expanded.push_str(&value.ok_or_else(|| {
-                format!("the variable {name} is not set (or empty): export {name}=… before the start")
+                format!(
+                    "the variable {name} is not set (or empty): export {name}=… before the start"
+                )
             })?);
             rest = after;
         } else {

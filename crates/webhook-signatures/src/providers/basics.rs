@@ -1,5 +1,6 @@
 //! What is nobody's in particular: `none`, shared secrets, Standard Webhooks, and the generic HMAC.
 
+use super::FIVE_MINUTES;
 use crate::encoding::Encoding;
 use crate::hash::Hash;
 use crate::provider::{Confidence, Provider};
@@ -7,9 +8,6 @@ use crate::scheme::{
     Algorithm, Field, Fields, KeyForm, Piece, Place, Scheme, Signed, Stamp, Text, Token, Tolerance,
 };
 use crate::time::Unit;
-
-/// The tolerance that most schemes have, in seconds.
-pub(super) const FIVE_MINUTES: Tolerance = Tolerance::both(300);
 
 pub(super) fn rows() -> Vec<Provider> {
     let type_in_body = || Field::json("/type");

@@ -1,54 +1,294 @@
-//! Developer platforms, chat and identity.
+//! Developer platforms: code, builds, hosting, content.
 
-use crate::encoding::Encoding::Hex;
+use super::{
+    FIVE_MINUTES, base64, dotted, header, hex, json, jwt, jwt_scheme, sha1, stamped, t_v1,
+};
+use crate::encoding::Encoding::{Base64, Base64Url, Hex};
 use crate::hash::Hash;
-use crate::provider::Provider;
-use crate::scheme::{Algorithm, Field, Fields, Place, Tolerance};
+use crate::provider::{Challenge, Provider};
+use crate::scheme::{
+    Algorithm, Field, Fields, KeyForm, KeySource, Piece, Place, Stamp, Token, Tolerance,
+};
 use crate::time::Unit;
 
 pub(super) fn rows() -> Vec<Provider> {
-    let sha256 = Algorithm::Hmac(Hash::Sha256);
+    [forges(), builds(), trackers(), content()].concat()
+}
+
+fn forges() -> Vec<Provider> {
     let github = |provider: Provider| {
         provider
             .docs(
                 "https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries",
             )
-            .id(Field::header("x-github-delivery"))
-            .kind(Field::Joined {
-                fields: vec![Field::header("x-github-event"), Field::json("/action")],
-                with: ".".into(),
-            })
+            .id(header("x-github-delivery"))
+            .kind(dotted(vec![header("x-github-event"), json("/action")]))
             .deadline(10_000, "none; redeliveries of the last 3 days by hand or API")
     };
+    let gitea = |provider: Provider, prefix: (&'static str, &'static str)| {
+        provider
+            .id(header(prefix.0))
+            .kind(header(prefix.1))
+            .source("vgi-forge-forgejo and isb-apps documentation")
+    };
     vec![
-        github(Provider::raw("github", "GitHub", sha256, ("x-hub-signature-256", "sha256=", Hex)))
+        github(hex("github", "GitHub", "x-hub-signature-256", "sha256="))
             .caveat("Bodies may be 25 MB.")
             .verified("@octokit/webhooks-methods 6.0.0; the vector in GitHub's documentation"),
-        github(Provider::raw(
-            "github-sha1",
-            "GitHub, SHA-1",
-            Algorithm::Hmac(Hash::Sha1),
-            ("x-hub-signature", "sha1=", Hex),
-        ))
-        .caveat("Only for old GitHub Enterprise servers: GitHub signs with SHA-256 beside it.")
-        .verified("@octokit/webhooks-methods 6.0.0"),
-        Provider::raw("stripe", "Stripe", sha256, ("stripe-signature", "", Hex))
+        github(sha1("github-sha1", "GitHub, SHA-1", ("x-hub-signature", "sha1=", Hex)))
+            .caveat("Only for old GitHub Enterprise servers: GitHub signs with SHA-256 beside it.")
+            .verified("@octokit/webhooks-methods 6.0.0"),
+        Provider::token("gitlab", "GitLab", Token::Header("x-gitlab-token".into()))
+            .docs("https://docs.gitlab.com/user/project/integrations/webhooks/")
+            .id(Field::First(vec![
+                header("idempotency-key"),
+                header("x-gitlab-event-uuid"),
+                header("webhook-id"),
+            ]))
+            .kind(Field::First(vec![header("x-gitlab-event"), json("/object_kind")]))
+            .deadline(10_000, "disabled for a while after 4 failures in a row")
+            .verified("n8n-nodes-base 2.41.2; nuxt-webhook-validators"),
+        super::basics::standard(
+            "gitlab-signed",
+            "GitLab, signing token",
+            "webhook",
+            KeyForm::Standard,
+        )
+        .docs("https://docs.gitlab.com/user/project/integrations/webhooks/")
+        .kind(Field::First(vec![header("x-gitlab-event"), json("/object_kind")]))
+        .caveat("How GitLab writes the signing token down is not known for sure.")
+        .source("gitlab-org/gitlab merge request 230944"),
+        hex("bitbucket", "Bitbucket", "x-hub-signature", "sha256=")
+            .docs("https://support.atlassian.com/bitbucket-cloud/docs/manage-webhooks/")
+            .id(header("x-request-uuid"))
+            .kind(header("x-event-key"))
+            .verified("nuxt-webhook-validators"),
+        gitea(
+            hex("gitea", "Gitea", "x-gitea-signature", ""),
+            ("x-gitea-delivery", "x-gitea-event"),
+        )
+        .docs("https://docs.gitea.com/usage/webhooks"),
+        gitea(
+            hex("forgejo", "Forgejo", "x-forgejo-signature", ""),
+            ("x-forgejo-delivery", "x-forgejo-event"),
+        )
+        .docs("https://forgejo.org/docs/latest/user/webhooks/"),
+        hex("planetscale", "PlanetScale", "x-planetscale-signature", "")
+            .kind(json("/event"))
+            .docs("https://planetscale.com/docs/api/webhooks")
+            .source("@trigger.dev/core 4.8.3"),
+        Provider::token("supabase", "Supabase database webhooks", Token::Bearer)
+            .docs("https://supabase.com/docs/guides/database/webhooks")
+            .kind(Field::Joined { fields: vec![json("/table"), json("/type")], with: ".".into() })
+            .caveat("It signs nothing: give the hook a header `Authorization: Bearer …`.")
+            .source("@trigger.dev/core 4.8.3"),
+    ]
+}
+
+fn builds() -> Vec<Provider> {
+    vec![
+        hex("circleci", "CircleCI", "circleci-signature", "")
+            .signed(|signed| signed.signatures = vec![Place::fields("circleci-signature", Fields::listed(",", '=', "v1"))])
+            .docs("https://circleci.com/docs/outbound-webhooks/")
+            .id(json("/id"))
+            .kind(Field::First(vec![header("circleci-event-type"), json("/type")]))
+            .deadline(10_000, "later")
+            .verified("vectors in CircleCI's documentation"),
+        sha1("vercel", "Vercel", ("x-vercel-signature", "", Hex))
+            .docs("https://vercel.com/docs/webhooks/webhooks-api")
+            .id(json("/id"))
+            .kind(json("/type"))
+            .verified("nuxt-webhook-validators"),
+        jwt("netlify", "Netlify", "x-webhook-signature", |jwt| {
+            jwt.claims.issuers = vec!["netlify".into()];
+            jwt.claims.body_hash = Some(("/sha256".into(), Hex));
+        })
+        .docs("https://docs.netlify.com/deploy/deploy-notifications/")
+        .id(Field::Joined { fields: vec![json("/id"), json("/state")], with: ":".into() })
+        .kind(Field::First(vec![header("x-netlify-event"), json("/state")]))
+        .caveat("The token never expires: a captured request can be sent again.")
+        .verified("PyJWT; n8n-nodes-base 2.41.2; nuxt-webhook-validators"),
+        base64("heroku", "Heroku", "heroku-webhook-hmac-sha256", "")
+            .docs("https://devcenter.heroku.com/articles/app-webhooks")
+            .id(Field::First(vec![header("heroku-webhook-id"), json("/id")]))
+            .kind(dotted(vec![json("/resource"), json("/action")]))
+            .caveat("The header with the id is from general knowledge.")
+            .verified("nuxt-webhook-validators"),
+        stamped("tailscale", "Tailscale", "tailscale-webhook-signature", t_v1())
+            .docs("https://tailscale.com/kb/1213/webhooks")
+            .kind(json("/0/type"))
+            .caveat("The body is an array of events.")
+            .source("Tailscale's documentation"),
+        Provider::token("datadog", "Datadog", Token::Header("x-webhook-token".into()))
+            .docs("https://docs.datadoghq.com/integrations/webhooks/")
+            .id(json("/id"))
+            .kind(json("/event_type"))
+            .caveat("It signs nothing: give the webhook a custom header X-Webhook-Token.")
+            .caveat("The payload is a template of yours: put $ID and $EVENT_TYPE into `id` and `event_type`.")
+            .uncertain("general knowledge"),
+        hex("infisical", "Infisical", "x-infisical-signature", "")
             .signed(|signed| {
-                signed.signatures =
-                    vec![Place::fields("stripe-signature", Fields::stamped(",", "t", "v1"))];
-                signed.stamp = Some(crate::scheme::Stamp {
-                    at: None,
-                    unit: Unit::Seconds,
-                    tolerance: Tolerance::past(300),
-                });
+                signed.signatures = vec![Place::fields("x-infisical-signature", Fields::stamped(";", "t", ""))];
+                signed.stamp = Some(Stamp { at: None, unit: Unit::Millis, tolerance: Tolerance::OFF });
             })
-            .message("{timestamp}.{body}")
-            .docs("https://docs.stripe.com/webhooks/signature")
-            .id(Field::json("/id"))
-            .kind(Field::json("/type"))
-            .retries("3 days, exponential (live); 3 times (sandbox)")
-            .caveat("The key is the whole text, `whsec_` included.")
-            .caveat("Timestamps in the future pass, as in Stripe's own libraries.")
-            .verified("stripe 16.1.0 for Python and 23.1.0 for Node"),
+            .docs("https://infisical.com/docs/documentation/platform/webhooks")
+            .kind(json("/event"))
+            .caveat("The timestamp is not signed.")
+            .source("@trigger.dev/core 4.8.3"),
+        stamped("langfuse", "Langfuse", "x-langfuse-signature", t_v1())
+            .id(json("/id"))
+            .docs("https://langfuse.com/docs/prompt-management/features/webhooks-slack-integrations")
+            .kind(json("/type"))
+            .source("@trigger.dev/core 4.8.3"),
+        sha1("taiga", "Taiga", ("x-taiga-webhook-signature", "", Hex))
+            .docs("https://docs.taiga.io/webhooks.html")
+            .kind(dotted(vec![json("/type"), json("/action")]))
+            .verified("n8n-nodes-base 2.41.2"),
+    ]
+}
+
+fn trackers() -> Vec<Provider> {
+    vec![
+        hex("linear", "Linear", "linear-signature", "")
+            .signed(|signed| {
+                let at = Some(json("/webhookTimestamp"));
+                signed.stamp =
+                    Some(Stamp { at, unit: Unit::Millis, tolerance: Tolerance::both(60) });
+            })
+            .docs("https://linear.app/developers/webhooks")
+            .id(header("linear-delivery"))
+            .kind(Field::First(vec![header("linear-event"), json("/type")]))
+            .deadline(5000, "after 1 minute, 1 hour and 6 hours")
+            .caveat("The time in the body counts; the header Linear-Timestamp is not signed.")
+            .verified("@linear/sdk 98.0.0"),
+        hex("jira", "Atlassian Jira", "x-hub-signature", "sha256=")
+            .docs("https://developer.atlassian.com/cloud/jira/platform/webhooks/")
+            .id(header("x-atlassian-webhook-identifier"))
+            .kind(json("/webhookEvent"))
+            .caveat("Only webhooks that an administrator registered with a secret are signed.")
+            .source("jira.js documentation; @trigger.dev/core 4.8.3"),
+        sha1("trello", "Trello", ("x-trello-webhook", "", Base64))
+            .message("{body}{url}")
+            .docs("https://developer.atlassian.com/cloud/trello/guides/rest-api/webhooks/")
+            .id(json("/action/id"))
+            .kind(json("/action/type"))
+            .challenge(Challenge::Probe)
+            .caveat("The public URL is signed: it must be the callback URL exactly as registered.")
+            .verified("n8n-nodes-base 2.41.2"),
+        hex("clickup", "ClickUp", "x-signature", "")
+            .docs("https://developer.clickup.com/docs/webhooksignature")
+            .kind(json("/event"))
+            .source("developer.clickup.com; n8n-nodes-base 2.41.2"),
+        hex("asana", "Asana", "x-hook-signature", "")
+            .docs("https://developers.asana.com/docs/webhooks-guide")
+            .kind(dotted(vec![json("/events/0/resource/resource_type"), json("/events/0/action")]))
+            .challenge(Challenge::AsanaSecret)
+            .deadline(10_000, "for 24 hours")
+            .caveat("One request carries a batch of events and has no id.")
+            .verified("n8n-nodes-base 2.41.2"),
+        jwt("monday", "monday.com", "authorization", |_| {})
+            .docs("https://developer.monday.com/apps/docs/mondayapps-webhooks")
+            .kind(json("/event/type"))
+            .challenge(Challenge::JsonEcho)
+            .deadline(180_000, "for 30 minutes")
+            .caveat("The token vouches for the sender and not for the body.")
+            .uncertain("general knowledge: the handshake has a vector, the token has none"),
+        hex("smartsheet", "Smartsheet", "smartsheet-hmac-sha256", "")
+            .docs("https://developers.smartsheet.com/api/smartsheet/guides/webhooks")
+            .kind(json("/events/0/eventType"))
+            .challenge(Challenge::SmartsheetHeader)
+            .uncertain("general knowledge: the handshake has a vector, the signature has none"),
+        hex("notion", "Notion", "x-notion-signature", "sha256=")
+            .docs("https://developers.notion.com/reference/webhooks")
+            .id(json("/id"))
+            .kind(json("/type"))
+            .challenge(Challenge::NotionToken)
+            .caveat("The key is the verification token that Notion sends when the webhook is made.")
+            .verified("@notionhq/client 5.26.0"),
+        Provider::token("figma", "Figma", Token::Field(json("/passcode")))
+            .docs("https://developers.figma.com/docs/rest-api/webhooks/")
+            .kind(json("/event_type"))
+            .source("n8n-nodes-base 2.41.2"),
+        hex("plain", "Plain", "plain-request-signature", "")
+            .signed(|signed| {
+                let at = Some(json("/timestamp"));
+                signed.stamp = Some(Stamp { at, unit: Unit::Iso8601, tolerance: FIVE_MINUTES });
+            })
+            .id(json("/id"))
+            .docs("https://www.plain.com/docs/api-reference/request-signing")
+            .kind(json("/type"))
+            .source("@trigger.dev/core 4.8.3"),
+    ]
+}
+
+fn content() -> Vec<Provider> {
+    vec![
+        hex("contentful", "Contentful", "x-contentful-signature", "")
+            .signed(|signed| {
+                let at = Some(header("x-contentful-timestamp"));
+                signed.stamp = Some(Stamp { at, unit: Unit::Millis, tolerance: Tolerance { past: Some(30), future: Some(300) } });
+                signed.message = vec![
+                    Piece::Method,
+                    Piece::Text("\n".into()),
+                    Piece::PathEscaped,
+                    Piece::Text("\n".into()),
+                    Piece::ListedHeaders("x-contentful-signed-headers".into()),
+                    Piece::Text("\n".into()),
+                    Piece::Body,
+                ];
+            })
+            .docs("https://www.contentful.com/developers/docs/extensibility/app-framework/request-verification/")
+            .kind(header("x-contentful-topic"))
+            .verified("@contentful/node-apps-toolkit 3.16.1"),
+        stamped("sanity", "Sanity", "sanity-webhook-signature", t_v1())
+            .signed(|signed| {
+                signed.encoding = Base64Url;
+                signed.stamp = Some(Stamp { at: None, unit: Unit::Millis, tolerance: Tolerance::OFF });
+            })
+            .docs("https://www.sanity.io/docs/content-lake/webhook-best-practices")
+            .id(header("idempotency-key"))
+            .kind(header("sanity-operation"))
+            .retries("twice, 30 s apart, on 429 and 5xx")
+            .verified("@sanity/webhook 4.0.4"),
+        stamped("hygraph", "Hygraph", "gcms-signature", Fields {
+            names: Some("env".into()),
+            ..Fields::stamped(",", "t", "sign")
+        })
+        .signed(|signed| {
+            signed.encoding = Base64;
+            signed.stamp = Some(Stamp { at: None, unit: Unit::Millis, tolerance: FIVE_MINUTES });
+            signed.message = vec![
+                Piece::Text("{\"Body\":".into()),
+                Piece::BodyQuoted,
+                Piece::Text(",\"EnvironmentName\":\"".into()),
+                Piece::Names,
+                Piece::Text("\",\"TimeStamp\":".into()),
+                Piece::Timestamp,
+                Piece::Text("}".into()),
+            ];
+        })
+        .docs("https://hygraph.com/docs/api-reference/basics/webhooks")
+        .kind(json("/operation"))
+        .source("nuxt-webhook-validators"),
+        hex("webflow", "Webflow", "x-webflow-signature", "")
+            .at("x-webflow-timestamp", (Unit::Millis, FIVE_MINUTES), "{timestamp}:{body}")
+            .docs("https://developers.webflow.com/data/docs/working-with-webhooks")
+            .kind(json("/triggerType"))
+            .verified("n8n-nodes-base 2.41.2"),
+        jwt("fusionauth", "FusionAuth", "x-fusionauth-signature-jwt", |jwt| {
+            jwt.algorithms = vec![Algorithm::Hmac(Hash::Sha256), Algorithm::Hmac(Hash::Sha384), Algorithm::Hmac(Hash::Sha512)];
+            jwt.claims.body_hash = Some(("/request_body_sha256".into(), Base64));
+        })
+        .or(jwt_scheme("x-fusionauth-signature-jwt", |jwt| {
+            jwt.algorithms =
+                vec![Algorithm::RsaSha256, Algorithm::RsaSha512, Algorithm::EcdsaP256Fixed, Algorithm::Ed25519];
+            jwt.source = KeySource::Setting("jwks_url".into());
+            jwt.claims.body_hash = Some(("/request_body_sha256".into(), Base64));
+        }))
+        .docs("https://fusionauth.io/docs/extend/events-and-webhooks/signing")
+        .takes("jwks_url", "The address of your FusionAuth's JWK set, when it signs with RSA, ECDSA or EdDSA")
+        .id(json("/event/id"))
+        .kind(json("/event/type"))
+        .verified("PyJWT (HS256)"),
     ]
 }

@@ -299,3 +299,35 @@ fn nothing_is_open_but_none() {
         assert_eq!(verdict.is_ok(), provider.name == "none", "{}", provider.name);
     }
 }
+
+/// Only some fields of an SNS message are signed: a second one beside a signed one must not pass.
+#[test]
+fn a_doubled_key_in_a_partly_signed_body_does_not_pass() {
+    let mut seen = 0;
+    for vector in crate::vectors::all().iter().filter(|vector| vector.is_valid()) {
+        let extras = match vector.text("provider").unwrap() {
+            "aws-sns" => {
+                ["\"Message\":\"evil\"", "\"message\":\"evil\"", "\"Token\":\"1\",\"token\":\"2\""]
+            }
+            "adyen" => {
+                ["\"notificationItems\":[]", "\"NotificationItems\":[]", "\"a\":{\"b\":1,\"b\":2}"]
+            }
+            _ => continue,
+        };
+        seen += 1;
+        let provider = vector.provider();
+        let secrets = vector.secrets(&provider);
+        let text = String::from_utf8(vector.body.clone()).unwrap();
+        for extra in extras {
+            let doubled = text.replacen('{', &format!("{{{extra},"), 1);
+            let incoming = Incoming { body: doubled.as_bytes(), ..vector.incoming() };
+            let verdict = verify(&provider, &secrets, &incoming, vector.now());
+            assert!(
+                matches!(verdict, Err(Refusal::Malformed { .. })),
+                "{}: {extra} {verdict:?}",
+                vector.title()
+            );
+        }
+    }
+    assert_eq!(seen, 3);
+}

@@ -57,10 +57,19 @@ impl Vector {
     /// The provider's row with this account's settings.
     pub(crate) fn provider(&self) -> Provider {
         let found =
-            find(self.text("scheme").unwrap()).or_else(|| find(self.text("provider").unwrap()));
+            ["provider", "scheme"].into_iter().find_map(|name| find(self.text(name).unwrap()));
         let mut provider = found.unwrap_or_else(|| panic!("no row for {}", self.title())).clone();
-        if let Some(webhook_id) = self.text("webhook_id") {
-            assert!(provider.set("webhook_id", webhook_id.to_owned()));
+        let expected = |name: &str| self.json["expected"][name].as_str();
+        let values = [
+            ("webhook_id", self.text("webhook_id")),
+            ("public_key", self.text("public_id")),
+            ("audience", expected("audience")),
+            ("email", expected("email")),
+        ];
+        for (name, value) in values {
+            if let Some(value) = value {
+                assert!(provider.set(name, value.to_owned()), "{} has no {name}", provider.name);
+            }
         }
         provider
     }
@@ -135,7 +144,7 @@ fn no_vector_passes_without_a_secret_or_with_another() {
         let refused = verify(&provider, &[], &vector.incoming(), vector.now());
         assert!(refused.is_err(), "{} passed without a secret", vector.title());
         let Some(text) = vector.text("secret") else { continue };
-        let Ok(other) = Secret::parse(&provider, &format!("{}0000", text.trim_end_matches('=')))
+        let Ok(other) = Secret::parse(&provider, &format!("{}1111", text.trim_end_matches('=')))
         else {
             continue;
         };

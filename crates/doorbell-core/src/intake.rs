@@ -1,0 +1,333 @@
+//! What becomes of a request to a source: believed and made an event with its deliveries, or refused.
+//!
+//! Everything happens before the bytes are durable, so it is quick: one hash of the body for each secret, one scan for the
+//! keys, one look into the routing table; no tree is built. To the caller every refusal looks alike; why it was one is in
+//! the [`Rejection`], for the operator.
+
+use crate::delivery::{DiscardReason, State};
+use crate::directory::{self, Directory, ReadySource};
+use crate::endpoint::{Endpoint, Status};
+use crate::event::{Event, Fate, Origin, Rejection, RejectionReason};
+use crate::id::{EndpointId, EventId};
+use crate::key;
+use crate::limits;
+use crate::name::EventType;
+use crate::request::{Headers, Request};
+use crate::time::Time;
+use crate::verifier::Verifier;
+use bytes::Bytes;
+use std::time::Duration;
+use webhook_signatures::{Described, Incoming, Verified};
+
+/// What becomes of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Intake {
+    /// It is to be made durable, and only then answered like this.
+    Accept(Accepted, Reply),
+    /// It is answered like this, and kept without waiting for it.
+    Refuse(Refused, Reply),
+}
+
+/// An event to be made durable. Only [`decide`] and [`publish`] make one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Accepted {
+    /// The event.
+    pub event: Event,
+    /// Its fate, unless it turns out to be a duplicate.
+    pub fate: Fate,
+    /// For how long its dedupe key counts; zero: not at all.
+    pub dedupe_window: Duration,
+    /// Its deliveries, at most [`limits::FANOUT`].
+    pub deliveries: Vec<Planned>,
+}
+
+/// A request that became no event, in the shape in which it is kept. Only [`decide`] and [`refuse`] make one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Refused {
+    /// The request, its body cut to [`limits::REJECTED_BODY_KEPT`].
+    pub event: Event,
+    /// Why.
+    pub rejection: Rejection,
+}
+
+/// A delivery to be made; the caller draws its id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Planned {
+    /// Where it goes.
+    pub endpoint: EndpointId,
+    /// The hash of its order key, where the endpoint asks for order.
+    pub order_key: Option<u64>,
+    /// Waiting, or discarded because the endpoint is disabled.
+    pub state: State,
+}
+
+/// The answer to the caller of a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// The status.
+    pub status: u16,
+    /// Its header lines, beside those of the connection.
+    pub headers: Headers,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// What the caller draws for a new request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Birth {
+    /// The id of the event (and of the request).
+    pub id: EventId,
+    /// The time.
+    pub now: Time,
+}
+
+/// Decides what becomes of a request to a source.
+#[must_use]
+pub fn decide(
+    directory: &Directory,
+    ready: &ReadySource,
+    request: Request,
+    birth: Birth,
+) -> Intake {
+    match believe(ready, &request, birth.now) {
+        Ok((_proof, described)) => accept(directory, ready, request, (birth, described)),
+        Err(fault) => fault.refuse(ready, request, birth),
+    }
+}
+
+/// Refuses a request that did not get as far as [`decide`]: its body was too large, or broken.
+#[must_use]
+pub fn refuse(ready: &ReadySource, request: Request, birth: Birth, rejection: Rejection) -> Intake {
+    Refusal { reason: rejection.reason, detail: rejection.detail, ours: false }
+        .refuse(ready, request, birth)
+}
+
+/// Makes an event that was published through the API ready to be made durable.
+#[must_use]
+pub fn publish(directory: &Directory, event: Event, dedupe_window: Duration) -> Accepted {
+    let (fate, deliveries) = plan(directory, &event);
+    Accepted { event, fate, dedupe_window, deliveries }
+}
+
+/// Why a request is not taken.
+struct Refusal {
+    reason: RejectionReason,
+    detail: String,
+    /// Whether the fault is on our side, so that the provider should try again.
+    ours: bool,
+}
+
+impl Refusal {
+    fn new(reason: RejectionReason, detail: impl Into<String>) -> Self {
+        Self { reason, detail: detail.into(), ours: false }
+    }
+}
+
+/// Everything that must hold before a request is believed, the cheap things first.
+fn believe(
+    ready: &ReadySource,
+    request: &Request,
+    now: Time,
+) -> Result<(Verified, Described), Refusal> {
+    let source = ready.source();
+    if !source.enabled {
+        return Err(Refusal::new(
+            RejectionReason::SourceDisabled,
+            "the source is switched off: enable it to receive again",
+        ));
+    }
+    if !source.methods.is_empty() && !source.methods.contains(&request.method) {
+        let takes = source.methods.join(", ");
+        return Err(Refusal::new(
+            RejectionReason::Method,
+            format!("the source takes {takes}, and this was {}", request.method),
+        ));
+    }
+    if request.body.len() > source.body_max {
+        let (is, most) = (request.body.len(), source.body_max);
+        return Err(Refusal::new(
+            RejectionReason::BodyTooLarge,
+            format!("the body has {is} bytes, and the source takes {most}"),
+        ));
+    }
+    let verifier = ready.verifier().map_err(|why| Refusal {
+        reason: RejectionReason::Verification,
+        detail: format!("the source is not set up rightly, so nobody can be believed: {why}"),
+        ours: true,
+    })?;
+    verify(ready, verifier, request, now)
+}
+
+fn verify(
+    ready: &ReadySource,
+    verifier: &Verifier,
+    request: &Request,
+    now: Time,
+) -> Result<(Verified, Described), Refusal> {
+    let url = called_url(ready, request);
+    let incoming = Incoming {
+        method: &request.method,
+        url: &url,
+        headers: &request.headers,
+        body: &request.body,
+    };
+    match verifier.verify(&incoming, now.unix_seconds()) {
+        Ok(proof) => Ok((proof, webhook_signatures::describe(verifier.provider(), &incoming))),
+        Err(refusal) => Err(Refusal {
+            reason: RejectionReason::Verification,
+            ours: matches!(
+                refusal,
+                webhook_signatures::Refusal::Need(_) | webhook_signatures::Refusal::Unsupported(_)
+            ),
+            detail: refusal.to_string(),
+        }),
+    }
+}
+
+/// The URL that the provider called: the configured one, or what the request says of itself.
+fn called_url(ready: &ReadySource, request: &Request) -> String {
+    let base = ready.public_url().map_or_else(
+        || {
+            let host = request.headers.text("host").unwrap_or("localhost");
+            format!("https://{host}/in/{}", ready.source().name)
+        },
+        str::to_owned,
+    );
+    let (mark, query) = request.query.as_deref().map_or(("", ""), |query| ("?", query));
+    format!("{base}{}{mark}{query}", request.path)
+}
+
+fn accept(
+    directory: &Directory,
+    ready: &ReadySource,
+    request: Request,
+    (birth, described): (Birth, Described),
+) -> Intake {
+    let source = ready.source();
+    let event = Event {
+        id: birth.id,
+        tenant: source.tenant,
+        at: birth.now,
+        origin: Origin::Source(source.id),
+        event_type: event_type(ready, &request, described.event_type),
+        dedupe_key: dedupe_key(ready, &request, described.event_id),
+        channels: Vec::new(),
+        request,
+    };
+    let wanted = directory::fits(&source.event_types, event.event_type.as_ref());
+    let (fate, deliveries) =
+        if wanted { plan(directory, &event) } else { (Fate::Filtered, Vec::new()) };
+    let reply = success(ready);
+    Intake::Accept(Accepted { event, fate, dedupe_window: source.dedupe.window, deliveries }, reply)
+}
+
+/// The user's rule goes over the provider's. White space and controls, which no type of ours has, become `_`.
+fn event_type(
+    ready: &ReadySource,
+    request: &Request,
+    described: Option<String>,
+) -> Option<EventType> {
+    let text = match &ready.source().type_rule {
+        Some(rule) => String::from_utf8_lossy(&key::read(rule, request)?).into_owned(),
+        None => described?,
+    };
+    let odd = |c: char| c.is_whitespace() || c.is_control();
+    EventType::parse(&text.replace(odd, "_")).ok()
+}
+
+fn dedupe_key(ready: &ReadySource, request: &Request, described: Option<String>) -> Option<Bytes> {
+    match &ready.source().dedupe.key {
+        Some(rule) => key::read(rule, request).map(|value| key::dedupe(&value)),
+        None => described.map(|id| key::dedupe(id.as_bytes())),
+    }
+}
+
+/// The event's deliveries by the current subscriptions.
+fn plan(directory: &Directory, event: &Event) -> (Fate, Vec<Planned>) {
+    let deliveries: Vec<_> = directory
+        .route(event)
+        .take(limits::FANOUT)
+        .map(|ready| planned(ready.endpoint(), event))
+        .collect();
+    let fate = if deliveries.is_empty() { Fate::NoEndpoint } else { Fate::Accepted };
+    (fate, deliveries)
+}
+
+/// The delivery of an event to an endpoint, as it begins.
+#[must_use]
+pub fn planned(endpoint: &Endpoint, event: &Event) -> Planned {
+    let state = match endpoint.status {
+        Status::Enabled | Status::Paused => State::Waiting { due: event.at },
+        Status::Disabled { .. } => {
+            State::Discarded { at: event.at, why: DiscardReason::EndpointDisabled }
+        }
+    };
+    let order_key =
+        endpoint.policy.order.as_ref().map(|order| key::order(&order.key, &event.request));
+    Planned { endpoint: endpoint.id, order_key, state }
+}
+
+/// What this provider expects on success, or what the source says instead.
+fn success(ready: &ReadySource) -> Reply {
+    let (status, content_type, body) = match (&ready.source().response, ready.verifier()) {
+        (Some(own), _) => (own.status, own.content_type.clone(), own.body.clone()),
+        (None, Ok(verifier)) => {
+            let wish = &verifier.provider().response;
+            (wish.success, wish.content_type.to_string(), wish.body.to_string())
+        }
+        (None, Err(_)) => (202, String::new(), String::new()),
+    };
+    let mut headers = Headers::default();
+    if !content_type.is_empty() {
+        headers.push("content-type", content_type);
+    }
+    Reply { status, headers, body: Bytes::from(body) }
+}
+
+impl Refusal {
+    fn refuse(self, ready: &ReadySource, mut request: Request, birth: Birth) -> Intake {
+        let reply = self.reply(ready);
+        if request.body.len() > limits::REJECTED_BODY_KEPT {
+            let kept = request.body.slice(..limits::REJECTED_BODY_KEPT);
+            request.body = Bytes::copy_from_slice(&kept);
+        }
+        let event = Event {
+            id: birth.id,
+            tenant: ready.source().tenant,
+            at: birth.now,
+            origin: Origin::Source(ready.source().id),
+            event_type: None,
+            dedupe_key: None,
+            channels: Vec::new(),
+            request,
+        };
+        Intake::Refuse(
+            Refused { event, rejection: Rejection { reason: self.reason, detail: self.detail } },
+            reply,
+        )
+    }
+
+    /// Constant for each kind, without a body: it never says which check failed. A fault of ours is a 503, since many
+    /// providers never repeat after a 4xx.
+    fn reply(&self, ready: &ReadySource) -> Reply {
+        let mut headers = Headers::default();
+        let status = match self.reason {
+            _ if self.ours => 503,
+            RejectionReason::Verification => {
+                ready.verifier().map_or(503, |verifier| verifier.provider().response.bad_signature)
+            }
+            RejectionReason::SourceDisabled => 404,
+            RejectionReason::Method => 405,
+            RejectionReason::BodyTooLarge => 413,
+            RejectionReason::Malformed => 400,
+        };
+        match status {
+            405 => headers.push("allow", ready.source().methods.join(", ")),
+            503 => headers.push("retry-after", "60"),
+            _ => {}
+        }
+        Reply { status, headers, body: Bytes::new() }
+    }
+}

@@ -1,0 +1,129 @@
+//! The request that carries an event to an endpoint, written anew for each try, since the time in it is signed.
+//!
+//! What came in goes on: method, raw query, header lines in order, the body's bytes. Left out is what belongs to the
+//! connection; added are the endpoint's own header lines (in place of any of the same name), Standard Webhooks' three, and
+//! a few of ours. A first sender's own `webhook-…` lines go on under another name ([`crate::header::ORIGINAL`]), so an
+//! application can still check both signatures: ours over `webhook-id`, the first sender's over
+//! `doorbell-original-webhook-id` and its sisters. The path behind the source's name is not made part of the URL: nobody
+//! signs it, and it could lead out of the endpoint's path; it goes on as `doorbell-path`.
+
+use crate::attempt::{ErrorClass, Fault};
+use crate::directory::{ReadyEndpoint, Signers};
+use crate::endpoint_url::EndpointUrl;
+use crate::event::Event;
+use crate::header;
+use crate::limits;
+use crate::request::Headers;
+use crate::time::Time;
+use bytes::Bytes;
+use std::time::Duration;
+use webhook_signatures::ToSign;
+
+/// A request, ready to be carried. The sender adds `Host` and `Content-Length`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outgoing {
+    /// The method.
+    pub method: String,
+    /// Where it goes, the original query included.
+    pub url: EndpointUrl,
+    /// The header lines, in order.
+    pub headers: Headers,
+    /// The body's bytes.
+    pub body: Bytes,
+    /// The deadline over everything.
+    pub timeout: Duration,
+}
+
+/// Writes the `number`-th try (from 1) of an event to an endpoint.
+///
+/// # Errors
+/// A [`Fault`] of class [`ErrorClass::RequestInvalid`] when the endpoint's URL, headers, filter or secrets cannot be used:
+/// an outcome like any other, so that it is kept and shown.
+pub fn write(
+    event: &Event,
+    endpoint: &ReadyEndpoint,
+    number: u32,
+    now: Time,
+) -> Result<Outgoing, Fault> {
+    let (url, signers) = endpoint.usable().map_err(invalid)?;
+    let url = match event.request.query.as_deref() {
+        Some(query) if !query.is_empty() => url.with_query(query).ok_or_else(|| {
+            invalid("the query of the original request cannot be put behind the endpoint's URL")
+        })?,
+        _ => url.clone(),
+    };
+    let mut headers = passed(event, endpoint)?;
+    ours(&mut headers, event, number);
+    sign(&mut headers, event, &url, (signers, now))?;
+    Ok(Outgoing {
+        method: event.request.method.clone(),
+        url,
+        headers,
+        body: event.request.body.clone(),
+        timeout: endpoint.endpoint().policy.timeout.clamp(limits::TIMEOUT_MIN, limits::TIMEOUT_MAX),
+    })
+}
+
+fn invalid(detail: impl Into<String>) -> Fault {
+    Fault { class: ErrorClass::RequestInvalid, detail: detail.into() }
+}
+
+/// The original lines that go on, then the endpoint's own.
+fn passed(event: &Event, endpoint: &ReadyEndpoint) -> Result<Headers, Fault> {
+    let own = &endpoint.endpoint().headers;
+    header::may_add_all(own).map_err(|why| invalid(why.to_string()))?;
+    let mut headers = Headers::with_capacity(event.request.headers.len() + own.len() + 8);
+    for (name, value) in header::passed(&event.request.headers) {
+        if !own.iter().any(|(other, _)| other.eq_ignore_ascii_case(&name)) {
+            headers.push(&name, Bytes::copy_from_slice(value));
+        }
+    }
+    for (name, value) in own {
+        headers.push(name, value.clone());
+    }
+    Ok(headers)
+}
+
+fn ours(headers: &mut Headers, event: &Event, number: u32) {
+    headers.push("doorbell-attempt", number.to_string());
+    if let Some(event_type) = &event.event_type {
+        headers.push("doorbell-event-type", event_type.to_string());
+    }
+    if !event.request.path.is_empty() {
+        headers.push("doorbell-path", event.request.path.clone());
+    }
+}
+
+/// Standard Webhooks: `webhook-id` (the event's id, the same on every try), `webhook-timestamp` (of this try), and
+/// `webhook-signature` by every secret that is good now.
+fn sign(
+    headers: &mut Headers,
+    event: &Event,
+    url: &EndpointUrl,
+    (signers, now): (&Signers, Time),
+) -> Result<(), Fault> {
+    let id = event.id.to_string();
+    if signers.is_unsigned() {
+        headers.push("webhook-id", id);
+        headers.push("webhook-timestamp", now.unix_seconds().to_string());
+        return Ok(());
+    }
+    let live = signers.live(now);
+    if live.is_empty() {
+        return Err(invalid("all signing secrets of the endpoint have expired: give it a new one"));
+    }
+    let request = ToSign {
+        id: &id,
+        now: now.unix_seconds(),
+        url: url.as_str(),
+        method: &event.request.method,
+        headers: &*headers,
+        body: &event.request.body,
+    };
+    let signature = webhook_signatures::sign_all(signers.provider, &live, &request)
+        .map_err(|why| invalid(format!("the request cannot be signed: {why}")))?;
+    for (name, value) in signature.headers {
+        headers.push(&name, value);
+    }
+    Ok(())
+}

@@ -1,0 +1,408 @@
+//! How the requests of one source are believed: its provider's row with the operator's options filled in, and its secrets,
+//! read once. Also the gate for a source's verification when it is saved.
+
+use crate::limits;
+use crate::secret::SecretText;
+use crate::source::Verification;
+use webhook_signatures::{
+    Encoding, Generic, Hash, Incoming, KeyForm, Piece, Provider, Refusal, Scheme, Secret,
+    SecretError, Token, Tolerance, Unit, Verified,
+};
+
+/// The name of the provider whose scheme is written down in options.
+const OWN_HMAC: &str = "hmac";
+
+/// What can check a request. Only [`Verifier::new`] makes one, and never one that believes everybody by accident.
+#[derive(Debug, Clone)]
+pub struct Verifier {
+    provider: Provider,
+    secrets: Vec<Secret>,
+}
+
+impl Verifier {
+    /// Reads the options and secrets of a source.
+    ///
+    /// # Errors
+    /// [`Misconfigured`], a sentence for the operator: such a source can believe nobody.
+    pub fn new(of: &Verification) -> Result<Self, Misconfigured> {
+        let provider = provider(&of.provider, &of.options)?;
+        if let Some(setting) = provider.unset().next() {
+            return Err(Misconfigured::Unset(setting.name.to_string()));
+        }
+        if of.secrets.len() > limits::SECRETS {
+            return Err(Misconfigured::TooManySecrets);
+        }
+        let secrets = secrets(&provider, &of.secrets)?;
+        if secrets.is_empty() && !provider.is_open() {
+            return Err(Misconfigured::NoSecret(of.provider.clone()));
+        }
+        Ok(Self { provider, secrets })
+    }
+
+    /// The provider's row.
+    #[must_use]
+    pub const fn provider(&self) -> &Provider {
+        &self.provider
+    }
+
+    /// Checks a request; `now` in Unix seconds.
+    ///
+    /// # Errors
+    /// Why it is not believed, for the operator only.
+    pub fn verify(&self, incoming: &Incoming<'_>, now: i64) -> Result<Verified, Refusal> {
+        webhook_signatures::verify(&self.provider, &self.secrets, incoming, now)
+    }
+}
+
+/// Why a source can believe nobody.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Misconfigured {
+    /// There is no such row.
+    #[error(
+        "there is no provider {0:?}: `doorbell providers` lists them; `hmac` takes a scheme of your own"
+    )]
+    Provider(String),
+    /// The provider has no such option.
+    #[error("the provider {provider} has no option {option:?}: it takes {known}")]
+    Option {
+        /// The provider.
+        provider: String,
+        /// The option.
+        option: String,
+        /// The options that it has.
+        known: String,
+    },
+    /// An option's value cannot be read.
+    #[error("the option {option} cannot be {value:?}: {right}")]
+    Value {
+        /// The option.
+        option: String,
+        /// Its value.
+        value: String,
+        /// What would be right.
+        right: &'static str,
+    },
+    /// A required option is not given.
+    #[error("the option {0} must be given")]
+    Unset(String),
+    /// No secret is given.
+    #[error(
+        "the source has no secret: add the one that {0} shows or was given (or choose the provider `none` to believe everybody)"
+    )]
+    NoSecret(String),
+    /// A secret cannot be one of this provider.
+    #[error("secret number {number} does not fit: {why}")]
+    Secret {
+        /// Which, from 1.
+        number: usize,
+        /// What is wrong with it.
+        why: SecretError,
+    },
+    /// Too many of them.
+    #[error("a source has at most {} secrets at once: remove the old ones", limits::SECRETS)]
+    TooManySecrets,
+}
+
+fn secrets(provider: &Provider, texts: &[SecretText]) -> Result<Vec<Secret>, Misconfigured> {
+    let read = |(at, text): (usize, &SecretText)| {
+        Secret::parse(provider, text.reveal())
+            .map_err(|why| Misconfigured::Secret { number: at + 1, why })
+    };
+    texts.iter().enumerate().map(read).collect()
+}
+
+/// The provider's row with the options in it.
+fn provider(name: &str, options: &[(String, String)]) -> Result<Provider, Misconfigured> {
+    if name == OWN_HMAC {
+        return own_hmac(options);
+    }
+    let row = webhook_signatures::find(name).ok_or_else(|| Misconfigured::Provider(clip(name)))?;
+    options.iter().try_fold(row.clone(), |row, (option, value)| set(row, option, value))
+}
+
+fn set(mut row: Provider, option: &str, value: &str) -> Result<Provider, Misconfigured> {
+    if option == "tolerance" {
+        return Ok(row.with_tolerance(tolerance(option, value)?));
+    }
+    match (option, row.schemes.as_mut_slice()) {
+        ("header", [Scheme::Token(Token::Header(name))]) => *name = header(option, value)?.into(),
+        ("parameter", [Scheme::Token(Token::Query(name))]) => *name = value.to_owned().into(),
+        _ => {
+            if !row.set(option, value.to_owned()) {
+                return Err(unknown(&row, option));
+            }
+        }
+    }
+    Ok(row)
+}
+
+fn unknown(row: &Provider, option: &str) -> Misconfigured {
+    let own = match row.schemes.as_slice() {
+        [Scheme::Token(Token::Header(_))] => "header, ",
+        [Scheme::Token(Token::Query(_))] => "parameter, ",
+        _ => "",
+    };
+    let settings: String =
+        row.settings.iter().map(|setting| format!("{}, ", setting.name)).collect();
+    let known = format!("{own}{settings}tolerance");
+    Misconfigured::Option { provider: row.name.to_string(), option: clip(option), known }
+}
+
+/// A scheme of the operator's own, by HMAC.
+fn own_hmac(options: &[(String, String)]) -> Result<Provider, Misconfigured> {
+    let mut own = Generic::default();
+    for (option, value) in options {
+        set_own(&mut own, option, value)?;
+    }
+    let lacks = |piece: &Piece, given: bool| own.message.contains(piece) && !given;
+    if lacks(&Piece::Timestamp, own.timestamp_header.is_some()) {
+        return Err(Misconfigured::Unset("timestamp_header".to_owned()));
+    }
+    if lacks(&Piece::Id, own.id_header.is_some()) {
+        return Err(Misconfigured::Unset("id_header".to_owned()));
+    }
+    if !own.message.contains(&Piece::Body) {
+        return Err(bad(
+            "template",
+            "…",
+            "it must contain {body}, or anybody could change the body",
+        ));
+    }
+    Ok(webhook_signatures::generic(own))
+}
+
+fn set_own(own: &mut Generic, option: &str, value: &str) -> Result<(), Misconfigured> {
+    match option {
+        "header" => own.header = header(option, value)?.into(),
+        "prefix" => own.prefix = value.to_owned().into(),
+        "algorithm" => {
+            own.hash = word(option, value, &HASHES, "use sha256, sha512, sha384 or sha1")?;
+        }
+        "encoding" => {
+            own.encoding = word(option, value, &ENCODINGS, "use hex, base64 or base64url")?;
+        }
+        "secret_encoding" => {
+            own.key = word(option, value, &KEYS, "use text, hex, base64 or whsec")?;
+        }
+        "template" => {
+            own.message = webhook_signatures::template(value).map_err(|_| {
+                bad(option, value, "use text with {body}, {timestamp}, {id}, {method}, {url}, {path} or {header:NAME}")
+            })?;
+        }
+        "id_header" => own.id_header = Some(header(option, value)?.into()),
+        "timestamp_header" => own.timestamp_header = Some(header(option, value)?.into()),
+        "timestamp_format" => {
+            own.unit =
+                word(option, value, &UNITS, "use seconds, milliseconds, rfc3339 or http-date")?;
+        }
+        "tolerance" => own.tolerance = tolerance(option, value)?,
+        _ => {
+            return Err(Misconfigured::Option {
+                provider: OWN_HMAC.to_owned(),
+                option: clip(option),
+                known: "header, prefix, algorithm, encoding, secret_encoding, template, id_header, timestamp_header, timestamp_format, tolerance".to_owned(),
+            });
+        }
+    }
+    Ok(())
+}
+
+const HASHES: [(&str, Hash); 4] = [
+    ("sha256", Hash::Sha256),
+    ("sha512", Hash::Sha512),
+    ("sha384", Hash::Sha384),
+    ("sha1", Hash::Sha1),
+];
+const ENCODINGS: [(&str, Encoding); 3] =
+    [("hex", Encoding::Hex), ("base64", Encoding::Base64), ("base64url", Encoding::Base64Url)];
+const KEYS: [(&str, KeyForm); 4] = [
+    ("text", KeyForm::Utf8),
+    ("hex", KeyForm::Hex),
+    ("base64", KeyForm::Base64),
+    ("whsec", KeyForm::Standard),
+];
+const UNITS: [(&str, Unit); 4] = [
+    ("seconds", Unit::Seconds),
+    ("milliseconds", Unit::Millis),
+    ("rfc3339", Unit::Iso8601),
+    ("http-date", Unit::HttpDate),
+];
+
+fn word<T: Copy>(
+    option: &str,
+    value: &str,
+    table: &[(&str, T)],
+    right: &'static str,
+) -> Result<T, Misconfigured> {
+    let found = table.iter().find(|(word, _)| value.eq_ignore_ascii_case(word));
+    found.map(|(_, meant)| *meant).ok_or_else(|| bad(option, value, right))
+}
+
+fn header(option: &str, value: &str) -> Result<String, Misconfigured> {
+    if crate::header::is_token(value) {
+        Ok(value.to_ascii_lowercase())
+    } else {
+        Err(bad(option, value, "use a header name such as x-signature"))
+    }
+}
+
+fn tolerance(option: &str, value: &str) -> Result<Tolerance, Misconfigured> {
+    let seconds = value.parse().ok().filter(|seconds| *seconds <= 7 * 24 * 3600);
+    seconds
+        .map(Tolerance::both)
+        .ok_or_else(|| bad(option, value, "use seconds, such as 300; 0 switches the check off"))
+}
+
+fn bad(option: &str, value: &str, right: &'static str) -> Misconfigured {
+    Misconfigured::Value { option: option.to_owned(), value: clip(value), right }
+}
+
+fn clip(text: &str) -> String {
+    text.chars().take(80).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::Headers;
+    use bytes::Bytes;
+
+    fn verification(provider: &str, options: &[(&str, &str)], secrets: &[&str]) -> Verification {
+        Verification {
+            provider: provider.to_owned(),
+            options: options.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
+            secrets: secrets.iter().map(|s| SecretText::parse(s).unwrap()).collect(),
+            public_url: None,
+        }
+    }
+
+    fn refused(provider: &str, options: &[(&str, &str)], secrets: &[&str]) -> String {
+        Verifier::new(&verification(provider, options, secrets)).unwrap_err().to_string()
+    }
+
+    fn believes(of: &Verification, headers: &[(&str, &str)], body: &[u8]) -> bool {
+        let headers: Headers =
+            headers.iter().map(|(n, v)| (n, Bytes::copy_from_slice(v.as_bytes()))).collect();
+        let incoming =
+            Incoming { method: "POST", url: "https://x.example.com/in/s", headers: &headers, body };
+        Verifier::new(of).unwrap().verify(&incoming, 1_767_225_600).is_ok()
+    }
+
+    #[test]
+    fn every_row_of_the_table_can_be_chosen() {
+        for row in webhook_signatures::all().iter().filter(|row| row.name != OWN_HMAC) {
+            assert!(provider(&row.name, &[]).is_ok(), "{}", row.name);
+        }
+    }
+
+    #[test]
+    fn github_by_its_published_example() {
+        let github = verification("github", &[], &["old secret", "It's a Secret to Everybody"]);
+        let signed = [(
+            "X-Hub-Signature-256",
+            "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17",
+        )];
+        assert!(believes(&github, &signed, b"Hello, World!"));
+        assert!(
+            !believes(&github, &signed, b"Hello, World?")
+                && !believes(&github, &[], b"Hello, World!")
+        );
+    }
+
+    #[test]
+    fn a_scheme_of_ones_own() {
+        // printf 'v0:1767225600:hi' | openssl dgst -sha1 -hmac secret -binary | base64
+        let options = [
+            ("header", "X-Sig"),
+            ("prefix", "v0="),
+            ("algorithm", "SHA1"),
+            ("encoding", "base64"),
+            ("template", "v0:{timestamp}:{body}"),
+            ("timestamp_header", "X-Time"),
+            ("tolerance", "60"),
+        ];
+        let own = verification("hmac", &options, &["secret"]);
+        let right = [("x-time", "1767225600"), ("x-sig", "v0=NM6i+wyVU+rL4i3qpYv20rSJo38=")];
+        assert!(believes(&own, &right, b"hi") && !believes(&own, &right, b"ho"));
+        let late = [("x-time", "1767225000"), ("x-sig", "v0=NM6i+wyVU+rL4i3qpYv20rSJo38=")];
+        assert!(!believes(&own, &late, b"hi"));
+    }
+
+    #[test]
+    fn a_token_in_a_header_of_ones_own() {
+        let token = verification("token", &[("header", "X-Key")], &["abc"]);
+        assert!(
+            believes(&token, &[("x-key", "abc")], b"")
+                && !believes(&token, &[("x-key", "abd")], b"")
+        );
+        assert!(!believes(&token, &[("x-webhook-token", "abc")], b""));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        for (found, sentence) in [
+            (
+                refused("githup", &[], &["x"]),
+                "there is no provider \"githup\": `doorbell providers` lists them; `hmac` takes a scheme of your own",
+            ),
+            (
+                refused("github", &[], &[]),
+                "the source has no secret: add the one that github shows or was given (or choose the provider `none` to believe everybody)",
+            ),
+            (
+                refused("github", &[("header", "x")], &["x"]),
+                "the provider github has no option \"header\": it takes tolerance",
+            ),
+            (
+                refused("token", &[("hedder", "x")], &["x"]),
+                "the provider token has no option \"hedder\": it takes header, tolerance",
+            ),
+            (
+                refused("standard-webhooks", &[], &["whsec_"]),
+                "secret number 1 does not fit: the secret is empty",
+            ),
+            (
+                refused("hmac", &[("algorithm", "md5")], &["x"]),
+                "the option algorithm cannot be \"md5\": use sha256, sha512, sha384 or sha1",
+            ),
+            (
+                refused("hmac", &[("template", "{timestamp}.{body}")], &["x"]),
+                "the option timestamp_header must be given",
+            ),
+            (
+                refused("hmac", &[("template", "{id}.{body}")], &["x"]),
+                "the option id_header must be given",
+            ),
+            (
+                refused("hmac", &[("template", "{bodi}")], &["x"]),
+                "the option template cannot be \"{bodi}\": use text with {body}, {timestamp}, {id}, {method}, {url}, {path} or {header:NAME}",
+            ),
+            (
+                refused("hmac", &[("template", "fixed")], &["x"]),
+                "the option template cannot be \"…\": it must contain {body}, or anybody could change the body",
+            ),
+            (
+                refused("hmac", &[("header", "x y")], &["x"]),
+                "the option header cannot be \"x y\": use a header name such as x-signature",
+            ),
+            (
+                refused("stripe", &[("tolerance", "-1")], &["x"]),
+                "the option tolerance cannot be \"-1\": use seconds, such as 300; 0 switches the check off",
+            ),
+            (
+                refused("github", &[], &["x"; limits::SECRETS + 1]),
+                "a source has at most 10 secrets at once: remove the old ones",
+            ),
+        ] {
+            assert_eq!(found, sentence);
+        }
+    }
+
+    #[test]
+    fn nobody_is_believed_unless_it_is_written_out() {
+        assert!(believes(&verification("none", &[], &[]), &[], b""));
+        for row in webhook_signatures::all().iter().filter(|row| !row.is_open()) {
+            assert!(Verifier::new(&verification(&row.name, &[], &[])).is_err(), "{}", row.name);
+        }
+    }
+}

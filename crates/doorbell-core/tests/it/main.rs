@@ -1,0 +1,8 @@
+#![cfg(test)]
+//! What the decisions promise together, through the public face of the crate.
+
+mod world;
+
+mod intake;
+mod outgoing;
+mod routing;

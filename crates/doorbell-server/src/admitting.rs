@@ -1,0 +1,99 @@
+//! Taking an event in, however it was born: room in dispatch is asked for, the store makes it durable, the rest is told.
+
+use crate::clock::Clock;
+use crate::desk::Desk;
+use crate::health::Health;
+use crate::live::{Happening, Live};
+use crate::metrics::{Metric, Metrics};
+use doorbell_core::event::Fate;
+use doorbell_core::id::DeliveryId;
+use doorbell_core::intake::{Accepted, Planned};
+use doorbell_store::{Admission, Admitted, AnyStore, NewDelivery, Store as _, StoreError};
+use std::sync::Arc;
+
+/// What it takes to take events in. Requests to sources and published events go the same way.
+#[derive(Debug)]
+pub struct Admitting {
+    /// Where they are kept.
+    pub store: Arc<AnyStore>,
+    /// Where their deliveries go next.
+    pub desk: Desk,
+    /// Who watches.
+    pub live: Live,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// What becomes of the node when the store takes nothing.
+    pub health: Arc<Health>,
+    /// What time it is.
+    pub clock: Clock,
+}
+
+impl Admitting {
+    /// Takes an event in with its deliveries; it is durable when this returns `Ok`. Deliveries for which dispatch has
+    /// room are lent to it. To be polled to its end: dropped halfway, what was reserved would not be given back.
+    ///
+    /// # Errors
+    /// Those of [`doorbell_store::Store::accept`]: nothing was promised, and no room is taken.
+    pub async fn admit(&self, mut admission: Admission) -> Result<Admitted, StoreError> {
+        for delivery in &mut admission.deliveries {
+            delivery.lend = !delivery.state.is_settled() && self.desk.reserve(delivery.endpoint);
+        }
+        let reserved: Vec<_> =
+            admission.deliveries.iter().filter(|d| d.lend).map(|d| d.endpoint).collect();
+        let (event, fate) = (Arc::clone(&admission.event), admission.fate.clone());
+        let began = self.clock.monotonic();
+        let admitted = self.store.accept(admission).await;
+        if !matches!(admitted, Ok(Admitted::New)) {
+            for endpoint in reserved {
+                self.desk.unreserve(endpoint);
+            }
+        }
+        match &admitted {
+            Ok(admitted) => {
+                self.metrics.accept_latency(self.clock.monotonic().saturating_sub(began));
+                let fate = match admitted {
+                    Admitted::New => fate,
+                    Admitted::Repeat(of) => Fate::Duplicate { of: *of },
+                };
+                self.metrics.count(metric(&fate));
+                self.live.tell(|| Happening::received(&event, &fate));
+            }
+            Err(error) => {
+                self.metrics.count(Metric::AcceptsFailed);
+                self.health.store_failed(error, self.clock.now());
+                tracing::warn!(event = %event.id, %error, "an event was not taken in");
+            }
+        }
+        admitted
+    }
+}
+
+/// What is to be admitted; the ids of the deliveries are drawn here.
+#[must_use]
+pub fn admission(accepted: Accepted, clock: &Clock) -> Admission {
+    let at = accepted.event.at;
+    let new = |planned: Planned| NewDelivery {
+        id: DeliveryId::new(at, clock.dice()),
+        endpoint: planned.endpoint,
+        order_key: planned.order_key,
+        state: planned.state,
+        replay: None,
+        lend: false,
+    };
+    Admission {
+        event: Arc::new(accepted.event),
+        fate: accepted.fate,
+        dedupe_window: accepted.dedupe_window,
+        deliveries: accepted.deliveries.into_iter().map(new).collect(),
+    }
+}
+
+const fn metric(fate: &Fate) -> Metric {
+    match fate {
+        Fate::Accepted => Metric::RequestsAccepted,
+        Fate::NoEndpoint => Metric::RequestsNoEndpoint,
+        Fate::Filtered => Metric::RequestsFiltered,
+        Fate::Duplicate { .. } => Metric::RequestsDuplicate,
+        Fate::Rejected(_) => Metric::RequestsRejected,
+    }
+}

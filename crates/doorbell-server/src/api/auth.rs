@@ -1,0 +1,179 @@
+//! Who may do what: the check that every request passes before its handler.
+//!
+//! The answer to a bad token is the same whatever is wrong with it. Bad tokens are counted per address, and past a bound
+//! answered 429; a good token is never held up by them.
+
+use super::refused::Refused;
+use super::state::ApiState;
+use super::token::{self, TokenText};
+use axum::extract::{FromRequestParts, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use doorbell_core::configuration::Scope;
+use doorbell_core::id::TenantId;
+use doorbell_core::time::Time;
+use doorbell_wire::api::v1::operation::Operation;
+use doorbell_wire::api::v1::redact::View;
+use doorbell_wire::problem::Code;
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use http::request::Parts;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// The address that sent a request; the listener puts it into the request's extensions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer(pub IpAddr);
+
+/// Who asks: what a request became by passing this check, and only so.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Caller {
+    /// Whose things it sees. Every query carries it.
+    pub(super) tenant: TenantId,
+    /// What it sees of requests.
+    pub(super) view: View,
+    /// Whether it runs this node: the root token, or an admin token of the default tenant.
+    pub(super) operator: bool,
+}
+
+/// The header by which the operator acts for a tenant.
+const TENANT: &str = "doorbell-tenant";
+
+/// Lets a request through to its operation, or answers why not.
+pub(super) async fn check(
+    State((state, operation)): State<(ApiState, Operation)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    match caller(&state, operation, &request) {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Err(refused) => refused.into_response(),
+    }
+}
+
+fn caller(state: &ApiState, operation: Operation, request: &Request) -> Result<Caller, Refused> {
+    let now = state.clock.now();
+    let Some(holder) = holder(state, request.headers(), now) else {
+        let peer = request.extensions().get::<Peer>().map_or(UNKNOWN, |peer| peer.0);
+        return Err(state.failures().note(peer, now));
+    };
+    let needed = Scope::from(operation.spec().scope);
+    if !holder.scopes.iter().any(|scope| *scope == needed || *scope == Scope::Admin) {
+        let detail = format!("It needs the scope `{}`.", needed.word());
+        return Err(Refused::new(Code::Scope, detail));
+    }
+    let admin = holder.scopes.contains(&Scope::Admin);
+    let operator = admin && holder.tenant == TenantId::DEFAULT;
+    let tenant = tenant(state, request.headers(), operator)?.unwrap_or(holder.tenant);
+    let view = if admin { View::Whole } else { View::Redacted };
+    Ok(Caller { tenant, view, operator })
+}
+
+/// Where the listener did not say who sent it.
+const UNKNOWN: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
+/// What a token stands for.
+struct Holder {
+    tenant: TenantId,
+    scopes: Vec<Scope>,
+}
+
+fn holder(state: &ApiState, headers: &HeaderMap, now: Time) -> Option<Holder> {
+    let mut lines = headers.get_all(AUTHORIZATION).iter();
+    let (Some(line), None) = (lines.next(), lines.next()) else { return None };
+    let (scheme, text) = line.to_str().ok()?.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return None;
+    }
+    let hash = token::hash(&TokenText::parse(text.trim())?);
+    if state.root_token == Some(hash) {
+        return Some(Holder { tenant: TenantId::DEFAULT, scopes: vec![Scope::Admin] });
+    }
+    let settings = state.settings.now();
+    let token = settings.token(&hash)?;
+    let good = token.expires.is_none_or(|expires| now < expires);
+    good.then(|| Holder { tenant: token.tenant, scopes: token.scopes.clone() })
+}
+
+/// The tenant that the operator acts for. For anyone else the header names nothing.
+fn tenant(
+    state: &ApiState,
+    headers: &HeaderMap,
+    operator: bool,
+) -> Result<Option<TenantId>, Refused> {
+    let Some(value) = headers.get(TENANT) else { return Ok(None) };
+    let name = value.to_str().unwrap_or_default();
+    let settings = state.settings.now();
+    let id = name.parse::<TenantId>().ok();
+    let mut all = settings.configuration.tenants.iter();
+    let found = all.find(|t| operator && id.map_or(t.uid == name, |id| t.id == id));
+    found.map(|t| Some(t.id)).ok_or_else(|| Refused::not_found("tenant"))
+}
+
+impl<S: Sync> FromRequestParts<S> for Caller {
+    type Rejection = Refused;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refused> {
+        let passed = parts.extensions.get::<Self>().copied();
+        passed.ok_or_else(|| Refused::new(Code::Internal, "The request passed no check."))
+    }
+}
+
+/// Requests with bad tokens, by address.
+#[derive(Debug, Default)]
+pub(super) struct Failures(Mutex<BTreeMap<IpAddr, Count>>);
+
+#[derive(Debug, Clone, Copy)]
+struct Count {
+    since: Time,
+    seen: u32,
+}
+
+/// So many bad tokens of one address are answered 401 within the window; the rest is answered 429.
+const FAILURES: u32 = 20;
+/// See [`FAILURES`].
+const WINDOW: Duration = Duration::from_secs(60);
+/// Addresses that are remembered; when there are more, everything is forgotten.
+const ADDRESSES: usize = 10_000;
+
+impl Failures {
+    /// Counts a bad token and says how it is answered.
+    fn note(&self, peer: IpAddr, now: Time) -> Refused {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if counts.len() >= ADDRESSES && !counts.contains_key(&peer) {
+            counts.clear();
+        }
+        let count = counts.entry(peer).or_insert(Count { since: now, seen: 0 });
+        if now.since(count.since) >= WINDOW {
+            *count = Count { since: now, seen: 0 };
+        }
+        count.seen = count.seen.saturating_add(1);
+        if count.seen <= FAILURES {
+            return Refused::new(Code::Unauthorized, "The request has no good token.");
+        }
+        let wait = WINDOW.saturating_sub(now.since(count.since));
+        Refused::new(Code::TooMany, "Too many requests without a good token.").after(wait)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bad_tokens_are_bounded_per_address_and_forgotten() {
+        let failures = Failures::default();
+        let (one, two) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2]));
+        let start = Time::from_ms(1_000);
+        let status = |peer, at| failures.note(peer, at).problem().status;
+        for _ in 0..FAILURES {
+            assert_eq!(status(one, start), 401);
+        }
+        assert_eq!((status(one, start), status(two, start)), (429, 401));
+        assert_eq!(status(one, start.after(WINDOW)), 401);
+    }
+}

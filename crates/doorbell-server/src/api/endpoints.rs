@@ -1,0 +1,260 @@
+//! Endpoints: made, changed, paused, tested and removed.
+
+use super::auth::Caller;
+use super::find;
+use super::input::{Json, Named, OptionalJson, Query, json};
+use super::publish;
+use super::refused::Refused;
+use super::sources::patched;
+use super::state::ApiState;
+use super::tokens::random;
+use crate::settings::Snapshot;
+use axum::extract::State;
+use axum::response::Response;
+use doorbell_core::configuration::{Change, Resource, ResourceId};
+use doorbell_core::endpoint::{Endpoint, SigningSecret, Status};
+use doorbell_core::id::EndpointId;
+use doorbell_core::limits;
+use doorbell_core::secret::SecretText;
+use doorbell_core::time::Time;
+use doorbell_wire::api::v1::common::PageQuery;
+use doorbell_wire::api::v1::endpoint::{
+    EndpointIn, EndpointOut, EndpointSecretIn, EndpointStatus, Gates, OVERLAP_DEFAULT, OVERLAP_MAX,
+    TestOut,
+};
+use doorbell_wire::api::v1::redact::HIDDEN;
+use doorbell_wire::problem::{Code, Faults};
+use http::StatusCode;
+use serde_json::Value;
+use std::time::Duration;
+use webhook_signatures::Secret;
+
+pub(super) async fn list(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Query(query): Query<PageQuery>,
+) -> Result<Response, Refused> {
+    let settings = state.settings.now();
+    let own = settings.configuration.endpoints.iter().filter(|e| e.tenant == caller.tenant);
+    let page = find::page(own, &query, |e| e.id, |e| EndpointOut::of(e, &settings.names))?;
+    Ok(json(StatusCode::OK, &page))
+}
+
+pub(super) async fn show(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Named(name): Named,
+) -> Result<Response, Refused> {
+    let settings = state.settings.now();
+    let endpoint = find::endpoint(&settings, caller, &name)?;
+    Ok(json(StatusCode::OK, &EndpointOut::of(endpoint, &settings.names)))
+}
+
+pub(super) async fn create(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Json(body): Json<EndpointIn>,
+) -> Result<Response, Refused> {
+    let id = EndpointId::new(state.clock.now(), state.clock.dice());
+    let secret = signing(&state, body.secret.as_deref());
+    let made = state.settings.change(|settings| {
+        let mut endpoint = read(&state, settings, caller, (&body, id))?;
+        let secret = secret?;
+        endpoint.secrets = vec![SigningSecret { secret: secret.clone(), expires: None }];
+        let (changes, shown) = save(settings, endpoint)?;
+        Ok::<_, Refused>((changes, EndpointOut { secret: Some(secret.reveal().to_owned()), ..shown }))
+    });
+    Ok(json(StatusCode::CREATED, &made.await?))
+}
+
+/// The secret that was given, or a new one.
+fn signing(state: &ApiState, given: Option<&str>) -> Result<SecretText, Refused> {
+    let refused = |what: String| Refused::at(Code::Invalid, "/secret", what);
+    let made = given.is_none().then(|| Secret::generate_standard(random(state)));
+    let text = given.or(made.as_ref().map(Secret::expose)).unwrap_or_default();
+    let secret = SecretText::parse(text).map_err(|blank| refused(blank.to_string()))?;
+    let scheme = webhook_signatures::find("standard-webhooks");
+    let scheme = scheme.ok_or_else(|| Refused::new(Code::Internal, "No way to sign."))?;
+    Secret::parse(scheme, text).map_err(|error| refused(error.to_string()))?;
+    Ok(secret)
+}
+
+pub(super) async fn update(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Named(name): Named,
+    Json(patch): Json<Value>,
+) -> Result<Response, Refused> {
+    if patch.get("secret").is_some() {
+        let detail = "A secret is changed by the operation rotate-secret, so that both sign for a while.";
+        return Err(Refused::at(Code::Invalid, "/secret", detail));
+    }
+    let changed = state.settings.change(|settings| {
+        let before = find::endpoint(settings, caller, &name)?;
+        let written = EndpointIn::of(before, &settings.names);
+        let body = kept_values(patched(&written, patch)?, &written);
+        let mut endpoint = read(&state, settings, caller, (&body, before.id))?;
+        endpoint.secrets.clone_from(&before.secrets);
+        endpoint.created = before.created;
+        if EndpointStatus::from(&endpoint.status) == EndpointStatus::from(&before.status) {
+            endpoint.status = before.status.clone();
+        }
+        save(settings, endpoint)
+    });
+    told(&state, &changed.await?)
+}
+
+/// A header whose value is hidden keeps the value that it has.
+fn kept_values(mut body: EndpointIn, before: &EndpointIn) -> EndpointIn {
+    for line in body.headers.iter_mut().filter(|line| line.value == HIDDEN) {
+        let same = |old: &&_| old_name(old).eq_ignore_ascii_case(&line.name);
+        if let Some(old) = before.headers.iter().find(same) {
+            line.value.clone_from(&old.value);
+        }
+    }
+    body
+}
+
+fn old_name(line: &doorbell_wire::api::v1::http::HeaderIn) -> &str {
+    &line.name
+}
+
+/// Tells dispatch of the change, and the caller.
+fn told(state: &ApiState, shown: &EndpointOut) -> Result<Response, Refused> {
+    shown.id.parse().iter().for_each(|id| (state.dispatch.wake)(*id));
+    Ok(json(StatusCode::OK, shown))
+}
+
+pub(super) async fn pause(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Named(name): Named,
+) -> Result<Response, Refused> {
+    set_status(&state, caller, &name, Status::Paused).await
+}
+
+pub(super) async fn enable(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Named(name): Named,
+) -> Result<Response, Refused> {
+    set_status(&state, caller, &name, Status::Enabled).await
+}
+
+pub(super) async fn disable(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Named(name): Named,
+) -> Result<Response, Refused> {
+    let status = Status::Disabled { at: state.clock.now(), why: "by the operator".to_owned() };
+    set_status(&state, caller, &name, status).await
+}
+
+async fn set_status(
+    state: &ApiState,
+    caller: Caller,
+    name: &str,
+    status: Status,
+) -> Result<Response, Refused> {
+    let changed = state.settings.change(|settings| {
+        let mut endpoint = find::endpoint(settings, caller, name)?.clone();
+        if EndpointStatus::from(&endpoint.status) != EndpointStatus::from(&status) {
+            endpoint.status = status;
+            endpoint.updated = state.clock.now();
+        }
+        save(settings, endpoint)
+    });
+    told(state, &changed.await?)
+}
+
+pub(super) async fn rotate(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Named(name): Named,
+    OptionalJson(body): OptionalJson<EndpointSecretIn>,
+) -> Result<Response, Refused> {
+    let overlap = body.overlap.map_or(OVERLAP_DEFAULT, |span| span.0);
+    if overlap > OVERLAP_MAX {
+        return Err(Refused::at(Code::Invalid, "/overlap", "at most 7d"));
+    }
+    let secret = signing(&state, body.secret.as_deref())?;
+    let changed = state.settings.change(|settings| {
+        let mut endpoint = find::endpoint(settings, caller, &name)?.clone();
+        endpoint.updated = state.clock.now();
+        endpoint.secrets = rotated(&endpoint.secrets, &secret, overlap, endpoint.updated);
+        let (changes, shown) = save(settings, endpoint)?;
+        Ok::<_, Refused>((changes, EndpointOut { secret: Some(secret.reveal().to_owned()), ..shown }))
+    });
+    told(&state, &changed.await?)
+}
+
+/// The new secret, and before it the old ones for as long as they may sign beside it.
+fn rotated(
+    old: &[SigningSecret],
+    new: &SecretText,
+    overlap: Duration,
+    now: Time,
+) -> Vec<SigningSecret> {
+    let until = now.after(overlap);
+    let still_good = old.iter().filter(|one| one.secret != *new).map(|one| SigningSecret {
+        secret: one.secret.clone(),
+        expires: Some(one.expires.map_or(until, |expires| expires.min(until))),
+    });
+    let still_good = still_good.filter(|one| one.expires.is_some_and(|expires| expires > now));
+    let first = SigningSecret { secret: new.clone(), expires: None };
+    std::iter::once(first).chain(still_good).take(limits::SECRETS).collect()
+}
+
+pub(super) async fn delete(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Named(name): Named,
+) -> Result<StatusCode, Refused> {
+    let removed = state.settings.change(|settings| {
+        let id = find::endpoint(settings, caller, &name)?.id;
+        Ok::<_, Refused>((vec![Change::Delete(ResourceId::Endpoint(id))], id))
+    });
+    (state.dispatch.wake)(removed.await?);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn test(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Named(name): Named,
+) -> Result<Response, Refused> {
+    let settings = state.settings.now();
+    let endpoint = find::endpoint(&settings, caller, &name)?;
+    if let Status::Disabled { why, .. } = &endpoint.status {
+        return Err(Refused::new(Code::State, format!("The endpoint is disabled: {why}.")));
+    }
+    let (event, delivery) = publish::ping(&state, endpoint).await?;
+    let made = TestOut { event: event.to_string(), delivery: delivery.to_string() };
+    Ok(json(StatusCode::ACCEPTED, &made))
+}
+
+/// The endpoint that is asked for, past all gates, without secrets.
+fn read(
+    state: &ApiState,
+    settings: &Snapshot,
+    caller: Caller,
+    (body, id): (&EndpointIn, EndpointId),
+) -> Result<Endpoint, Refused> {
+    let sources = |name: &str| settings.source(caller.tenant, name).map(|source| source.id);
+    let gates = Gates { sources: &sources, policy: &state.policy };
+    let mut faults = Faults::new();
+    let now = state.clock.now();
+    let endpoint = body.read((id, caller.tenant), now, &gates, &mut faults);
+    faults.finish(endpoint).map_err(Refused::invalid)
+}
+
+/// The change that saves it, unless its name is taken within the tenant.
+fn save(settings: &Snapshot, endpoint: Endpoint) -> Result<(Vec<Change>, EndpointOut), Refused> {
+    let mut others = settings.configuration.endpoints.iter().filter(|e| e.tenant == endpoint.tenant);
+    if others.any(|other| other.id != endpoint.id && other.name == endpoint.name) {
+        let taken = format!("The name {} is taken.", endpoint.name);
+        return Err(Refused::new(Code::Conflict, taken));
+    }
+    let shown = EndpointOut::of(&endpoint, &settings.names);
+    Ok((vec![Change::Put(Resource::Endpoint(endpoint))], shown))
+}

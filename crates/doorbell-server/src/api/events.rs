@@ -1,0 +1,146 @@
+//! Events and requests: lists, one whole, and its body byte for byte.
+
+use super::auth::Caller;
+use super::find;
+use super::input::{Named, Query, json};
+use super::refused::Refused;
+use super::state::ApiState;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use doorbell_core::event::Fate;
+use doorbell_core::id::{EventId, RequestId};
+use doorbell_store::{EventDetail, EventRow, FateWord, Page as StorePage, Store, Tally};
+use doorbell_wire::api::v1::common::Page;
+use doorbell_wire::api::v1::event::{
+    EventLine, EventOut, EventQuery, RequestLine, RequestOut, Row, TallyOut,
+};
+use http::header::{
+    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderValue, StatusCode};
+
+/// The fates that make an event of a request.
+pub(super) const EVENTS: [FateWord; 3] =
+    [FateWord::Accepted, FateWord::NoEndpoint, FateWord::Filtered];
+
+pub(super) async fn list(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Query(query): Query<EventQuery>,
+) -> Result<Response, Refused> {
+    let settings = state.settings.now();
+    let found = state.store.events(find::event_query(&settings, caller, &query, &EVENTS)?).await?;
+    Ok(json(StatusCode::OK, &page(found, |row| EventLine::of(shown(row), &settings.names))))
+}
+
+pub(super) async fn list_requests(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Query(query): Query<EventQuery>,
+) -> Result<Response, Refused> {
+    let settings = state.settings.now();
+    let found = state.store.events(find::event_query(&settings, caller, &query, &[])?).await?;
+    Ok(json(StatusCode::OK, &page(found, |row| RequestLine::of(shown(row), &settings.names))))
+}
+
+fn page<O>(found: StorePage<EventRow>, show: impl Fn(&EventRow) -> O) -> Page<O> {
+    Page { data: found.items.iter().map(show).collect(), next_cursor: found.next }
+}
+
+/// A row of the store as the formats take it.
+pub(super) fn shown(row: &EventRow) -> Row<'_> {
+    Row {
+        id: row.id,
+        at: row.at,
+        source: row.source,
+        event_type: row.event_type.as_ref(),
+        method: &row.method,
+        fate: &row.fate,
+        body_len: row.body_len,
+        tally: tally(row.tally),
+    }
+}
+
+pub(super) fn tally(tally: Tally) -> TallyOut {
+    TallyOut {
+        waiting: tally.waiting,
+        delivered: tally.delivered,
+        failed: tally.failed,
+        discarded: tally.discarded,
+    }
+}
+
+pub(super) async fn show(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Named(name): Named,
+) -> Result<Response, Refused> {
+    let found = event(&state, caller, &name).await?;
+    let settings = state.settings.now();
+    let parts = (&found.event, &found.fate);
+    let shown = EventOut::of(parts, tally(found.tally), &settings.names, caller.view);
+    Ok(json(StatusCode::OK, &shown))
+}
+
+pub(super) async fn show_request(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Named(name): Named,
+) -> Result<Response, Refused> {
+    let found = request(&state, caller, &name).await?;
+    let settings = state.settings.now();
+    let shown = RequestOut::of((&found.event, &found.fate), &settings.names, caller.view);
+    Ok(json(StatusCode::OK, &shown))
+}
+
+pub(super) async fn body(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Named(name): Named,
+) -> Result<Response, Refused> {
+    let found = event(&state, caller, &name).await?;
+    Ok(download(found.event.request.body, &name))
+}
+
+pub(super) async fn request_body(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Named(name): Named,
+) -> Result<Response, Refused> {
+    let found = request(&state, caller, &name).await?;
+    Ok(download(found.event.request.body, &name))
+}
+
+/// A request that did not become an event is none.
+async fn event(state: &ApiState, caller: Caller, name: &str) -> Result<EventDetail, Refused> {
+    let id: EventId = find::id(name, "event")?;
+    let found = state.store.event(caller.tenant, id).await?;
+    found.filter(|found| Fate::is_event(&found.fate)).ok_or_else(|| Refused::not_found("event"))
+}
+
+async fn request(state: &ApiState, caller: Caller, name: &str) -> Result<EventDetail, Refused> {
+    let id: RequestId = find::id(name, "request")?;
+    let found = state.store.event(caller.tenant, id.into()).await?;
+    found.ok_or_else(|| Refused::not_found("request"))
+}
+
+/// Bytes from outside, so that no browser takes them for a page: an attachment of a type that nothing runs, in a sandbox.
+/// `name` is an id: letters, digits and one `_`.
+fn download(body: Bytes, name: &str) -> Response {
+    let text = str::from_utf8(&body).is_ok();
+    let media = if text { "text/plain; charset=utf-8" } else { "application/octet-stream" };
+    let suffix = if text { "txt" } else { "bin" };
+    let disposition = HeaderValue::try_from(format!("attachment; filename=\"{name}.{suffix}\""));
+    let mut response = body.into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    let attachment = disposition.unwrap_or(HeaderValue::from_static("attachment"));
+    headers.insert(CONTENT_DISPOSITION, attachment);
+    let policy = HeaderValue::from_static("default-src 'none'; sandbox");
+    headers.insert(CONTENT_SECURITY_POLICY, policy);
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    response
+}

@@ -1,0 +1,47 @@
+//! Doorbell's own HTTP API: thin handlers over the store and the settings.
+//!
+//! A handler reads its input, asks one of the parts below, and answers. Which operations there are, and which scope may do
+//! them, stands in `doorbell_wire::api::v1::operation`; every request passes [`auth`] before its handler sees it, and every
+//! handler gets its tenant from there. Formats belong to `doorbell-wire`, rules to `doorbell-core`.
+
+mod state;
+
+mod refused;
+
+mod token;
+
+mod input;
+
+mod auth;
+
+mod find;
+
+mod sources;
+
+mod endpoints;
+
+mod events;
+
+mod publish;
+
+mod deliveries;
+
+mod replays;
+
+mod search;
+
+mod live;
+
+mod tenants;
+
+mod tokens;
+
+mod status;
+
+mod routes;
+
+pub use auth::Peer;
+pub use refused::Refused;
+pub use routes::router;
+pub use state::{ApiState, Dispatch, Parts};
+pub use token::{TokenText, hash as token_hash};

@@ -1,0 +1,150 @@
+//! Sources: made, changed and removed. A source that could never believe a request is refused when it is saved.
+
+use super::auth::Caller;
+use super::find;
+use super::input::{Json, Named, Query, from_json, json};
+use super::refused::Refused;
+use super::state::ApiState;
+use crate::settings::Snapshot;
+use axum::extract::State;
+use axum::response::Response;
+use doorbell_core::configuration::{Change, Resource, ResourceId};
+use doorbell_core::id::SourceId;
+use doorbell_core::limits;
+use doorbell_core::secret::SecretText;
+use doorbell_core::source::Source;
+use doorbell_wire::api::v1::common::PageQuery;
+use doorbell_wire::api::v1::patch::merged;
+use doorbell_wire::api::v1::source::{SourceIn, SourceOut, SourceSecretIn};
+use doorbell_wire::problem::{Code, Faults};
+use http::StatusCode;
+use serde_json::Value;
+
+pub(super) async fn list(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Query(query): Query<PageQuery>,
+) -> Result<Response, Refused> {
+    let settings = state.settings.now();
+    let own = settings.configuration.sources.iter().filter(|source| source.tenant == caller.tenant);
+    let page = find::page(own, &query, |s| s.id, |s| SourceOut::from(*s))?;
+    Ok(json(StatusCode::OK, &page))
+}
+
+pub(super) async fn show(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Named(name): Named,
+) -> Result<Response, Refused> {
+    let settings = state.settings.now();
+    Ok(json(StatusCode::OK, &SourceOut::from(find::source(&settings, caller, &name)?)))
+}
+
+pub(super) async fn create(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Json(body): Json<SourceIn>,
+) -> Result<Response, Refused> {
+    let id = SourceId::new(state.clock.now(), state.clock.dice());
+    let made = state.settings.change(|settings| {
+        let source = read(&state, caller, &body, id)?;
+        save(settings, source)
+    });
+    Ok(json(StatusCode::CREATED, &made.await?))
+}
+
+pub(super) async fn update(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Named(name): Named,
+    Json(patch): Json<Value>,
+) -> Result<Response, Refused> {
+    let changed = state.settings.change(|settings| {
+        let before = find::source(settings, caller, &name)?;
+        let body = patched(&SourceIn::from(before), patch)?;
+        let source = Source {
+            created: before.created,
+            ..read(&state, caller, &body, before.id)?
+        };
+        save(settings, source)
+    });
+    Ok(json(StatusCode::OK, &changed.await?))
+}
+
+/// What is asked for, after a JSON Merge Patch on what is there.
+pub(super) fn patched<T: serde::Serialize + serde::de::DeserializeOwned>(
+    before: &T,
+    patch: Value,
+) -> Result<T, Refused> {
+    if !patch.is_object() {
+        return Err(Refused::at(Code::Malformed, "", "a change is a JSON object"));
+    }
+    let whole = serde_json::to_value(before).map(|before| merged(before, patch));
+    let text = whole.and_then(|whole| serde_json::to_vec(&whole));
+    from_json(&text.map_err(|error| Refused::at(Code::Malformed, "", error.to_string()))?)
+}
+
+pub(super) async fn rotate(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Named(name): Named,
+    Json(body): Json<SourceSecretIn>,
+) -> Result<Response, Refused> {
+    let changed = state.settings.change(|settings| {
+        let mut source = find::source(settings, caller, &name)?.clone();
+        let secret = SecretText::parse(&body.secret)
+            .map_err(|blank| Refused::at(Code::Invalid, "/secret", blank.to_string()))?;
+        let secrets = &mut source.verification.secrets;
+        secrets.truncate(usize::from(body.keep.unwrap_or(1)));
+        secrets.retain(|old| *old != secret);
+        secrets.insert(0, secret);
+        secrets.truncate(limits::SECRETS);
+        source.updated = state.clock.now();
+        believable(&source)?;
+        save(settings, source)
+    });
+    Ok(json(StatusCode::OK, &changed.await?))
+}
+
+pub(super) async fn delete(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Named(name): Named,
+) -> Result<StatusCode, Refused> {
+    let removed = state.settings.change(|settings| {
+        let id = find::source(settings, caller, &name)?.id;
+        let mut endpoints = settings.configuration.endpoints.iter();
+        if let Some(user) = endpoints.find(|e| e.subscription.sources.contains(&id)) {
+            let detail = format!("The endpoint {} names it: change that first.", user.name);
+            return Err(Refused::new(Code::Conflict, detail));
+        }
+        Ok((vec![Change::Delete(ResourceId::Source(id))], ()))
+    });
+    removed.await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The source that is asked for, past all gates.
+fn read(
+    state: &ApiState,
+    caller: Caller,
+    body: &SourceIn,
+    id: SourceId,
+) -> Result<Source, Refused> {
+    let mut faults = Faults::new();
+    let source = body.read(id, caller.tenant, state.clock.now(), &mut faults);
+    let source = faults.finish(source).map_err(Refused::invalid)?;
+    believable(&source)?;
+    Ok(source)
+}
+
+/// The change that saves it, unless its name is taken. Names are unique over all tenants, for they stand in the address.
+fn save(settings: &Snapshot, source: Source) -> Result<(Vec<Change>, SourceOut), Refused> {
+    let mut others = settings.configuration.sources.iter();
+    if others.any(|other| other.id != source.id && other.name == source.name) {
+        let taken = format!("The name {} is taken.", source.name);
+        return Err(Refused::new(Code::Conflict, taken));
+    }
+    let shown = SourceOut::from(&source);
+    Ok((vec![Change::Put(Resource::Source(source))], shown))
+}

@@ -1,0 +1,95 @@
+//! Whether the process is alive (`/healthz`) and whether it should get requests (`/readyz`).
+
+use crate::tasks::{Stage, Stop};
+use doorbell_core::time::Time;
+use doorbell_store::StoreError;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+/// How long a node that could not write calls itself unready. Then it is asked again: only an attempt to write tells.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// What a health check asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Probe {
+    /// `/healthz`: does the process answer?
+    Alive,
+    /// `/readyz`: should it get requests?
+    Ready,
+}
+
+impl Probe {
+    /// The probe at that path.
+    #[must_use]
+    pub fn at(path: &str) -> Option<Self> {
+        match path {
+            "/healthz" => Some(Self::Alive),
+            "/readyz" => Some(Self::Ready),
+            _ => None,
+        }
+    }
+}
+
+/// What is known of the node's health.
+#[derive(Debug)]
+pub struct Health {
+    stop: Stop,
+    unready_until: AtomicU64,
+}
+
+impl Health {
+    /// Well, until something else is heard.
+    #[must_use]
+    pub const fn new(stop: Stop) -> Self {
+        Self { stop, unready_until: AtomicU64::new(0) }
+    }
+
+    /// The store could not take something. A full queue is no illness: it sheds and goes on.
+    pub fn store_failed(&self, error: &StoreError, now: Time) {
+        let until = match error {
+            StoreError::Broken(_) => u64::MAX,
+            StoreError::Full | StoreError::Failed(_) => now.after(PAUSE).ms(),
+            StoreError::Busy
+            | StoreError::Corrupt(_)
+            | StoreError::Conflict(_)
+            | StoreError::BadCursor => return,
+        };
+        self.unready_until.fetch_max(until, Relaxed);
+    }
+
+    /// The answer to a probe: the status and a word.
+    #[must_use]
+    pub fn answer(&self, probe: Probe, now: Time) -> (u16, &'static str) {
+        match probe {
+            Probe::Alive => (200, "alive\n"),
+            Probe::Ready if self.stop.stage() != Stage::Running => (503, "draining\n"),
+            Probe::Ready if now.ms() < self.unready_until.load(Relaxed) => {
+                (503, "the store takes nothing\n")
+            }
+            Probe::Ready => (200, "ready\n"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tasks::Stopper;
+
+    #[test]
+    fn unready_while_full_or_draining_and_for_good_when_broken() {
+        let stopper = Stopper::default();
+        let health = Health::new(stopper.stop());
+        let (now, later) = (Time::from_ms(1_000), Time::from_ms(6_000));
+        let ready = |at| health.answer(Probe::Ready, at).0;
+        health.store_failed(&StoreError::Busy, now);
+        assert_eq!(ready(now), 200);
+        health.store_failed(&StoreError::Full, now);
+        assert_eq!((ready(now), ready(later)), (503, 200));
+        stopper.advance(Stage::Draining);
+        assert_eq!((ready(later), health.answer(Probe::Alive, later).0), (503, 200));
+        let health = Health::new(Stopper::default().stop());
+        health.store_failed(&StoreError::Broken(String::new()), now);
+        assert_eq!(health.answer(Probe::Ready, Time::from_ms(u64::MAX >> 1)).0, 503);
+    }
+}

@@ -1,0 +1,14 @@
+//! The ingest route: requests to sources, from the socket to the 2xx.
+//!
+//! A request is read under its source's limits, decided upon in `doorbell_core::intake`, made durable, and only then
+//! answered. Nothing else happens on this path: no JSON tree, no lookup outside memory, no task of its own. Rejected
+//! requests go to the store by a side door ([`rejections`]) that nobody waits for.
+
+mod answer;
+mod body;
+mod head;
+mod receive;
+mod rejections;
+mod target;
+
+pub use receive::{Ingest, IngestConfig, Keeper};

@@ -1,0 +1,212 @@
+//! One running node: its parts put together, started in order and stopped in order.
+//!
+//! Stopping drains: listeners take nothing new and finish what is open, rejected requests reach the store, dispatch
+//! finishes what is in flight, and the store closes last.
+
+use crate::admitting::Admitting;
+use crate::clock::Clock;
+use crate::configured::Configured;
+use crate::desk::Desk;
+use crate::health::Health;
+use crate::ingest::{Ingest, IngestConfig};
+use crate::listen::{Handler, ListenConfig, ListenError, Listener, TrustedProxies};
+use crate::live::Live;
+use crate::metrics::{Metric, Metrics};
+use crate::tasks::{Stage, Stop, Stopper, TaskSet};
+use doorbell_core::directory::Settings;
+use doorbell_core::limits;
+use doorbell_core::name::Label;
+use doorbell_store::{AnyStore, Store as _, StoreError};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often certificate files are looked at.
+const CERTIFICATES_EVERY: Duration = Duration::from_secs(5);
+/// How much longer than the listeners the other tasks may take to end.
+const AFTERGLOW: Duration = Duration::from_secs(10);
+
+/// How a node is set up.
+#[derive(Debug, Clone)]
+pub struct NodeConfig {
+    /// Where requests to sources arrive.
+    pub ingest: ListenConfig,
+    /// Where API and dashboard are served.
+    pub admin: ListenConfig,
+    /// The `in` of `/in/{source}`.
+    pub prefix: Label,
+    /// Whose `X-Forwarded-For` is believed on the ingest listener.
+    pub proxies: TrustedProxies,
+    /// Bytes of request bodies that may be in memory before they are durable.
+    pub bodies_in_flight: usize,
+    /// What sources and endpoints may be.
+    pub settings: Settings,
+}
+
+impl NodeConfig {
+    /// The usual bounds, listening on these addresses.
+    #[must_use]
+    pub fn at(ingest: SocketAddr, admin: SocketAddr, prefix: Label) -> Self {
+        Self {
+            ingest: ListenConfig::at(ingest),
+            admin: ListenConfig::at(admin),
+            prefix,
+            proxies: TrustedProxies::default(),
+            bodies_in_flight: limits::BODIES_IN_FLIGHT,
+            settings: Settings::default(),
+        }
+    }
+}
+
+/// What the parts of a node share.
+#[derive(Debug, Clone)]
+pub struct Shared {
+    /// Taking events in.
+    pub admitting: Arc<Admitting>,
+    /// The configuration in use.
+    pub configured: Arc<Configured>,
+    /// Where the admin listener listens.
+    pub admin_addr: SocketAddr,
+    /// Whether the node is stopping.
+    pub stop: Stop,
+}
+
+impl Shared {
+    /// All metrics, in Prometheus' text format.
+    #[must_use]
+    pub fn metrics_text(&self) -> String {
+        self.admitting.metrics.text()
+    }
+}
+
+/// Why a node could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A listener could not be set up.
+    #[error("the {which} listener cannot start")]
+    Listen {
+        /// `ingest` or `admin`.
+        which: &'static str,
+        /// Why.
+        source: Box<ListenError>,
+    },
+    /// The configuration could not be read.
+    #[error("the configuration cannot be read from the store")]
+    Store(#[from] StoreError),
+}
+
+/// Starts nodes.
+#[derive(Debug)]
+pub struct Node;
+
+impl Node {
+    /// Opens both listeners, reads the configuration and begins to answer. `admin` makes what answers on the admin
+    /// listener.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left running.
+    pub async fn start<H: Handler>(
+        config: NodeConfig,
+        store: Arc<AnyStore>,
+        desk: Desk,
+        clock: Clock,
+        admin: impl FnOnce(&Shared) -> Arc<H>,
+    ) -> Result<Running, StartError> {
+        let ingest = bind("ingest", config.ingest.clone())?;
+        let admin_listener = bind("admin", config.admin.clone())?;
+        let configured = Configured::load(Arc::clone(&store), config.settings).await?;
+        let (stopper, tasks) = (Stopper::default(), TaskSet::default());
+        let metrics = Arc::new(Metrics::default());
+        let shared = Shared {
+            admitting: Arc::new(Admitting {
+                store,
+                desk,
+                live: Live::default(),
+                metrics: Arc::clone(&metrics),
+                health: Arc::new(Health::new(stopper.stop())),
+                clock,
+            }),
+            configured: Arc::new(configured),
+            admin_addr: admin_listener.address(),
+            stop: stopper.stop(),
+        };
+        let (handler, keeper) = Ingest::new(
+            IngestConfig {
+                prefix: config.prefix,
+                proxies: config.proxies,
+                deadlines: config.ingest.deadlines,
+                bodies_in_flight: config.bodies_in_flight,
+            },
+            Arc::clone(&shared.admitting),
+            Arc::clone(&shared.configured),
+        );
+        let patience = config.ingest.drain.max(config.admin.drain) + AFTERGLOW;
+        let running = Running { ingest_addr: ingest.address(), shared, stopper, tasks, patience };
+        running.tasks.spawn("keeper of rejected requests", keeper.run());
+        let admin = admin(&running.shared);
+        running.listen("ingest", ingest, Arc::new(handler));
+        running.listen("admin", admin_listener, admin);
+        Ok(running)
+    }
+}
+
+fn bind(which: &'static str, config: ListenConfig) -> Result<Listener, StartError> {
+    Listener::bind(config).map_err(|source| StartError::Listen { which, source: Box::new(source) })
+}
+
+/// A node that answers.
+#[derive(Debug)]
+pub struct Running {
+    ingest_addr: SocketAddr,
+    shared: Shared,
+    stopper: Stopper,
+    tasks: TaskSet,
+    patience: Duration,
+}
+
+impl Running {
+    /// Where requests to sources arrive.
+    #[must_use]
+    pub const fn ingest_addr(&self) -> SocketAddr {
+        self.ingest_addr
+    }
+
+    /// Where API and dashboard are served.
+    #[must_use]
+    pub const fn admin_addr(&self) -> SocketAddr {
+        self.shared.admin_addr
+    }
+
+    /// What the parts of the node share.
+    #[must_use]
+    pub const fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// Resolves when the store can promise nothing any more: then the process must end.
+    pub async fn broken(&self) -> String {
+        self.shared.admitting.store.broken().await
+    }
+
+    fn listen<H: Handler>(&self, name: &'static str, listener: Listener, handler: Arc<H>) {
+        let metrics = &self.shared.admitting.metrics;
+        if let Some(tls) = listener.tls() {
+            let watch = tls.watch(CERTIFICATES_EVERY, Arc::clone(metrics), self.stopper.stop());
+            self.tasks.spawn("watch of certificates", watch);
+        }
+        self.tasks.spawn(name, listener.serve(handler, Arc::clone(metrics), self.stopper.stop()));
+    }
+
+    /// Stops: takes nothing new, finishes what is under way within its time, closes the store.
+    ///
+    /// # Errors
+    /// Those of closing the store: what it had not written by then is not durable (and was not answered with 2xx).
+    pub async fn stop(self) -> Result<(), StoreError> {
+        self.stopper.advance(Stage::Draining);
+        let broken = self.tasks.join(self.patience).await;
+        let panicked = broken.iter().filter(|task| task.panicked).count();
+        self.shared.admitting.metrics.add(Metric::TasksPanicked, panicked as u64);
+        self.stopper.advance(Stage::Halting);
+        self.shared.admitting.store.close().await
+    }
+}

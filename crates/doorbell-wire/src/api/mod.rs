@@ -1,0 +1,3 @@
+//! The HTTP API, by version. `v1` is Doorbell's own.
+
+pub mod v1;

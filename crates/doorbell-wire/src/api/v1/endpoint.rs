@@ -1,0 +1,520 @@
+//! Endpoints: where events go.
+
+use super::common::{KeyRule, Names};
+use super::http::HeaderIn;
+use super::source::{masked, name, patterns, rule};
+use super::text::{Moment, Span};
+use crate::problem::Faults;
+use doorbell_core::endpoint::{self, Endpoint, OnDead, Policy, Status, Subscription};
+use doorbell_core::endpoint_url::{EndpointUrl, UrlPolicy};
+use doorbell_core::filter::Filter;
+use doorbell_core::header::{self, HeaderRefused};
+use doorbell_core::id::{EndpointId, SourceId, TenantId};
+use doorbell_core::limits;
+use doorbell_core::time::Time;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::time::Duration;
+
+/// An endpoint to be made, or the whole of what it is to be.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EndpointIn {
+    /// Its name: 1 to 64 of `a-z`, `0-9`, `-` and `_`. Unique within the tenant.
+    pub name: String,
+    /// Where requests go, such as `https://example.com/webhooks`.
+    pub url: String,
+    /// Whether it gets anything; `enabled` unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<EndpointStatus>,
+    /// Names or ids of the sources whose events it gets. Empty: all, and what is published.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<String>,
+    /// Event types it gets, with `*` for any run of characters. Empty: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub event_types: Vec<String>,
+    /// It gets events of at least one of these channels. Empty: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub channels: Vec<String>,
+    /// It gets only events for which this filter holds: an object that says where to look (`body`, `headers`, `query`, …)
+    /// and what must be there, with `$eq`, `$in`, `$exist`, `$and`, `$or`, `$not` and their like.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Value>,
+    /// Header lines that are added to each request.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<HeaderIn>,
+    /// The secret that signs each request: `whsec_` and the base64 of 24 to 64 bytes (v1), or `whsk_…` (v1a). One is
+    /// made unless it is given. A change of it needs the operation `rotate-secret`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
+    /// One deadline over DNS, connect, TLS, request and response; `15s` unless said, 100ms to 2m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Span>,
+    /// Deliveries in flight at once; 16 unless said, 1 to 1000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u32>,
+    /// At most so many deliveries in some time; no limit unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<RateRule>,
+    /// When a failed delivery is tried again.
+    #[serde(default)]
+    pub retry: RetryRule,
+    /// Whether deliveries go in order; no unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<OrderRule>,
+}
+
+/// Whether an endpoint gets anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EndpointStatus {
+    /// It gets its events.
+    Enabled,
+    /// Its events wait until it is enabled again.
+    Paused,
+    /// Its events are recorded as discarded; they can be replayed.
+    Disabled,
+}
+
+/// So many deliveries in so long.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RateRule {
+    /// How many, 1 to 1,000,000.
+    pub count: u32,
+    /// In how long, 1ms to 1d; `1s` unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per: Option<Span>,
+}
+
+/// When a failed delivery is tried again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RetryRule {
+    /// The wait before each try, the first included; its length is the number of tries, 1 to 50. Unless said: at once, then
+    /// after 5s, 5m, 30m, 2h, 5h, 10h, 14h, 20h and 24h, with jitter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<Vec<Span>>,
+    /// Statuses after which there is no other try, such as `404` or `400-499`. Empty: all but 2xx are tried again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub never: Vec<String>,
+}
+
+/// The longest wait of a retry schedule.
+pub const RETRY_WAIT_MAX: Duration = Duration::from_secs(30 * 86_400);
+
+/// Order by key: deliveries with the same key go one after the other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OrderRule {
+    /// Where the key stands; requests without it share one key.
+    pub key: KeyRule,
+    /// What a dead event does to the later events of its key; `skip` unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_dead: Option<OnDeadRule>,
+}
+
+/// What a dead event does to the later events of its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnDeadRule {
+    /// They wait until someone retries or cancels it.
+    Block,
+    /// They go on.
+    Skip,
+}
+
+/// An endpoint.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct EndpointOut {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Where requests go.
+    pub url: String,
+    /// Whether it gets anything.
+    pub status: EndpointStatus,
+    /// Since when it is disabled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disabled_at: Option<Moment>,
+    /// Why it is disabled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disabled_because: Option<String>,
+    /// Names of the sources whose events it gets. Empty: all, and what is published.
+    pub sources: Vec<String>,
+    /// Event types it gets. Empty: all.
+    pub event_types: Vec<String>,
+    /// Its channels. Empty: all.
+    pub channels: Vec<String>,
+    /// Its filter.
+    pub filter: Option<Value>,
+    /// Header lines that are added to each request; the values of credentials are `***`.
+    pub headers: Vec<HeaderIn>,
+    /// The secrets that sign, newest first, masked.
+    pub secrets: Vec<SecretOut>,
+    /// One deadline over the whole exchange.
+    pub timeout: Span,
+    /// Deliveries in flight at once.
+    pub concurrency: u32,
+    /// At most so many deliveries in some time.
+    pub rate: Option<RateRule>,
+    /// When a failed delivery is tried again.
+    pub retry: RetryRule,
+    /// Whether deliveries go in order.
+    pub order: Option<OrderRule>,
+    /// When it was made.
+    pub created_at: Moment,
+    /// When it was last changed.
+    pub updated_at: Moment,
+    /// The secret that was made or set just now, whole: only in the answers that make the endpoint or rotate its secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
+}
+
+/// A signing secret, masked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SecretOut {
+    /// Its beginning and end, such as `whsec_…abcd`.
+    pub hint: String,
+    /// It signs until then; `null`: for good.
+    pub expires_at: Option<Moment>,
+}
+
+/// A change of an endpoint's secret.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EndpointSecretIn {
+    /// The new secret; one is made unless it is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
+    /// How long the secrets so far sign beside it; `24h` unless said, 7 days at most, `0s`: no longer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlap: Option<Span>,
+}
+
+/// How long old secrets sign beside a new one unless said, and at most.
+pub const OVERLAP_DEFAULT: Duration = Duration::from_secs(24 * 3600);
+/// See [`OVERLAP_DEFAULT`].
+pub const OVERLAP_MAX: Duration = Duration::from_secs(7 * 86_400);
+
+/// What was made to test an endpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TestOut {
+    /// The event, of type `doorbell.ping`.
+    pub event: String,
+    /// Its delivery to this endpoint alone.
+    pub delivery: String,
+}
+
+/// Reads a source's name or id.
+pub trait SourceNames {
+    /// The source of that name or id, within the tenant.
+    fn source(&self, name_or_id: &str) -> Option<SourceId>;
+}
+
+impl<F: Fn(&str) -> Option<SourceId>> SourceNames for F {
+    fn source(&self, name_or_id: &str) -> Option<SourceId> {
+        self(name_or_id)
+    }
+}
+
+/// What an endpoint is checked against.
+#[derive(Debug)]
+pub struct Gates<'a, S> {
+    /// The sources that it may name.
+    pub sources: &'a S,
+    /// What the operator lets URLs be.
+    pub policy: &'a UrlPolicy,
+}
+
+impl EndpointIn {
+    /// The endpoint that is asked for, without secrets.
+    pub fn read(
+        &self,
+        (id, tenant): (EndpointId, TenantId),
+        now: Time,
+        gates: &Gates<'_, impl SourceNames>,
+        faults: &mut Faults,
+    ) -> Option<Endpoint> {
+        let label = faults.take("/name", name(&self.name));
+        let url = faults.take("/url", EndpointUrl::parse(&self.url, gates.policy));
+        let subscription = self.subscription(gates.sources, faults);
+        let headers = self.headers(faults);
+        let policy = self.policy(faults);
+        Some(Endpoint {
+            id,
+            tenant,
+            name: label?,
+            status: self.status.unwrap_or(EndpointStatus::Enabled).at(now),
+            subscription: subscription?,
+            url: url?.as_str().to_owned(),
+            headers: headers?,
+            secrets: Vec::new(),
+            policy: policy?,
+            created: now,
+            updated: now,
+        })
+    }
+
+    fn headers(&self, faults: &mut Faults) -> Option<Vec<(String, String)>> {
+        if self.headers.len() > limits::ENDPOINT_HEADERS {
+            faults.add("/headers", HeaderRefused::TooMany);
+            return None;
+        }
+        let read = self.headers.iter().enumerate().map(|(place, line)| {
+            let refused = header::may_add(&line.name, &line.value);
+            faults.take(format!("/headers/{place}"), refused)?;
+            Some((line.name.clone(), line.value.clone()))
+        });
+        read.collect::<Vec<_>>().into_iter().collect()
+    }
+
+    fn subscription(
+        &self,
+        sources: &impl SourceNames,
+        faults: &mut Faults,
+    ) -> Option<Subscription> {
+        let mut ids = Some(Vec::new());
+        for (place, text) in self.sources.iter().enumerate() {
+            match (sources.source(text), &mut ids) {
+                (Some(id), Some(list)) => list.push(id),
+                (Some(_), None) => {}
+                (None, _) => {
+                    faults.add(format!("/sources/{place}"), "there is no such source");
+                    ids = None;
+                }
+            }
+        }
+        let event_types = patterns("/event_types", &self.event_types, faults);
+        let channels = channels("/channels", &self.channels, faults);
+        let filter = self.filter.as_ref().map(Value::to_string);
+        if let Some(text) = &filter {
+            faults.take("/filter", Filter::parse(text));
+        }
+        Some(Subscription { sources: ids?, event_types: event_types?, channels: channels?, filter })
+    }
+
+    fn policy(&self, faults: &mut Faults) -> Option<Policy> {
+        let usual = Policy::default();
+        let timeout = self.timeout.map_or(usual.timeout, |span| span.0);
+        if !(limits::TIMEOUT_MIN..=limits::TIMEOUT_MAX).contains(&timeout) {
+            faults.add("/timeout", "between 100ms and 2m");
+        }
+        let concurrency = self.concurrency.unwrap_or(usual.concurrency);
+        if !(1..=limits::CONCURRENCY_MAX).contains(&concurrency) {
+            faults.add("/concurrency", format_args!("between 1 and {}", limits::CONCURRENCY_MAX));
+        }
+        let order = match &self.order {
+            None => Some(None),
+            Some(order) => order.read(faults).map(Some),
+        };
+        Some(Policy {
+            timeout,
+            concurrency,
+            rate: self.rate.as_ref().map(|rate| rate.read(faults)),
+            retry: self.retry.read(faults)?,
+            order: order?,
+        })
+    }
+}
+
+/// The most channels of an event or endpoint, and the longest one in bytes.
+pub const CHANNELS: usize = 20;
+/// See [`CHANNELS`].
+pub const CHANNEL_LEN: usize = 128;
+
+/// Channels, checked: 1 to 128 printable characters without spaces and commas each.
+pub fn channels(pointer: &str, texts: &[String], faults: &mut Faults) -> Option<Vec<String>> {
+    if texts.len() > CHANNELS {
+        faults.add(pointer, format_args!("at most {CHANNELS} channels"));
+        return None;
+    }
+    let bad = |text: &String| {
+        !(1..=CHANNEL_LEN).contains(&text.len())
+            || text.chars().any(|c| c.is_whitespace() || c.is_control() || c == ',')
+    };
+    let mut good = true;
+    for (place, _) in texts.iter().enumerate().filter(|(_, text)| bad(text)) {
+        faults.add(
+            format!("{pointer}/{place}"),
+            format_args!("1 to {CHANNEL_LEN} bytes without spaces and commas"),
+        );
+        good = false;
+    }
+    good.then(|| texts.to_vec())
+}
+
+impl EndpointStatus {
+    fn at(self, now: Time) -> Status {
+        match self {
+            Self::Enabled => Status::Enabled,
+            Self::Paused => Status::Paused,
+            Self::Disabled => Status::Disabled { at: now, why: "by the operator".to_owned() },
+        }
+    }
+}
+
+impl From<&Status> for EndpointStatus {
+    fn from(status: &Status) -> Self {
+        match status {
+            Status::Enabled => Self::Enabled,
+            Status::Paused => Self::Paused,
+            Status::Disabled { .. } => Self::Disabled,
+        }
+    }
+}
+
+impl RateRule {
+    fn read(&self, faults: &mut Faults) -> endpoint::Rate {
+        let per = self.per.map_or(Duration::from_secs(1), |span| span.0);
+        if !(1..=1_000_000).contains(&self.count) {
+            faults.add("/rate/count", "between 1 and 1000000");
+        }
+        if !(Duration::from_millis(1)..=Duration::from_secs(86_400)).contains(&per) {
+            faults.add("/rate/per", "between 1ms and 1d");
+        }
+        endpoint::Rate { count: self.count, per }
+    }
+}
+
+impl RetryRule {
+    fn read(&self, faults: &mut Faults) -> Option<endpoint::Retry> {
+        let mut retry = endpoint::Retry::default();
+        if let Some(schedule) = &self.schedule {
+            retry.schedule = schedule.iter().map(|span| span.0).collect();
+        }
+        if !(1..=limits::RETRY_STEPS).contains(&retry.schedule.len()) {
+            faults.add("/retry/schedule", format_args!("1 to {} steps", limits::RETRY_STEPS));
+        }
+        for (place, _) in retry.schedule.iter().enumerate().filter(|(_, w)| **w > RETRY_WAIT_MAX) {
+            faults.add(format!("/retry/schedule/{place}"), "at most 30d");
+        }
+        if self.never.len() > 50 {
+            faults.add("/retry/never", "at most 50 ranges");
+            return None;
+        }
+        let ranges = self
+            .never
+            .iter()
+            .enumerate()
+            .map(|(place, text)| faults.take(format!("/retry/never/{place}"), statuses(text)));
+        retry.never = ranges.collect::<Vec<_>>().into_iter().collect::<Option<_>>()?;
+        Some(retry)
+    }
+}
+
+/// `404`, or `400-499`.
+fn statuses(text: &str) -> Result<(u16, u16), &'static str> {
+    let (from, to) = text.split_once('-').unwrap_or((text, text));
+    match (from.parse::<u16>(), to.parse::<u16>()) {
+        (Ok(from), Ok(to)) if 100 <= from && from <= to && to <= 599 => Ok((from, to)),
+        _ => Err("a status or a range of statuses, such as 404 or 400-499"),
+    }
+}
+
+impl OrderRule {
+    fn read(&self, faults: &mut Faults) -> Option<endpoint::Order> {
+        Some(endpoint::Order {
+            key: rule("/order/key", Some(&self.key), faults)??,
+            on_dead: match self.on_dead.unwrap_or(OnDeadRule::Skip) {
+                OnDeadRule::Block => OnDead::Block,
+                OnDeadRule::Skip => OnDead::Skip,
+            },
+        })
+    }
+}
+
+impl From<&endpoint::Order> for OrderRule {
+    fn from(order: &endpoint::Order) -> Self {
+        let on_dead = match order.on_dead {
+            OnDead::Block => OnDeadRule::Block,
+            OnDead::Skip => OnDeadRule::Skip,
+        };
+        Self { key: KeyRule::from(&order.key), on_dead: Some(on_dead) }
+    }
+}
+
+impl From<&endpoint::Retry> for RetryRule {
+    fn from(retry: &endpoint::Retry) -> Self {
+        let range = |(from, to): &(u16, u16)| {
+            if from == to { from.to_string() } else { format!("{from}-{to}") }
+        };
+        Self {
+            schedule: Some(retry.schedule.iter().map(|wait| Span(*wait)).collect()),
+            never: retry.never.iter().map(range).collect(),
+        }
+    }
+}
+
+impl From<&endpoint::Rate> for RateRule {
+    fn from(rate: &endpoint::Rate) -> Self {
+        Self { count: rate.count, per: Some(Span(rate.per)) }
+    }
+}
+
+impl EndpointIn {
+    /// As the endpoint would be asked for, without its secrets; what `PATCH` changes.
+    #[must_use]
+    pub fn of(endpoint: &Endpoint, names: &Names) -> Self {
+        let wanted = &endpoint.subscription;
+        let source = |id: &SourceId| names.source(*id).unwrap_or_else(|| id.to_string());
+        Self {
+            name: endpoint.name.to_string(),
+            url: endpoint.url.clone(),
+            status: Some(EndpointStatus::from(&endpoint.status)),
+            sources: wanted.sources.iter().map(source).collect(),
+            event_types: wanted.event_types.iter().map(ToString::to_string).collect(),
+            channels: wanted.channels.clone(),
+            filter: wanted.filter.as_deref().and_then(|text| serde_json::from_str(text).ok()),
+            headers: endpoint.headers.iter().map(HeaderIn::from).collect(),
+            secret: None,
+            timeout: Some(Span(endpoint.policy.timeout)),
+            concurrency: Some(endpoint.policy.concurrency),
+            rate: endpoint.policy.rate.as_ref().map(RateRule::from),
+            retry: RetryRule::from(&endpoint.policy.retry),
+            order: endpoint.policy.order.as_ref().map(OrderRule::from),
+        }
+    }
+}
+
+impl EndpointOut {
+    /// An endpoint as it is shown: secrets masked, credentials in its headers hidden.
+    #[must_use]
+    pub fn of(endpoint: &Endpoint, names: &Names) -> Self {
+        let written = EndpointIn::of(endpoint, names);
+        let (disabled_at, disabled_because) = match &endpoint.status {
+            Status::Disabled { at, why } => (Some(Moment(*at)), Some(why.clone())),
+            Status::Enabled | Status::Paused => (None, None),
+        };
+        Self {
+            id: endpoint.id.to_string(),
+            name: written.name,
+            url: written.url,
+            status: EndpointStatus::from(&endpoint.status),
+            disabled_at,
+            disabled_because,
+            sources: written.sources,
+            event_types: written.event_types,
+            channels: written.channels,
+            filter: written.filter,
+            headers: written.headers.into_iter().map(HeaderIn::hidden).collect(),
+            secrets: endpoint.secrets.iter().map(SecretOut::from).collect(),
+            timeout: Span(endpoint.policy.timeout),
+            concurrency: endpoint.policy.concurrency,
+            rate: written.rate,
+            retry: written.retry,
+            order: written.order,
+            created_at: Moment(endpoint.created),
+            updated_at: Moment(endpoint.updated),
+            secret: None,
+        }
+    }
+}
+
+impl From<&endpoint::SigningSecret> for SecretOut {
+    fn from(signing: &endpoint::SigningSecret) -> Self {
+        Self { hint: masked(&signing.secret), expires_at: signing.expires.map(Moment) }
+    }
+}

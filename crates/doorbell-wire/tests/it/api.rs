@@ -1,0 +1,349 @@
+//! What goes in is checked and told; what comes out keeps its shape and no secret.
+
+use doorbell_core::configuration::Configuration;
+use doorbell_core::endpoint::{Endpoint, SigningSecret};
+use doorbell_core::endpoint_url::UrlPolicy;
+use doorbell_core::event::{Event, Fate, Origin};
+use doorbell_core::id::{EndpointId, EventId, SourceId, TenantId};
+use doorbell_core::request::{Headers, Request};
+use doorbell_core::secret::SecretText;
+use doorbell_core::source::Source;
+use doorbell_core::time::Time;
+use doorbell_wire::api::v1::common::Names;
+use doorbell_wire::api::v1::endpoint::{EndpointIn, EndpointOut, Gates};
+use doorbell_wire::api::v1::event::{EventOut, TallyOut};
+use doorbell_wire::api::v1::redact::View;
+use doorbell_wire::api::v1::source::{SourceIn, SourceOut, masked};
+use doorbell_wire::problem::{Code, Faults, Problem};
+use expect_test::{Expect, expect};
+use serde_json::json;
+
+const NOW: Time = Time::from_ms(1_795_500_000_000);
+
+fn source(body: serde_json::Value) -> Result<Source, Vec<(String, String)>> {
+    let written: SourceIn = serde_json::from_value(body).unwrap();
+    let mut faults = Faults::new();
+    let id = SourceId::new(NOW, 1);
+    let read = written.read(id, TenantId::DEFAULT, NOW, &mut faults);
+    faults.finish(read).map_err(|all| all.into_iter().map(|e| (e.pointer, e.detail)).collect())
+}
+
+fn endpoint(body: serde_json::Value) -> Result<Endpoint, Vec<(String, String)>> {
+    let written: EndpointIn = serde_json::from_value(body).unwrap();
+    let mut faults = Faults::new();
+    let ids = (EndpointId::new(NOW, 2), TenantId::DEFAULT);
+    let inbox = |name: &str| (name == "inbox").then(|| SourceId::new(NOW, 1));
+    let gates = Gates { sources: &inbox, policy: &UrlPolicy::default() };
+    let read = written.read(ids, NOW, &gates, &mut faults);
+    faults.finish(read).map_err(|all| all.into_iter().map(|e| (e.pointer, e.detail)).collect())
+}
+
+fn shown(value: &impl serde::Serialize, expected: Expect) {
+    expected.assert_eq(&serde_json::to_string_pretty(value).unwrap());
+}
+
+#[test]
+fn a_source_comes_out_as_it_went_in_with_its_secrets_masked() {
+    let body = json!({
+        "name": "billing", "provider": "stripe", "secrets": ["whsec_0123456789abcdefghijklmn", "short"],
+        "dedupe": {"window": "24h", "key": {"pointer": "/id"}}, "methods": ["post"],
+    });
+    let source = source(body).unwrap();
+    shown(
+        &SourceOut::from(&source),
+        expect![[r#"
+            {
+              "id": "src_01m8627gr00000000000000001",
+              "name": "billing",
+              "provider": "stripe",
+              "options": {},
+              "secrets": [
+                "whsec_…klmn",
+                "…"
+              ],
+              "public_url": null,
+              "enabled": true,
+              "methods": [
+                "POST"
+              ],
+              "event_types": [],
+              "type_rule": null,
+              "dedupe": {
+                "window": "1d",
+                "key": {
+                  "pointer": "/id"
+                }
+              },
+              "body_max": 33554432,
+              "response": null,
+              "path": "/in/billing",
+              "created_at": "2026-11-24T06:00:00.000Z",
+              "updated_at": "2026-11-24T06:00:00.000Z"
+            }"#]],
+    );
+    let again = serde_json::to_value(SourceIn::from(&source)).unwrap();
+    let written: SourceIn = serde_json::from_value(again).unwrap();
+    let read = written.read(source.id, source.tenant, NOW, &mut Faults::new());
+    assert_eq!(read, Some(source));
+}
+
+#[test]
+fn an_endpoint_comes_out_as_it_went_in() {
+    let body = json!({
+        "name": "app", "url": "https://example.com/hooks", "sources": ["inbox"],
+        "event_types": ["invoice.*"], "filter": {"body": {"amount": {"$gte": 10}}},
+        "headers": [{"name": "authorization", "value": "Bearer x"}, {"name": "x-env", "value": "prod"}],
+        "rate": {"count": 5}, "retry": {"schedule": ["0s", "1m"], "never": ["400-404", "422"]},
+        "order": {"key": {"header": "X-Key"}, "on_dead": "block"},
+    });
+    let mut endpoint = endpoint(body).unwrap();
+    let secret = SecretText::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+    endpoint.secrets = vec![SigningSecret { secret, expires: Some(NOW) }];
+    let names = Names::of(&Configuration::default());
+    shown(
+        &EndpointOut::of(&endpoint, &names),
+        expect![[r#"
+            {
+              "id": "ep_01m8627gr00000000000000002",
+              "name": "app",
+              "url": "https://example.com/hooks",
+              "status": "enabled",
+              "sources": [
+                "src_01m8627gr00000000000000001"
+              ],
+              "event_types": [
+                "invoice.*"
+              ],
+              "channels": [],
+              "filter": {
+                "body": {
+                  "amount": {
+                    "$gte": 10
+                  }
+                }
+              },
+              "headers": [
+                {
+                  "name": "authorization",
+                  "value": "***"
+                },
+                {
+                  "name": "x-env",
+                  "value": "prod"
+                }
+              ],
+              "secrets": [
+                {
+                  "hint": "whsec_…LaSw",
+                  "expires_at": "2026-11-24T06:00:00.000Z"
+                }
+              ],
+              "timeout": "15s",
+              "concurrency": 16,
+              "rate": {
+                "count": 5,
+                "per": "1s"
+              },
+              "retry": {
+                "schedule": [
+                  "0s",
+                  "1m"
+                ],
+                "never": [
+                  "400-404",
+                  "422"
+                ]
+              },
+              "order": {
+                "key": {
+                  "header": "x-key"
+                },
+                "on_dead": "block"
+              },
+              "created_at": "2026-11-24T06:00:00.000Z",
+              "updated_at": "2026-11-24T06:00:00.000Z"
+            }"#]],
+    );
+    let again = serde_json::to_value(EndpointIn::of(&endpoint, &names)).unwrap();
+    let written: EndpointIn = serde_json::from_value(again).unwrap();
+    let any = |_: &str| Some(SourceId::new(NOW, 1));
+    let gates = Gates { sources: &any, policy: &UrlPolicy::default() };
+    let read = written.read((endpoint.id, endpoint.tenant), NOW, &gates, &mut Faults::new());
+    endpoint.secrets.clear();
+    assert_eq!(read, Some(endpoint));
+}
+
+#[test]
+fn all_faults_are_told_at_once() {
+    let faults = endpoint(json!({
+        "name": "App", "url": "http://169.254.169.254/", "sources": ["inbox", "nowhere"],
+        "event_types": ["a b"], "channels": ["x,y"], "timeout": "10m", "concurrency": 0,
+        "rate": {"count": 0, "per": "2d"}, "retry": {"schedule": [], "never": ["abc"]},
+        "order": {"key": {"pointer": "id"}}, "filter": {"bdoy": 1},
+        "headers": [{"name": "Host", "value": "x"}],
+    }));
+    let places: Vec<String> = faults.unwrap_err().into_iter().map(|(place, _)| place).collect();
+    assert_eq!(
+        places,
+        [
+            "/name",
+            "/url",
+            "/sources/1",
+            "/event_types/0",
+            "/channels/0",
+            "/filter",
+            "/headers/0",
+            "/timeout",
+            "/concurrency",
+            "/order/key",
+            "/rate/count",
+            "/rate/per",
+            "/retry/schedule",
+            "/retry/never/0",
+        ]
+    );
+    let faults = source(json!({
+        "name": "src_x", "provider": "none", "secrets": [" "], "methods": ["P OST"],
+        "type_rule": {"header": "a b"}, "dedupe": {"window": "31d"}, "body_max": 0,
+        "response": {"status": 404},
+    }));
+    let places: Vec<String> = faults.unwrap_err().into_iter().map(|(place, _)| place).collect();
+    assert_eq!(
+        places,
+        [
+            "/name",
+            "/secrets/0",
+            "/methods/0",
+            "/type_rule",
+            "/dedupe/window",
+            "/body_max",
+            "/response/status"
+        ]
+    );
+}
+
+#[test]
+fn unknown_and_missing_fields_are_refused() {
+    for (body, word) in [
+        (json!({"name": "a", "provider": "none", "secert": "x"}), "unknown field `secert`"),
+        (json!({"name": "a"}), "missing field `provider`"),
+    ] {
+        let error = serde_json::from_value::<SourceIn>(body).unwrap_err().to_string();
+        assert!(error.contains(word), "{error}");
+    }
+}
+
+#[test]
+fn short_secrets_show_nothing() {
+    let mask = |text| masked(&SecretText::parse(text).unwrap());
+    assert_eq!(mask("hunter2"), "…");
+    assert_eq!(mask("whsec_short"), "whsec_…");
+    assert_eq!(mask("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), "whsec_…LaSw");
+}
+
+#[test]
+fn credentials_are_hidden_without_the_admin_scope() {
+    let mut headers = Headers::default();
+    headers.push("Authorization", "Bearer canary");
+    headers.push("X-Hub-Signature-256", "sha256=canary");
+    headers.push("X-Bytes", vec![0xff_u8]);
+    headers.push("Content-Type", "application/json");
+    let event = Event {
+        id: EventId::new(NOW, 3),
+        tenant: TenantId::DEFAULT,
+        at: NOW,
+        origin: Origin::Source(SourceId::new(NOW, 1)),
+        event_type: None,
+        dedupe_key: None,
+        channels: Vec::new(),
+        request: Request {
+            method: "POST".to_owned(),
+            path: "/x".to_owned(),
+            query: Some("token=canary&a=1".to_owned()),
+            headers,
+            body: "{}".into(),
+            peer: None,
+        },
+    };
+    let names = Names::default();
+    let event = |view| EventOut::of((&event, &Fate::NoEndpoint), TallyOut::default(), &names, view);
+    let hidden = event(View::Redacted);
+    assert!(!serde_json::to_string(&hidden).unwrap().contains("canary"));
+    assert_eq!(serde_json::to_string(&event(View::Whole)).unwrap().matches("canary").count(), 3);
+    shown(
+        &hidden,
+        expect![[r#"
+            {
+              "id": "evt_01m8627gr00000000000000003",
+              "type": null,
+              "at": "2026-11-24T06:00:00.000Z",
+              "source": "src_01m8627gr00000000000000001",
+              "source_name": null,
+              "fate": "no_endpoint",
+              "explanation": "Accepted, but no endpoint subscribes to it. Add an endpoint (or widen its subscription), then replay it.",
+              "dedupe_key": null,
+              "channels": [],
+              "deliveries": {
+                "waiting": 0,
+                "delivered": 0,
+                "failed": 0,
+                "discarded": 0
+              },
+              "request": {
+                "method": "POST",
+                "path": "/x",
+                "query": "token=***&a=1",
+                "headers": [
+                  {
+                    "name": "authorization",
+                    "value": "***"
+                  },
+                  {
+                    "name": "x-hub-signature-256",
+                    "value": "***"
+                  },
+                  {
+                    "name": "x-bytes",
+                    "value_base64": "/w=="
+                  },
+                  {
+                    "name": "content-type",
+                    "value": "application/json"
+                  }
+                ],
+                "peer": null,
+                "body": {
+                  "len": 2,
+                  "content_type": "application/json",
+                  "text": "{}",
+                  "truncated": false
+                }
+              }
+            }"#]],
+    );
+}
+
+#[test]
+fn a_problem_has_the_members_of_the_rfc() {
+    let mut faults = Faults::new();
+    faults.add("/url", "it is a private address");
+    let problem = Problem::with_errors(Code::Invalid, faults.finish::<()>(None).unwrap_err());
+    shown(
+        &problem,
+        expect![[r#"
+        {
+          "type": "/docs/errors/invalid",
+          "code": "invalid",
+          "title": "A value cannot be accepted",
+          "status": 422,
+          "detail": "/url: it is a private address",
+          "remedy": "Correct the fields that `errors` names.",
+          "errors": [
+            {
+              "pointer": "/url",
+              "detail": "it is a private address"
+            }
+          ]
+        }"#]],
+    );
+}

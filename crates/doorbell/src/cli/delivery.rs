@@ -1,0 +1,95 @@
+//! `doorbell delivery`: one event for one endpoint, and its attempts.
+
+use super::show;
+use crate::remote::{Node, query, segment};
+use crate::report::Report;
+use anyhow::Result;
+use clap::Subcommand;
+use serde_json::json;
+
+/// What to do with deliveries.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// List them, newest first
+    List {
+        /// Of this event
+        #[arg(long)]
+        event: Option<String>,
+        /// To this endpoint
+        #[arg(long)]
+        endpoint: Option<String>,
+        /// In this state: waiting, delivered, failed, discarded
+        #[arg(long)]
+        state: Option<String>,
+        /// At most so many
+        #[arg(long, default_value = "50")]
+        limit: String,
+        /// Where to go on
+        #[arg(long)]
+        cursor: Option<String>,
+    },
+    /// Show one
+    Get { delivery: String },
+    /// Show its attempts: what happened each time, and what to do about it
+    Attempts { delivery: String },
+    /// Try it again now
+    Retry { delivery: String },
+    /// Discard it
+    Cancel { delivery: String },
+}
+
+const COLUMNS: &[show::Column] = &[
+    ("ID", "/id"),
+    ("EVENT TYPE", "/event_type"),
+    ("ENDPOINT", "/endpoint_name"),
+    ("STATE", "/state"),
+    ("ATTEMPTS", "/attempts"),
+    ("LAST STATUS", "/last_status"),
+    ("DUE", "/due_at"),
+    ("EVENT", "/event"),
+];
+
+const ATTEMPTS: &[show::Column] = &[
+    ("NO", "/number"),
+    ("AT", "/at"),
+    ("TRIGGER", "/trigger"),
+    ("STATUS", "/response/status"),
+    ("ERROR", "/error/class"),
+    ("MS", "/timings/total_ms"),
+    ("ADDRESS", "/address"),
+    ("WHAT HAPPENED", "/explanation"),
+];
+
+pub(crate) async fn run(verb: &Verb, node: &Node, report: Report) -> Result<()> {
+    let remote = node.remote()?;
+    let path = |delivery: &str| format!("/v1/deliveries/{}", segment(delivery));
+    match verb {
+        Verb::List { event, endpoint, state, limit, cursor } => {
+            let query = query(&[
+                ("event", event.as_deref()),
+                ("endpoint", endpoint.as_deref()),
+                ("state", state.as_deref()),
+                ("limit", Some(limit)),
+                ("cursor", cursor.as_deref()),
+            ]);
+            show::list(report, &remote.get(&format!("/v1/deliveries{query}")).await?, COLUMNS);
+        }
+        Verb::Get { delivery } => show::one(report, &remote.get(&path(delivery)).await?),
+        Verb::Attempts { delivery } => {
+            show::list(
+                report,
+                &remote.get(&format!("{}/attempts", path(delivery))).await?,
+                ATTEMPTS,
+            );
+        }
+        Verb::Retry { delivery } => {
+            let answer = remote.post(&format!("{}/retry", path(delivery)), json!({})).await?;
+            show::done(report, &answer, &format!("delivery {delivery} is tried again now"));
+        }
+        Verb::Cancel { delivery } => {
+            let answer = remote.post(&format!("{}/cancel", path(delivery)), json!({})).await?;
+            show::done(report, &answer, &format!("delivery {delivery} is discarded"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,107 @@
+//! `doorbell endpoint`: where events go.
+
+use super::fields::{Fields, text, texts};
+use super::show;
+use crate::remote::{Body, Node, segment};
+use crate::report::Report;
+use anyhow::Result;
+use clap::Subcommand;
+use http::Method;
+use serde_json::json;
+
+/// What to do with endpoints.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// List them
+    List,
+    /// Show one
+    Get { endpoint: String },
+    /// Make one; its signing secret is shown this once
+    Create {
+        /// Its name
+        name: String,
+        /// Where its events are posted to
+        #[arg(long, value_name = "URL")]
+        url: String,
+        /// Only events of these sources
+        #[arg(long = "source")]
+        sources: Vec<String>,
+        /// Only these event types, with *
+        #[arg(long = "event-type")]
+        event_types: Vec<String>,
+        #[command(flatten)]
+        fields: Fields,
+    },
+    /// Change parts of one
+    Update {
+        endpoint: String,
+        #[command(flatten)]
+        fields: Fields,
+    },
+    /// Remove one; what still waits for it is discarded
+    Delete { endpoint: String },
+    /// Let its deliveries wait
+    Pause { endpoint: String },
+    /// Let its deliveries go
+    Enable { endpoint: String },
+    /// Let its deliveries be discarded; they can be replayed
+    Disable { endpoint: String },
+    /// Give it a new secret; the old one signs too for a day
+    RotateSecret { endpoint: String },
+    /// Send it a ping
+    Test { endpoint: String },
+}
+
+const COLUMNS: &[show::Column] = &[
+    ("NAME", "/name"),
+    ("STATUS", "/status"),
+    ("URL", "/url"),
+    ("EVENT TYPES", "/event_types"),
+    ("ID", "/id"),
+];
+
+pub(crate) async fn run(verb: &Verb, node: &Node, report: Report) -> Result<()> {
+    let remote = node.remote()?;
+    let (endpoint, action) = match verb {
+        Verb::List => {
+            show::list(report, &remote.get("/v1/endpoints").await?, COLUMNS);
+            return Ok(());
+        }
+        Verb::Get { endpoint } => {
+            show::one(report, &remote.get(&path(endpoint)).await?);
+            return Ok(());
+        }
+        Verb::Create { name, url, sources, event_types, fields } => {
+            let body = fields.with(&[
+                ("name", text(Some(name))),
+                ("url", text(Some(url))),
+                ("sources", texts(sources)),
+                ("event_types", texts(event_types)),
+            ])?;
+            show::one(report, &remote.post("/v1/endpoints", body).await?);
+            return Ok(());
+        }
+        Verb::Update { endpoint, fields } => {
+            let body = Body::Json(fields.with(&[])?);
+            show::one(report, &remote.call(Method::PATCH, &path(endpoint), body).await?);
+            return Ok(());
+        }
+        Verb::Delete { endpoint } => {
+            let answer = remote.call(Method::DELETE, &path(endpoint), Body::None).await?;
+            show::done(report, &answer, &format!("endpoint {endpoint} is removed"));
+            return Ok(());
+        }
+        Verb::Pause { endpoint } => (endpoint, "pause"),
+        Verb::Enable { endpoint } => (endpoint, "enable"),
+        Verb::Disable { endpoint } => (endpoint, "disable"),
+        Verb::RotateSecret { endpoint } => (endpoint, "rotate-secret"),
+        Verb::Test { endpoint } => (endpoint, "test"),
+    };
+    let answer = remote.post(&format!("{}/{action}", path(endpoint)), json!({})).await?;
+    show::one(report, &answer);
+    Ok(())
+}
+
+fn path(endpoint: &str) -> String {
+    format!("/v1/endpoints/{}", segment(endpoint))
+}

@@ -1,0 +1,195 @@
+//! `doorbell event` and `doorbell request`: what happened, and what came in.
+
+use super::show;
+use crate::remote::{Body, Node, Remote, query, segment};
+use crate::report::Report;
+use anyhow::{Context, Result};
+use clap::{Args, Subcommand};
+use http::Method;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+/// Which ones to list.
+#[derive(Debug, Args)]
+pub(crate) struct Filter {
+    /// Received by this source
+    #[arg(long)]
+    source: Option<String>,
+    /// Of this type, with *
+    #[arg(long = "type")]
+    event_type: Option<String>,
+    /// With this fate: accepted, no_endpoint, filtered, duplicate, rejected
+    #[arg(long)]
+    fate: Option<String>,
+    /// With a delivery to this endpoint
+    #[arg(long)]
+    endpoint: Option<String>,
+    /// With a delivery in this state: waiting, delivered, failed, discarded
+    #[arg(long)]
+    state: Option<String>,
+    /// Received at or after (RFC 3339)
+    #[arg(long)]
+    since: Option<String>,
+    /// Received before (RFC 3339)
+    #[arg(long)]
+    until: Option<String>,
+    /// At most so many
+    #[arg(long, default_value = "50")]
+    limit: String,
+    /// Where to go on
+    #[arg(long)]
+    cursor: Option<String>,
+}
+
+impl Filter {
+    fn query(&self) -> String {
+        query(&[
+            ("source", self.source.as_deref()),
+            ("event_type", self.event_type.as_deref()),
+            ("fate", self.fate.as_deref()),
+            ("endpoint", self.endpoint.as_deref()),
+            ("state", self.state.as_deref()),
+            ("since", self.since.as_deref()),
+            ("until", self.until.as_deref()),
+            ("limit", Some(&self.limit)),
+            ("cursor", self.cursor.as_deref()),
+        ])
+    }
+}
+
+/// What to do with events.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// List them, newest first
+    List(Filter),
+    /// Show one
+    Get { event: String },
+    /// Write its body, byte for byte, to standard output
+    Body { event: String },
+    /// Publish one
+    Publish {
+        /// Its type, such as invoice.paid
+        event_type: String,
+        /// Its body; `-` reads standard input
+        #[arg(long, conflicts_with = "file")]
+        data: Option<String>,
+        /// A file with its body
+        #[arg(long)]
+        file: Option<PathBuf>,
+        /// The body's content type
+        #[arg(long, default_value = "application/json")]
+        content_type: String,
+        /// Channels to publish in
+        #[arg(long = "channel")]
+        channels: Vec<String>,
+        /// The same key never publishes twice
+        #[arg(long)]
+        idempotency_key: Option<String>,
+    },
+}
+
+/// What to do with requests.
+#[derive(Debug, Subcommand)]
+pub(crate) enum RequestVerb {
+    /// List them, rejected ones and duplicates too, newest first
+    List(Filter),
+    /// Show one
+    Get { request: String },
+    /// Write its body, byte for byte, to standard output
+    Body { request: String },
+}
+
+const COLUMNS: &[show::Column] = &[
+    ("AT", "/at"),
+    ("ID", "/id"),
+    ("TYPE", "/type"),
+    ("SOURCE", "/source_name"),
+    ("FATE", "/fate"),
+    ("WAITING", "/deliveries/waiting"),
+    ("DELIVERED", "/deliveries/delivered"),
+    ("FAILED", "/deliveries/failed"),
+];
+
+const REQUEST_COLUMNS: &[show::Column] = &[
+    ("AT", "/at"),
+    ("ID", "/id"),
+    ("SOURCE", "/source_name"),
+    ("METHOD", "/method"),
+    ("TYPE", "/event_type"),
+    ("BYTES", "/body_len"),
+    ("FATE", "/fate"),
+    ("WHY", "/rejection/detail"),
+];
+
+pub(crate) async fn run(verb: &Verb, node: &Node, report: Report) -> Result<()> {
+    let remote = node.remote()?;
+    match verb {
+        Verb::List(filter) => {
+            show::list(
+                report,
+                &remote.get(&format!("/v1/events{}", filter.query())).await?,
+                COLUMNS,
+            );
+        }
+        Verb::Get { event } => {
+            show::one(report, &remote.get(&format!("/v1/events/{}", segment(event))).await?)
+        }
+        Verb::Body { event } => {
+            body(&remote, &format!("/v1/events/{}/body", segment(event))).await?
+        }
+        Verb::Publish { event_type, data, file, content_type, channels, idempotency_key } => {
+            let bytes = payload(data.as_deref(), file.as_deref())?;
+            let channels = (!channels.is_empty()).then(|| channels.join(","));
+            let path = query(&[("type", Some(event_type)), ("channels", channels.as_deref())]);
+            let mut headers = vec![("doorbell-event-type".to_owned(), event_type.clone())];
+            headers.extend(idempotency_key.clone().map(|key| ("idempotency-key".to_owned(), key)));
+            let body =
+                Body::Raw { content_type: content_type.clone(), headers, bytes: bytes.into() };
+            show::one(
+                report,
+                &remote.call(Method::POST, &format!("/v1/events{path}"), body).await?,
+            );
+        }
+    }
+    Ok(())
+}
+
+pub(crate) async fn run_requests(verb: &RequestVerb, node: &Node, report: Report) -> Result<()> {
+    let remote = node.remote()?;
+    match verb {
+        RequestVerb::List(filter) => {
+            show::list(
+                report,
+                &remote.get(&format!("/v1/requests{}", filter.query())).await?,
+                REQUEST_COLUMNS,
+            );
+        }
+        RequestVerb::Get { request } => {
+            show::one(report, &remote.get(&format!("/v1/requests/{}", segment(request))).await?);
+        }
+        RequestVerb::Body { request } => {
+            body(&remote, &format!("/v1/requests/{}/body", segment(request))).await?
+        }
+    }
+    Ok(())
+}
+
+async fn body(remote: &Remote, path: &str) -> Result<()> {
+    let bytes = remote.bytes(Method::GET, path, Body::None).await?;
+    std::io::stdout().write_all(&bytes).context("standard output cannot be written")
+}
+
+fn payload(data: Option<&str>, file: Option<&Path>) -> Result<Vec<u8>> {
+    match (data, file) {
+        (Some("-"), _) => {
+            let mut bytes = Vec::new();
+            std::io::stdin().read_to_end(&mut bytes).context("standard input cannot be read")?;
+            Ok(bytes)
+        }
+        (Some(text), _) => Ok(text.as_bytes().to_vec()),
+        (None, Some(path)) => {
+            std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))
+        }
+        (None, None) => Ok(b"{}".to_vec()),
+    }
+}

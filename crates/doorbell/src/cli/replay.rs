@@ -1,0 +1,138 @@
+//! `doorbell replay`: many deliveries made again: plan, run at a rate, watch, cancel.
+
+use super::fields::{text, texts};
+use super::show;
+use crate::remote::{Node, Remote, segment};
+use crate::report::Report;
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Map, Value, json};
+use std::time::Duration;
+
+/// What to do with replays.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Count what a replay would deliver, and deliver nothing
+    Plan(Choice),
+    /// Deliver again: the original bytes, newly signed
+    Run {
+        #[command(flatten)]
+        choice: Choice,
+        /// To this endpoint instead of the one of the first time
+        #[arg(long)]
+        to: Option<String>,
+        /// Deliveries per second
+        #[arg(long, value_name = "PER_SECOND")]
+        rate: Option<u32>,
+        /// Come back at once instead of watching
+        #[arg(long)]
+        detach: bool,
+    },
+    /// List them, newest first
+    List,
+    /// Show how far one is
+    Get { replay: String },
+    /// Watch one until it is done
+    Watch { replay: String },
+    /// Stop one; what it made stays
+    Cancel { replay: String },
+}
+
+/// Which deliveries: those whose event fits all that is given.
+#[derive(Debug, Args)]
+pub(crate) struct Choice {
+    /// These events
+    #[arg(long = "event")]
+    events: Vec<String>,
+    /// First delivered to this endpoint
+    #[arg(long)]
+    endpoint: Option<String>,
+    /// Received by this source
+    #[arg(long)]
+    source: Option<String>,
+    /// Of this type, with *
+    #[arg(long = "type")]
+    event_type: Option<String>,
+    /// With a delivery in this state: failed, discarded, delivered
+    #[arg(long)]
+    state: Option<String>,
+    /// Received at or after (RFC 3339)
+    #[arg(long)]
+    since: Option<String>,
+    /// Received before (RFC 3339)
+    #[arg(long)]
+    until: Option<String>,
+}
+
+impl Choice {
+    fn json(&self) -> Value {
+        let fields = [
+            ("events", texts(&self.events)),
+            ("endpoint", text(self.endpoint.as_ref())),
+            ("source", text(self.source.as_ref())),
+            ("event_type", text(self.event_type.as_ref())),
+            ("state", text(self.state.as_ref())),
+            ("since", text(self.since.as_ref())),
+            ("until", text(self.until.as_ref())),
+        ];
+        let given = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        Value::Object(given.collect::<Map<_, _>>())
+    }
+}
+
+const COLUMNS: &[show::Column] = &[
+    ("ID", "/id"),
+    ("STATE", "/state"),
+    ("MADE", "/made"),
+    ("PLANNED", "/planned"),
+    ("PER SECOND", "/rate_per_second"),
+    ("CREATED", "/created_at"),
+];
+
+pub(crate) async fn run(verb: &Verb, node: &Node, report: Report) -> Result<()> {
+    let remote = node.remote()?;
+    match verb {
+        Verb::Plan(choice) => {
+            let answer =
+                remote.post("/v1/replays/plan", json!({ "choice": choice.json() })).await?;
+            show::one(report, &answer);
+        }
+        Verb::Run { choice, to, rate, detach } => {
+            let body = json!({ "choice": choice.json(), "to": to, "rate_per_second": rate });
+            let answer = remote.post("/v1/replays", body).await?;
+            let id = show::cell(answer.get("id"));
+            if *detach { show::one(report, &answer) } else { watch(&remote, &id, report).await? }
+        }
+        Verb::List => show::list(report, &remote.get("/v1/replays").await?, COLUMNS),
+        Verb::Get { replay } => show::one(report, &remote.get(&path(replay)).await?),
+        Verb::Watch { replay } => watch(&remote, replay, report).await?,
+        Verb::Cancel { replay } => {
+            show::one(report, &remote.post(&format!("{}/cancel", path(replay)), json!({})).await?);
+        }
+    }
+    Ok(())
+}
+
+fn path(replay: &str) -> String {
+    format!("/v1/replays/{}", segment(replay))
+}
+
+/// Follows a replay until it is done or cancelled, with a bar for people.
+async fn watch(remote: &Remote, replay: &str, report: Report) -> Result<()> {
+    let bar = if report.is_for_people() { ProgressBar::new(0) } else { ProgressBar::hidden() };
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} made, {per_sec}, {eta} left");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    loop {
+        let answer = remote.get(&path(replay)).await?;
+        let number = |name: &str| answer.get(name).and_then(Value::as_u64).unwrap_or(0);
+        bar.set_length(number("planned").max(number("made")));
+        bar.set_position(number("made"));
+        if answer.get("state").and_then(Value::as_str) != Some("running") {
+            bar.finish_and_clear();
+            show::one(report, &answer);
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}

@@ -1,0 +1,119 @@
+//! How answers of the API are shown: as they are with `--json`, else as a table of chosen fields or as `field  value` lines.
+
+use crate::report::Report;
+use serde_json::Value;
+
+/// A column: its head and the JSON pointer of its field.
+pub(crate) type Column = (&'static str, &'static str);
+
+/// Shows a list answer (`data` and `next_cursor`).
+pub(crate) fn list(report: Report, answer: &Value, columns: &[Column]) {
+    if report.is_json() {
+        report.json(answer);
+        return;
+    }
+    let rows: Vec<Vec<String>> = answer
+        .get("data")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .map(|item| columns.iter().map(|(_, pointer)| cell(item.pointer(pointer))).collect())
+        .collect();
+    if rows.is_empty() {
+        report.text("none");
+        return;
+    }
+    let heads: Vec<&str> = columns.iter().map(|(head, _)| *head).collect();
+    report.table(&heads, rows);
+    if let Some(next) = answer.get("next_cursor").and_then(Value::as_str) {
+        report.text(&format!("there are more: --cursor {next}"));
+    }
+}
+
+/// Shows one thing.
+pub(crate) fn one(report: Report, answer: &Value) {
+    if report.is_json() {
+        report.json(answer);
+        return;
+    }
+    let mut lines = Vec::new();
+    flatten("", answer, &mut lines);
+    let width = lines.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    for (name, value) in lines {
+        report.text(format!("{name:width$}  {value}").trim_end());
+    }
+}
+
+/// Says that something was done.
+pub(crate) fn done(report: Report, answer: &Value, sentence: &str) {
+    if report.is_json() {
+        report.json(answer);
+    } else {
+        report.text(sentence);
+    }
+}
+
+fn flatten(prefix: &str, value: &Value, lines: &mut Vec<(String, String)>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                let name =
+                    if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+                flatten(&name, field, lines);
+            }
+        }
+        Value::Array(items) if items.iter().any(Value::is_object) => {
+            for (place, item) in items.iter().enumerate() {
+                flatten(&format!("{prefix}[{place}]"), item, lines);
+            }
+        }
+        Value::Null => {}
+        Value::Array(_) | Value::String(_) | Value::Bool(_) | Value::Number(_) => {
+            lines.push((prefix.to_owned(), cell(Some(value))));
+        }
+    }
+}
+
+/// A field as a person reads it. Control characters are shown, not obeyed: a payload must not steer the terminal.
+pub(crate) fn cell(value: Option<&Value>) -> String {
+    match value {
+        None | Some(Value::Null) => "-".to_owned(),
+        Some(Value::String(text)) => visible(text),
+        Some(Value::Array(items)) => {
+            items.iter().map(|item| cell(Some(item))).collect::<Vec<_>>().join(", ")
+        }
+        Some(other @ (Value::Bool(_) | Value::Number(_) | Value::Object(_))) => {
+            visible(&other.to_string())
+        }
+    }
+}
+
+/// The text with its control characters written out.
+pub(crate) fn visible(text: &str) -> String {
+    text.chars()
+        .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_payload_cannot_steer_the_terminal() {
+        assert_eq!(cell(Some(&json!("a\u{1b}[31mb\n"))), "a\\u{1b}[31mb\\n");
+    }
+
+    #[test]
+    fn nested_fields_become_lines() {
+        let mut lines = Vec::new();
+        flatten(
+            "",
+            &json!({"a": {"b": 1}, "c": [{"d": "x"}], "e": ["y", "z"], "f": null}),
+            &mut lines,
+        );
+        let lines: Vec<String> = lines.into_iter().map(|(n, v)| format!("{n}={v}")).collect();
+        assert_eq!(lines, ["a.b=1", "c[0].d=x", "e=y, z"]);
+    }
+}

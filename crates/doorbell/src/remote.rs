@@ -1,0 +1,264 @@
+//! A client of a running node's API. One connection a call; `https://` with the public roots, or those given.
+
+use crate::config::variable;
+use anyhow::{Context, Result, anyhow, bail};
+use clap::Args;
+use http::{Method, Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use url::Url;
+
+/// How long a call may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// Bytes of an answer that are read at most.
+const ANSWER_MAX: usize = 512 << 20;
+
+/// Which node to talk to.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Node {
+    /// The API's address; also DOORBELL_URL [default: what the running server wrote into the data folder, or http://127.0.0.1:8081]
+    #[arg(long, value_name = "URL", help_heading = "Node")]
+    server: Option<String>,
+    /// A token of the API; better in DOORBELL_TOKEN [default: the one in the data folder]
+    #[arg(long, value_name = "TOKEN", help_heading = "Node")]
+    token: Option<String>,
+    /// The server's data folder, when it is on this machine
+    #[arg(long, value_name = "DIR", help_heading = "Node")]
+    data_dir: Option<PathBuf>,
+    /// A certificate (PEM) to believe beside the public ones
+    #[arg(long, value_name = "FILE", help_heading = "Node")]
+    ca_file: Option<PathBuf>,
+}
+
+/// Where a running server writes its API's address.
+pub(crate) const URL_FILE: &str = "admin-url";
+/// Where a server keeps the text of its own token.
+pub(crate) const TOKEN_FILE: &str = "admin-token";
+
+/// A node's API.
+#[derive(Debug, Clone)]
+pub(crate) struct Remote {
+    base: Url,
+    token: Option<String>,
+    roots: Vec<CertificateDer<'static>>,
+}
+
+impl Node {
+    /// Finds out where the node is.
+    ///
+    /// # Errors
+    /// When an address is no URL or a certificate cannot be read.
+    pub(crate) fn remote(&self) -> Result<Remote> {
+        let folder =
+            self.data_dir.clone().or_else(|| variable("DOORBELL_DATA_DIR").map(PathBuf::from));
+        let folder = folder.unwrap_or_else(|| PathBuf::from("doorbell-data"));
+        let url = self
+            .server
+            .clone()
+            .or_else(|| variable("DOORBELL_URL"))
+            .or_else(|| line(&folder.join(URL_FILE)));
+        let url = url.unwrap_or_else(|| "http://127.0.0.1:8081".to_owned());
+        let base = Url::parse(&url)
+            .with_context(|| format!("{url:?} is no URL, such as http://127.0.0.1:8081"))?;
+        let token = self.token.clone().or_else(|| variable("DOORBELL_TOKEN"));
+        let token = token.or_else(|| line(&folder.join(TOKEN_FILE)));
+        let roots = self.ca_file.as_deref().map_or(Ok(Vec::new()), read_certificates)?;
+        Ok(Remote { base, token, roots })
+    }
+}
+
+fn line(path: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(path).ok()?;
+    text.lines().next().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty())
+}
+
+/// Reads the certificates of a PEM file.
+///
+/// # Errors
+/// When the file cannot be read or holds none.
+pub(crate) fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
+    let all: Vec<_> = CertificateDer::pem_file_iter(path)
+        .with_context(|| format!("{} cannot be read", path.display()))?
+        .collect::<Result<_, _>>()
+        .with_context(|| format!("{} holds no valid certificates", path.display()))?;
+    if all.is_empty() {
+        bail!("{} holds no certificate", path.display())
+    }
+    Ok(all)
+}
+
+/// A body to send.
+#[derive(Debug, Clone)]
+pub(crate) enum Body {
+    None,
+    Json(Value),
+    Raw { content_type: String, headers: Vec<(String, String)>, bytes: Bytes },
+}
+
+impl Remote {
+    /// Calls the API and reads its JSON answer (null when it is empty).
+    ///
+    /// # Errors
+    /// When the node cannot be reached, or with the API's own explanation.
+    pub(crate) async fn call(&self, method: Method, path: &str, body: Body) -> Result<Value> {
+        let bytes = self.bytes(method, path, body).await?;
+        if bytes.is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_slice(&bytes)
+            .context("the answer is no JSON: is this the API's address (not the ingest's)?")
+    }
+
+    /// Gets a path.
+    ///
+    /// # Errors
+    /// As [`Remote::call`].
+    pub(crate) async fn get(&self, path: &str) -> Result<Value> {
+        self.call(Method::GET, path, Body::None).await
+    }
+
+    /// Posts JSON.
+    ///
+    /// # Errors
+    /// As [`Remote::call`].
+    pub(crate) async fn post(&self, path: &str, json: Value) -> Result<Value> {
+        self.call(Method::POST, path, Body::Json(json)).await
+    }
+
+    /// Calls the API and reads its answer whole.
+    ///
+    /// # Errors
+    /// As [`Remote::call`].
+    pub(crate) async fn bytes(&self, method: Method, path: &str, body: Body) -> Result<Bytes> {
+        let work = async {
+            let answer = self.open(method, path, body).await?;
+            let limited = http_body_util::Limited::new(answer.into_body(), ANSWER_MAX);
+            limited
+                .collect()
+                .await
+                .map(http_body_util::Collected::to_bytes)
+                .map_err(|error| anyhow!(error))
+        };
+        tokio::time::timeout(TIMEOUT, work)
+            .await
+            .map_err(|_| anyhow!("no answer within {} s", TIMEOUT.as_secs()))?
+    }
+
+    /// Calls the API and hands the answer over while it comes; for streams.
+    ///
+    /// # Errors
+    /// As [`Remote::call`].
+    pub(crate) async fn open(
+        &self,
+        method: Method,
+        path: &str,
+        body: Body,
+    ) -> Result<Response<Incoming>> {
+        let request = self.request(method, path, body)?;
+        let host = self.base.host_str().unwrap_or("127.0.0.1");
+        let port = self.base.port_or_known_default().unwrap_or(8081);
+        let tcp = TcpStream::connect((host.trim_matches(['[', ']']), port)).await.with_context(|| {
+            format!("no server answers at {}: start one with `doorbell serve`, or say where it is with --server", self.base)
+        })?;
+        let answer = if self.base.scheme() == "https" {
+            let tls =
+                self.connector()?.connect(ServerName::try_from(host.to_owned())?, tcp).await?;
+            exchange(tls, request).await?
+        } else {
+            exchange(tcp, request).await?
+        };
+        if answer.status().is_success() { Ok(answer) } else { Err(explain(answer).await) }
+    }
+
+    fn request(&self, method: Method, path: &str, body: Body) -> Result<Request<Full<Bytes>>> {
+        let authority = self.base.authority();
+        let mut request = Request::builder().method(method).uri(path).header("host", authority);
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let bytes = match body {
+            Body::None => Bytes::new(),
+            Body::Json(json) => {
+                request = request.header("content-type", "application/json");
+                Bytes::from(json.to_string())
+            }
+            Body::Raw { content_type, headers, bytes } => {
+                request = request.header("content-type", content_type);
+                request = headers
+                    .into_iter()
+                    .fold(request, |request, (name, value)| request.header(name, value));
+                bytes
+            }
+        };
+        Ok(request.body(Full::new(bytes))?)
+    }
+
+    fn connector(&self) -> Result<tokio_rustls::TlsConnector> {
+        let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        for root in &self.roots {
+            roots.add(root.clone())?;
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(tokio_rustls::TlsConnector::from(Arc::new(config)))
+    }
+}
+
+async fn exchange<T>(io: T, request: Request<Full<Bytes>>) -> Result<Response<Incoming>>
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (mut send, connection) = hyper::client::conn::http1::handshake(TokioIo::new(io)).await?;
+    tokio::spawn(connection);
+    Ok(send.send_request(request).await?)
+}
+
+/// The API's own words about what went wrong.
+async fn explain(answer: Response<Incoming>) -> anyhow::Error {
+    let status = answer.status();
+    let body = http_body_util::Limited::new(answer.into_body(), 1 << 20).collect().await;
+    let problem: Value =
+        body.ok().and_then(|b| serde_json::from_slice(&b.to_bytes()).ok()).unwrap_or_default();
+    let text = |name: &str| problem.get(name).and_then(Value::as_str).unwrap_or_default();
+    let mut sentence = match (text("title"), text("detail")) {
+        ("", _) => format!("the server answered {status}"),
+        (title, detail) => format!("{title}: {detail}"),
+    };
+    for error in problem.get("errors").and_then(Value::as_array).into_iter().flatten() {
+        let part = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or_default();
+        sentence.push_str(&format!("\n  {} {}", part("pointer"), part("detail")));
+    }
+    if !text("remedy").is_empty() {
+        sentence.push_str(&format!("\n  {}", text("remedy")));
+    }
+    anyhow!(sentence)
+}
+
+/// Makes `?a=b&c=d` of what is given; empty when nothing is.
+pub(crate) fn query(pairs: &[(&str, Option<&str>)]) -> String {
+    let mut text = url::form_urlencoded::Serializer::new(String::new());
+    for (name, value) in pairs {
+        if let Some(value) = value {
+            text.append_pair(name, value);
+        }
+    }
+    let text = text.finish();
+    if text.is_empty() { text } else { format!("?{text}") }
+}
+
+/// A text as one segment of a path.
+pub(crate) fn segment(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
+}

@@ -1,0 +1,241 @@
+//! JSON Web Tokens and detached JWS, with the algorithm pinned: what the token names must be allowed by the scheme
+//! and fit the kind of key, so neither `none` nor an HMAC keyed by a public key can pass.
+
+use crate::check::{Check, Verified, after_word, fits, supported, within};
+use crate::encoding::Encoding;
+use crate::hash::{self, Hash, HmacKey};
+use crate::message::{self, Source};
+use crate::refusal::Refusal;
+use crate::scheme::{Algorithm, Claims, Jwt, Tolerance};
+use crate::secret::Key;
+
+use crate::{field, json};
+use std::borrow::Cow;
+
+/// What `alg` calls an algorithm (RFC 7518, 3.1; RFC 8037).
+pub(crate) fn name(algorithm: Algorithm) -> &'static str {
+    match algorithm {
+        Algorithm::Hmac(Hash::Sha256) => "HS256",
+        Algorithm::Hmac(Hash::Sha384) => "HS384",
+        Algorithm::Hmac(Hash::Sha512) => "HS512",
+        Algorithm::RsaSha256 => "RS256",
+        Algorithm::RsaSha512 => "RS512",
+        Algorithm::EcdsaP256Fixed => "ES256",
+        Algorithm::Ed25519 => "EdDSA",
+        // No JWT has these; a name that no token carries keeps them out.
+        Algorithm::Hmac(Hash::Sha1)
+        | Algorithm::Digest(_)
+        | Algorithm::EcdsaP256
+        | Algorithm::RsaSha1 => "\0",
+    }
+}
+
+/// A token taken apart; nothing of it is verified yet.
+struct Token<'a> {
+    /// `header.payload` as it is signed.
+    signed: Cow<'a, [u8]>,
+    header: Vec<u8>,
+    claims: Vec<u8>,
+    signature: Vec<u8>,
+}
+
+/// The longest token that is read, in bytes.
+const TOKEN_MAX: usize = 16_384;
+
+pub(crate) fn verify(check: Check<'_>, jwt: &Jwt) -> Result<Verified, Refusal> {
+    let text = field::read(&jwt.at, check.incoming, check.incoming.body)
+        .ok_or_else(|| Refusal::Missing(jwt.at.shown()))?;
+    let text = after_word(&text, "bearer").unwrap_or(&text);
+    let payload = detached(check, jwt)?;
+    let token = take_apart(text, payload.as_deref())?;
+    let named = json::find_text(&token.header, "/alg").unwrap_or_default();
+    let algorithm = jwt.algorithms.iter().copied().find(|algorithm| name(*algorithm) == named);
+    let algorithm =
+        algorithm.ok_or_else(|| Refusal::Algorithm { found: named.chars().take(16).collect() })?;
+    supported(algorithm)?;
+    if json::find(&token.header, "/crit").is_some() {
+        return Err(bad("the token", "it has critical extensions, and none is known here"));
+    }
+    if !fits(algorithm, &token.signature) {
+        return Err(bad("the token", "its signature has another length than its algorithm's"));
+    }
+    let kid = json::find_text(&token.header, "/kid");
+    let keys = check.keys_from(&jwt.source, check.incoming.body, kid.as_deref())?;
+    let found = keys.iter().find(|(_, _, key)| matches(key, algorithm, &token, kid.as_deref()));
+    let (at, _, _) = found.ok_or(Refusal::NoMatch { signatures: 1, secrets: keys.len() })?;
+    let stamp_ms = match jwt.detached {
+        Some(_) => fresh(check, jwt)?,
+        None => claims(check, &jwt.claims, &token.claims)?,
+    };
+    Ok(check.passed(*at, stamp_ms))
+}
+
+fn bad(what: &'static str, why: &'static str) -> Refusal {
+    Refusal::Malformed { what: what.into(), why }
+}
+
+fn take_apart<'a>(text: &'a [u8], detached: Option<&str>) -> Result<Token<'a>, Refusal> {
+    let parts: Vec<&[u8]> = text.splitn(4, |byte| *byte == b'.').collect();
+    let &[header, payload, signature] = parts.as_slice() else {
+        return Err(bad("the token", "it has not three parts"));
+    };
+    if text.len() > TOKEN_MAX {
+        return Err(bad("the token", "it is longer than 16 KiB"));
+    }
+    if detached.is_some() && !payload.is_empty() {
+        return Err(bad("the token", "it has a payload where a detached one has none"));
+    }
+    let payload = detached.map_or(payload, str::as_bytes);
+    let decode = |part| {
+        Encoding::Base64Url.decode(part).ok_or_else(|| bad("the token", "a part is not base64url"))
+    };
+    Ok(Token {
+        signed: Cow::Owned([header, b".", payload].concat()),
+        header: decode(header)?,
+        claims: decode(payload)?,
+        signature: decode(signature)?,
+    })
+}
+
+fn matches(key: &Key, algorithm: Algorithm, token: &Token<'_>, kid: Option<&str>) -> bool {
+    match (algorithm, key) {
+        (Algorithm::Hmac(hash), Key::Bytes(bytes)) => {
+            HmacKey::new(hash, bytes).tag(&[&token.signed]).is(&token.signature)
+        }
+        (algorithm, Key::Asymmetric(keys)) if algorithm.is_asymmetric() => {
+            keys.candidates(kid).any(|key| key.verifies(algorithm, &token.signed, &token.signature))
+        }
+        _ => false,
+    }
+}
+
+/// The payload that a detached JWS signs, in base64url.
+fn detached(check: Check<'_>, jwt: &Jwt) -> Result<Option<String>, Refusal> {
+    let Some(pieces) = &jwt.detached else { return Ok(None) };
+    let incoming = check.incoming;
+    let stamp = jwt
+        .stamp
+        .as_ref()
+        .and_then(|stamp| field::read(stamp.at.as_ref()?, incoming, incoming.body));
+    let source = Source {
+        provider: check.provider,
+        message: pieces,
+        id: None,
+        body_hash_query: None,
+        incoming,
+        body: incoming.body,
+        url: incoming.url,
+        stamp: stamp.as_deref(),
+        names: None,
+        secret: "",
+    };
+    let payload: Vec<u8> = message::parts(source)?.concat();
+    Ok(Some(Encoding::Base64Url.encode(&payload)))
+}
+
+fn fresh(check: Check<'_>, jwt: &Jwt) -> Result<Option<i64>, Refusal> {
+    let incoming = check.incoming;
+    let stamp = jwt.stamp.as_ref();
+    let text = stamp.and_then(|stamp| field::read(stamp.at.as_ref()?, incoming, incoming.body));
+    check.fresh(stamp, text.as_deref())
+}
+
+/// Clocks may differ by this much when `exp` and `nbf` are checked, in seconds.
+const LEEWAY_S: i64 = 1;
+
+fn claims(check: Check<'_>, wanted: &Claims, claims: &[u8]) -> Result<Option<i64>, Refusal> {
+    let text = |pointer: &str| json::find_text(claims, pointer);
+    let wrong = |claim: &str, why| Refusal::Claim {
+        claim: Cow::Owned(claim.trim_start_matches('/').to_owned()),
+        why,
+    };
+    if !wanted.issuers.is_empty()
+        && !wanted.issuers.iter().any(|issuer| Some(issuer.as_ref()) == text("/iss").as_deref())
+    {
+        return Err(wrong("iss", "is not the provider's"));
+    }
+    for (claim, setting) in &wanted.equal {
+        let value =
+            check.provider.setting(setting).ok_or_else(|| Refusal::NotSet(setting.clone()))?;
+        if !is_or_has(claims, claim, value) {
+            return Err(wrong(claim, "is not the configured value"));
+        }
+    }
+    if let Some(claim) =
+        wanted.truths.iter().find(|claim| json::find(claims, claim) != Some(b"true"))
+    {
+        return Err(wrong(claim, "is not true"));
+    }
+    hashes(check, wanted, claims)?;
+    times(check.now, wanted, claims)
+}
+
+/// A claim that is this text, or a list with it (`aud`, RFC 7519, 4.1.3).
+fn is_or_has(claims: &[u8], pointer: &str, value: &str) -> bool {
+    let Some(raw) = json::find(claims, pointer) else { return false };
+    match json::elements(raw, 20) {
+        Some(elements) => {
+            elements.into_iter().filter_map(json::text).any(|element| element == value)
+        }
+        None => json::text(raw).is_some_and(|text| text == value),
+    }
+}
+
+fn hashes(check: Check<'_>, wanted: &Claims, claims: &[u8]) -> Result<(), Refusal> {
+    if let Some((claim, encoding)) = &wanted.body_hash {
+        let body = check.incoming.body;
+        let said = json::find_text(claims, claim);
+        match said {
+            None if wanted.body_may_be_empty && body.is_empty() => {}
+            Some(said) if !(wanted.body_may_be_empty && body.is_empty()) => {
+                let said = encoding.decode(said.as_bytes()).unwrap_or_default();
+                if !hash::same(&said, &Hash::Sha256.of(body)) {
+                    return Err(Refusal::BodyHash);
+                }
+            }
+            _ => return Err(Refusal::BodyHash),
+        }
+    }
+    if let Some(claim) = &wanted.url_hash {
+        let said = json::find_text(claims, claim).unwrap_or_default();
+        let own = Encoding::Hex.encode(&Hash::Sha256.of(check.incoming.url.as_bytes()));
+        if !hash::same(said.as_bytes(), own.as_bytes()) {
+            return Err(Refusal::Claim {
+                claim: "url_hash".into(),
+                why: "is not of this public URL",
+            });
+        }
+    }
+    Ok(())
+}
+
+/// `exp`, `nbf` and `iat`; the time of `iat` in milliseconds.
+fn times(now: i64, wanted: &Claims, claims: &[u8]) -> Result<Option<i64>, Refusal> {
+    let time = |pointer: &str| -> Result<Option<i64>, Refusal> {
+        let Some(raw) = json::find(claims, pointer) else { return Ok(None) };
+        // A NumericDate may have a fraction (RFC 7519, 2); whole seconds are enough here.
+        let whole = raw.split(|byte| *byte == b'.').next().unwrap_or_default();
+        crate::time::digits(whole)
+            .map(Some)
+            .ok_or_else(|| bad("a time in the token", "it is no number"))
+    };
+    match time("/exp")? {
+        Some(exp) if now >= exp.saturating_add(LEEWAY_S) => {
+            return Err(Refusal::Claim { claim: "exp".into(), why: "is in the past" });
+        }
+        None if wanted.expires => {
+            return Err(Refusal::Claim { claim: "exp".into(), why: "is missing" });
+        }
+        _ => {}
+    }
+    if time("/nbf")?.is_some_and(|nbf| nbf > now.saturating_add(LEEWAY_S)) {
+        return Err(Refusal::Claim { claim: "nbf".into(), why: "is in the future" });
+    }
+    let issued_ms = time("/iat")?.map(|iat| iat.saturating_mul(1000));
+    match (wanted.issued.unwrap_or(Tolerance::OFF), issued_ms) {
+        (Tolerance::OFF, _) => {}
+        (_, None) => return Err(Refusal::Claim { claim: "iat".into(), why: "is missing" }),
+        (tolerance, Some(at_ms)) => within(at_ms, now, tolerance)?,
+    }
+    Ok(issued_ms)
+}

@@ -1,0 +1,291 @@
+//! Chat, social networks, calls and identity.
+
+use super::{FIVE_MINUTES, base64, dotted, header, hex, json, jwt, sha1, unsigned};
+use crate::encoding::Encoding::{Base64, Hex};
+use crate::hash::Hash;
+use crate::provider::{Challenge, Provider};
+use crate::scheme::{
+    Algorithm, Field, KeyForm, KeySource, Piece, Place, Repeats, Scheme, Signed, Token, Tolerance,
+    UrlForms,
+};
+use crate::time::Unit;
+
+pub(super) fn rows() -> Vec<Provider> {
+    [chat(), social(), calls(), identity()].concat()
+}
+
+fn chat() -> Vec<Provider> {
+    vec![
+        hex("slack", "Slack", "x-slack-signature", "v0=")
+            .at("x-slack-request-timestamp", (Unit::Seconds, FIVE_MINUTES), "v0:{timestamp}:{body}")
+            .docs("https://docs.slack.dev/authentication/verifying-requests-from-slack/")
+            .id(Field::First(vec![json("/event_id"), Field::FormJson("payload".into(), "/trigger_id".into())]))
+            .kind(Field::First(vec![
+                json("/event/type"),
+                json("/type"),
+                Field::FormJson("payload".into(), "/type".into()),
+                Field::Form("command".into()),
+            ]))
+            .challenge(Challenge::SlackUrlVerification)
+            .deadline(3000, "3 times: at once, after 1 minute, after 5 minutes")
+            .caveat("Slash commands and buttons come as forms.")
+            .success(200)
+            .verified("slack-sdk 3.47.0; @slack/bolt 5.1.0; the vector in Slack's documentation"),
+        Provider::raw("discord", "Discord", Algorithm::Ed25519, ("x-signature-ed25519", "", Hex))
+            .at("x-signature-timestamp", (Unit::Seconds, Tolerance::OFF), "{timestamp}{body}")
+            .docs("https://docs.discord.com/developers/interactions/overview")
+            .id(json("/id"))
+            .kind(Field::First(vec![json("/event/type"), json("/type")]))
+            .challenge(Challenge::DiscordPing)
+            .deadline(3000, "exponential for 10 minutes (webhook events)")
+            .success(204)
+            .caveat("The key is the application's public key. Discord sends wrong signatures on purpose and wants 401.")
+            .caveat("Webhook events want 204; an interaction wants an answer of its own within 3 s.")
+            .verified("discord-interactions 0.4.0 for Python and 4.4.0 for Node"),
+        Provider::token("telegram", "Telegram", Token::Header("x-telegram-bot-api-secret-token".into()))
+            .docs("https://core.telegram.org/bots/api#setwebhook")
+            .id(json("/update_id"))
+            .kind(Field::FirstKey { except: vec!["update_id".into()] })
+            .retries("exponential to 2 minutes; honours Retry-After; gives up after 23 hours of 410")
+            .success(200)
+            .verified("n8n-nodes-base 2.41.2; tdlib/telegram-bot-api WebhookActor.cpp"),
+        base64("line", "LINE", "x-line-signature", "")
+            .docs("https://developers.line.biz/en/docs/messaging-api/verify-webhook-signature/")
+            .id(json("/events/0/webhookEventId"))
+            .kind(json("/events/0/type"))
+            .deadline(2000, "when redelivery is switched on")
+            .success(200)
+            .verified("line-bot-sdk 3.27.0; @line/bot-sdk 11.2.0"),
+        sha1("webex", "Cisco Webex", ("x-spark-signature", "", Hex))
+            .docs("https://developer.webex.com/docs/api/guides/webhooks")
+            .id(json("/id"))
+            .kind(dotted(vec![json("/resource"), json("/event")]))
+            .source("n8n-nodes-base 2.41.2"),
+        hex("intercom", "Intercom", "x-hub-signature", "sha1=")
+            .signed(|signed| signed.algorithm = super::SHA1)
+            .docs("https://developers.intercom.com/docs/webhooks")
+            .id(json("/id"))
+            .kind(json("/topic"))
+            .deadline(5000, "once, after a minute")
+            .source("@trigger.dev/core 4.8.3"),
+    ]
+}
+
+fn social() -> Vec<Provider> {
+    let websub = |hash: Hash, prefix: &'static str| {
+        let mut signed = Signed::raw(Algorithm::Hmac(hash), "x-hub-signature", Hex);
+        signed.signatures = vec![Place::whole("x-hub-signature", prefix)];
+        Scheme::Signed(Box::new(signed))
+    };
+    vec![
+        hex("meta", "Meta (Facebook, Instagram, WhatsApp)", "x-hub-signature-256", "sha256=")
+            .docs("https://developers.facebook.com/docs/graph-api/webhooks/getting-started")
+            .id(json("/entry/0/changes/0/value/messages/0/id"))
+            .kind(dotted(vec![json("/object"), json("/entry/0/changes/0/field")]))
+            .takes(
+                "verify_token",
+                "The verify token of the subscription; without it a secret serves as one",
+            )
+            .challenge(Challenge::HubText)
+            .success(200)
+            .retries("for 36 hours (general knowledge)")
+            .verified("nuxt-webhook-validators"),
+        base64("x-twitter", "X (Twitter)", "x-twitter-webhooks-signature", "sha256=")
+            .docs("https://docs.x.com/x-api/webhooks/introduction")
+            .kind(Field::FirstKey { except: vec!["for_user_id".into(), "user_has_blocked".into()] })
+            .challenge(Challenge::XCrc)
+            .success(200)
+            .source("Convoy's verifier.go"),
+        hex("twitch", "Twitch EventSub", "twitch-eventsub-message-signature", "sha256=")
+            .signed(|signed| signed.id = Some(header("twitch-eventsub-message-id")))
+            .at(
+                "twitch-eventsub-message-timestamp",
+                (Unit::Iso8601, Tolerance::both(600)),
+                "{id}{timestamp}{body}",
+            )
+            .docs("https://dev.twitch.tv/docs/eventsub/handling-webhook-events/")
+            .id(header("twitch-eventsub-message-id"))
+            .kind(header("twitch-eventsub-subscription-type"))
+            .challenge(Challenge::TwitchCallback)
+            .success(204)
+            .verified("nuxt-webhook-validators"),
+        Provider::raw("kick", "Kick", Algorithm::RsaSha256, ("kick-event-signature", "", Base64))
+            .signed(|signed| {
+                signed.id = Some(header("kick-event-message-id"));
+                signed.source =
+                    KeySource::Fixed("https://api.kick.com/public/v1/public-key".into());
+            })
+            .at(
+                "kick-event-message-timestamp",
+                (Unit::Iso8601, Tolerance::OFF),
+                "{id}.{timestamp}.{body}",
+            )
+            .docs("https://docs.kick.com/events/webhook-security")
+            .id(header("kick-event-message-id"))
+            .kind(header("kick-event-type"))
+            .verified("nuxt-webhook-validators"),
+        unsigned("strava", "Strava")
+            .docs("https://developers.strava.com/docs/webhooks/")
+            .kind(dotted(vec![json("/object_type"), json("/aspect_type")]))
+            .takes(
+                "verify_token",
+                "The verify token of the subscription; without it a secret serves as one",
+            )
+            .challenge(Challenge::HubJson)
+            .deadline(2000, "3 times")
+            .success(200)
+            .source("developers.strava.com; the handshake has a vector"),
+        Provider::new("websub", "WebSub (YouTube and others)", websub(Hash::Sha256, "sha256="))
+            .or(websub(Hash::Sha512, "sha512="))
+            .or(websub(Hash::Sha384, "sha384="))
+            .or(websub(Hash::Sha1, "sha1="))
+            .docs("https://www.w3.org/TR/websub/")
+            .takes("topic", "The only topic whose subscription is confirmed")
+            .challenge(Challenge::HubTopic)
+            .caveat("The hub chooses the hash, and most choose SHA-1.")
+            .success(204)
+            .source("W3C Recommendation WebSub, section 8"),
+    ]
+}
+
+fn calls() -> Vec<Provider> {
+    let twilio = |provider: Provider| {
+        provider
+            .signed(|signed| {
+                signed.message = vec![Piece::Url, Piece::SortedForm(Repeats::Once)];
+                signed.url = UrlForms::Ports;
+                signed.body_hash_query = Some("bodySHA256".into());
+            })
+            .docs("https://www.twilio.com/docs/usage/webhooks/webhooks-security")
+            .id(Field::First(vec![
+                header("i-twilio-idempotency-token"),
+                Field::Form("MessageSid".into()),
+                Field::Form("CallSid".into()),
+            ]))
+            .kind(Field::First(vec![
+                Field::Form("MessageStatus".into()),
+                Field::Form("CallStatus".into()),
+                Field::Form("SmsStatus".into()),
+                Field::Form("EventType".into()),
+            ]))
+            .deadline(15_000, "as `#rc=…` in the URL says; then the fallback URL")
+            .answers("<?xml version=\"1.0\" encoding=\"UTF-8\"?><Response/>", "text/xml")
+            .caveat("The public URL is signed, with or without the default port: both are tried.")
+    };
+    vec![
+        twilio(sha1("twilio", "Twilio", ("x-twilio-signature", "", Base64)))
+            .verified("twilio 9.13.0 for Python; 8 published vectors"),
+        twilio(base64("twilio-sha256", "Twilio, shared key", "x-twilio-signature", ""))
+            .caveat("For accounts with shared keys: the algorithm is pinned here and not taken from the request.")
+            .verified("twilio 9.13.0 for Python"),
+        hex("zoom", "Zoom", "x-zm-signature", "v0=")
+            .at("x-zm-request-timestamp", (Unit::Seconds, Tolerance::OFF), "v0:{timestamp}:{body}")
+            .docs("https://developers.zoom.us/docs/api/webhooks/")
+            .id(header("x-zm-trackingid"))
+            .kind(json("/event"))
+            .challenge(Challenge::ZoomUrlValidation)
+            .deadline(3000, "3 times: after 5, 20 and 60 minutes (general knowledge)")
+            .caveat("Zoom names no tolerance; set one if you like.")
+            .success(200)
+            .verified("the crate webhook-verify 0.1.0"),
+        jwt("vonage", "Vonage", "authorization", |jwt| {
+            jwt.claims.body_hash = Some(("/payload_hash".into(), Hex));
+            jwt.claims.body_may_be_empty = true;
+        })
+        .docs("https://developer.vonage.com/en/getting-started/concepts/webhooks")
+        .id(Field::Claim { header: "authorization".into(), pointer: "/jti".into() })
+        .success(200)
+        .caveat("Vonage's own library checks the token only; here the body's hash counts too.")
+        .verified("vonage-jwt 1.1.5"),
+        jwt("messagebird", "MessageBird", "messagebird-signature-jwt", |jwt| {
+            jwt.algorithms =
+                vec![Algorithm::Hmac(Hash::Sha256), Algorithm::Hmac(Hash::Sha384), Algorithm::Hmac(Hash::Sha512)];
+            jwt.claims.issuers = vec!["MessageBird".into()];
+            jwt.claims.body_hash = Some(("/payload_hash".into(), Hex));
+            jwt.claims.body_may_be_empty = true;
+            jwt.claims.url_hash = Some("/url_hash".into());
+            jwt.claims.expires = true;
+        })
+        .docs("https://developers.messagebird.com/api/#verifying-http-requests")
+        .id(Field::Claim { header: "messagebird-signature-jwt".into(), pointer: "/jti".into() })
+        .kind(json("/type"))
+        .success(200)
+        .verified("messagebird 4.0.1 for Node; 44 published vectors"),
+        Provider::raw("telnyx", "Telnyx", Algorithm::Ed25519, ("telnyx-signature-ed25519", "", Base64))
+            .at("telnyx-timestamp", (Unit::Seconds, FIVE_MINUTES), "{timestamp}|{body}")
+            .docs("https://developers.telnyx.com/docs/messaging/messages/receiving-webhooks")
+            .id(json("/data/id"))
+            .kind(json("/data/event_type"))
+            .success(200)
+            .verified("telnyx 4.189.0 for Python"),
+        super::stamped("retell", "Retell", "x-retell-signature", crate::scheme::Fields::stamped(",", "v", "d"))
+            .signed(|signed| {
+                signed.stamp =
+                    Some(crate::scheme::Stamp { at: None, unit: Unit::Millis, tolerance: FIVE_MINUTES });
+            })
+            .message("{body}{timestamp}")
+            .docs("https://docs.retellai.com/features/secure-webhook")
+            .kind(json("/event"))
+            .source("@trigger.dev/core 4.8.3"),
+        hex("vapi", "Vapi", "x-vapi-signature", "")
+            .docs("https://docs.vapi.ai/server-url/server-authentication")
+            .kind(json("/message/type"))
+            .source("@trigger.dev/core 4.8.3"),
+    ]
+}
+
+fn identity() -> Vec<Provider> {
+    vec![
+        super::stamped("workos", "WorkOS", "workos-signature", super::t_v1())
+            .signed(|signed| {
+                let tolerance = Tolerance::both(180);
+                signed.stamp =
+                    Some(crate::scheme::Stamp { at: None, unit: Unit::Millis, tolerance });
+            })
+            .docs("https://workos.com/docs/events/data-syncing/webhooks")
+            .id(json("/id"))
+            .kind(json("/event"))
+            .verified("workos 10.8.0 for Python"),
+        super::basics::standard("clerk", "Clerk", "svix", KeyForm::Standard)
+            .docs("https://clerk.com/docs/webhooks/overview")
+            .verified("@clerk/backend 3.25.0"),
+        Provider::token("auth0", "Auth0 log streams", Token::Header("authorization".into()))
+            .docs("https://auth0.com/docs/customize/log-streams/custom-log-streams")
+            .id(Field::First(vec![json("/log_id"), json("/logs/0/log_id"), json("/0/log_id")]))
+            .kind(Field::First(vec![
+                json("/type"),
+                json("/logs/0/data/type"),
+                json("/0/data/type"),
+            ]))
+            .caveat(
+                "The token is the whole value of the header Authorization, as configured there.",
+            )
+            .uncertain("general knowledge"),
+        Provider::token("okta", "Okta event hooks", Token::Header("authorization".into()))
+            .docs("https://developer.okta.com/docs/concepts/event-hooks/")
+            .id(json("/data/events/0/uuid"))
+            .kind(json("/data/events/0/eventType"))
+            .challenge(Challenge::OktaHeader)
+            .deadline(3000, "once; never after a 4xx")
+            .success(200)
+            .caveat(
+                "The token is the whole value of the header Authorization, as configured there.",
+            )
+            .source("okta-developer-docs"),
+        super::stamped(
+            "persona",
+            "Persona",
+            "persona-signature",
+            crate::scheme::Fields::stamped(", ", "t", "v1"),
+        )
+        .signed(|signed| {
+            let tolerance = Tolerance::OFF;
+            signed.stamp = Some(crate::scheme::Stamp { at: None, unit: Unit::Seconds, tolerance });
+        })
+        .docs("https://docs.withpersona.com/webhooks-best-practices")
+        .id(json("/data/id"))
+        .kind(json("/data/attributes/name"))
+        .caveat("While a secret is rotated the header carries two pairs of time and signature.")
+        .source("skills.sh persona-webhooks"),
+    ]
+}

@@ -1,0 +1,202 @@
+//! Checking a signature over a message put together out of pieces.
+
+use crate::check::{Check, Verified, fits, supported};
+use crate::encoding::Encoding;
+use crate::hash::{self, Hash};
+use crate::incoming::Incoming;
+use crate::layout::{self, Group, SIGNATURES_MAX};
+use crate::message::{self, Parts, Source};
+use crate::refusal::Refusal;
+use crate::scheme::{Algorithm, KeySource, Piece, Place, Signed, Stamp};
+use crate::secret::Key;
+use crate::{field, json};
+use std::borrow::Cow;
+
+/// How many elements of an array may carry a signature of their own.
+const ELEMENTS_MAX: usize = 100;
+
+pub(crate) fn verify<'a>(check: Check<'a>, signed: &'a Signed) -> Result<Verified, Refusal> {
+    if signed.source == KeySource::Given && check.keys().next().is_none() {
+        return Err(Refusal::NoSecret);
+    }
+    supported(signed.algorithm)?;
+    applies(check, signed)?;
+    if signed.message.iter().any(Piece::is_in_json) && !json::is_unambiguous(check.incoming.body) {
+        let why = "a key stands twice in it, so it is not clear which one was signed";
+        return Err(Refusal::Malformed { what: "the body".into(), why });
+    }
+    let body = check.incoming.body;
+    let Some(array) = &signed.each else { return one(check, signed, body) };
+    let elements =
+        json::find(body, array).and_then(|array| json::elements(array, ELEMENTS_MAX + 1));
+    let elements = elements.unwrap_or_default();
+    if elements.len() > ELEMENTS_MAX {
+        return Err(Refusal::Malformed {
+            what: "the body".into(),
+            why: "it has more than 100 signed items",
+        });
+    }
+    let mut last = Err(Refusal::Missing("the array of signed items".into()));
+    for element in elements {
+        last = Ok(one(check, signed, element)?);
+    }
+    last
+}
+
+fn applies(check: Check<'_>, signed: &Signed) -> Result<(), Refusal> {
+    if let Some((wanted, value)) = &signed.when
+        && field::read(wanted, check.incoming, check.incoming.body).as_deref()
+            != Some(value.as_bytes())
+    {
+        return Err(Refusal::DoesNotApply(Cow::Owned(format!(
+            "it is for requests that say {value:?}"
+        ))));
+    }
+    if let Some(name) = &signed.body_hash_query
+        && let Some(wanted) = check.incoming.query(name)
+    {
+        let wanted = Encoding::Hex.decode(&wanted).unwrap_or_default();
+        if !hash::same(&Hash::Sha256.of(check.incoming.body), &wanted) {
+            return Err(Refusal::BodyHash);
+        }
+    }
+    Ok(())
+}
+
+/// The check of the body, or of one element of it.
+fn one<'a>(check: Check<'a>, signed: &'a Signed, body: &'a [u8]) -> Result<Verified, Refusal> {
+    let texts = signature_texts(&signed.signatures, check.incoming, body)?;
+    let mut furthest =
+        Refusal::Malformed { what: "the signature".into(), why: "it is not in the form expected" };
+    let mut compared = 0;
+    for group in texts.iter().flat_map(|(place, text)| layout::split(&place.layout, text)) {
+        if compared >= SIGNATURES_MAX {
+            break;
+        }
+        compared += group.signatures.len();
+        match one_group(check, signed, body, &group) {
+            Ok(verified) => return Ok(verified),
+            Err(refusal) if refusal.rank() >= furthest.rank() => furthest = refusal,
+            Err(_) => {}
+        }
+    }
+    Err(furthest)
+}
+
+fn one_group<'a>(
+    check: Check<'a>,
+    signed: &'a Signed,
+    body: &'a [u8],
+    group: &Group<'_>,
+) -> Result<Verified, Refusal> {
+    let length = signed.algorithm;
+    let signatures: Vec<_> = group
+        .signatures
+        .iter()
+        .filter_map(|text| signed.encoding.decode(text))
+        .filter(|s| fits(length, s))
+        .collect();
+    if signatures.is_empty() {
+        let why = "it is not in the encoding expected, or has another length";
+        return Err(Refusal::Malformed { what: "the signature".into(), why });
+    }
+    let stamp = match &signed.stamp {
+        Some(stamp) => Some(stamp_text(stamp, group, check.incoming, body)?),
+        None => None,
+    };
+    let uses_url = signed
+        .message
+        .iter()
+        .any(|piece| matches!(piece, Piece::Url | Piece::Path | Piece::PathEscaped));
+    let urls = if uses_url {
+        message::urls(check.incoming.url, signed.url)
+    } else {
+        vec![Cow::Borrowed("")]
+    };
+    let keys = check.keys_from(&signed.source, body, None)?;
+    for (at, secret, key) in &keys {
+        for url in &urls {
+            let source = Source {
+                provider: check.provider,
+                message: &signed.message,
+                id: signed.id.as_ref(),
+                body_hash_query: signed.body_hash_query.as_deref(),
+                incoming: check.incoming,
+                body,
+                url,
+                stamp: stamp.as_deref(),
+                names: group.names,
+                secret: secret.expose(),
+            };
+            if matches(signed.algorithm, key, &message::parts(source)?, &signatures) {
+                let stamp_ms = check.fresh(signed.stamp.as_ref(), stamp.as_deref())?;
+                return Ok(check.passed(*at, stamp_ms));
+            }
+        }
+    }
+    Err(Refusal::NoMatch { signatures: signatures.len(), secrets: keys.len() })
+}
+
+fn matches(algorithm: Algorithm, key: &Key, parts: &Parts<'_>, signatures: &[Vec<u8>]) -> bool {
+    let slices: Vec<&[u8]> = parts.iter().map(|part| &**part).collect();
+    match (algorithm, key) {
+        (Algorithm::Hmac(hash), Key::Hmac(key)) if key.hash() == hash => {
+            let tag = key.tag(&slices);
+            // No early end: how many were compared tells nothing.
+            signatures.iter().fold(false, |found, signature| found | tag.is(signature))
+        }
+        (Algorithm::Digest(hash), Key::Text) => {
+            let digest = hash.of_parts(&slices);
+            signatures.iter().fold(false, |found, signature| found | hash::same(&digest, signature))
+        }
+        (algorithm, Key::Asymmetric(keys)) if algorithm.is_asymmetric() => {
+            let message = slices.concat();
+            signatures.iter().any(|signature| {
+                keys.candidates(None).any(|key| key.verifies(algorithm, &message, signature))
+            })
+        }
+        _ => false,
+    }
+}
+
+/// The texts in which signatures may stand, each with its place.
+type Texts<'a> = Vec<(&'a Place, Cow<'a, [u8]>)>;
+
+fn signature_texts<'a>(
+    places: &'a [Place],
+    incoming: &Incoming<'a>,
+    body: &'a [u8],
+) -> Result<Texts<'a>, Refusal> {
+    let mut texts = Vec::new();
+    for place in places {
+        if let Some(name) = place.at.as_header() {
+            let values = incoming.values(name).take(SIGNATURES_MAX);
+            texts.extend(values.map(|value| (place, Cow::Borrowed(value.trim_ascii()))));
+        } else {
+            texts.extend(field::read(&place.at, incoming, body).map(|text| (place, text)));
+        }
+    }
+    if texts.is_empty() {
+        let name = places.first().map_or(Cow::Borrowed("the signature"), |place| place.at.shown());
+        return Err(Refusal::Missing(name));
+    }
+    Ok(texts)
+}
+
+fn stamp_text<'a>(
+    stamp: &Stamp,
+    group: &Group<'a>,
+    incoming: &Incoming<'a>,
+    body: &'a [u8],
+) -> Result<Cow<'a, [u8]>, Refusal> {
+    let Some(at) = &stamp.at else {
+        return group
+            .stamp
+            .map(Cow::Borrowed)
+            .ok_or(Refusal::Missing("the timestamp beside the signature".into()));
+    };
+    match at.as_header() {
+        Some(name) => message::one_header(incoming, name).map(Cow::Borrowed),
+        None => field::read(at, incoming, body).ok_or_else(|| Refusal::Missing(at.shown())),
+    }
+}
