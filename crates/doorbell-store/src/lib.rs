@@ -11,6 +11,7 @@ mod store;
 mod changes;
 mod search;
 
+pub mod embedded;
 pub mod memory;
 
 pub mod embedded;

@@ -7,6 +7,8 @@
 
 pub(crate) mod journal;
 
+pub mod index;
+
 mod open;
 
 mod home;
