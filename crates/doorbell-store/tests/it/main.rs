@@ -1,4 +1,7 @@
 #![cfg(test)]
 //! The promises of the store, on every home.
 
+mod index;
+mod indexed;
 mod memory;
+mod script;
