@@ -11,7 +11,6 @@ mod store;
 mod changes;
 mod search;
 
-pub mod embedded;
 pub mod memory;
 
 pub mod embedded;

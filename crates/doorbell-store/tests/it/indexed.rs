@@ -5,7 +5,7 @@ use doorbell_core::attempt::{Attempt, Outcome};
 use doorbell_core::configuration::{Change, Configuration};
 use doorbell_core::delivery::{Delivery, DiscardReason, State};
 use doorbell_core::event::{Event, Fate};
-use doorbell_core::id::{DeliveryId, EventId, TenantId};
+use doorbell_core::id::{DeliveryId, EndpointId, EventId, TenantId};
 use doorbell_core::time::Time;
 use doorbell_store::contract::Homes;
 use doorbell_store::embedded::index::{Entry, Index, Sizes};
@@ -285,6 +285,11 @@ impl Store for Home {
 
     async fn lent(&self) -> Vec<Lent> {
         std::mem::take(&mut self.world.lock().unwrap().outgoing)
+    }
+
+    async fn stirred(&self) -> Vec<EndpointId> {
+        // No promise about it is tried on this home: the index has no part in it.
+        std::future::pending().await
     }
 
     async fn claim(&self, claim: Claim) -> Result<Claims, StoreError> {
