@@ -82,7 +82,7 @@ async fn change(
         attempt: None,
     };
     let endpoint = settlement.delivery.endpoint;
-    match parts.engine.settle(settlement).await? {
+    match parts.engine.change(settlement, Some(endpoint)).await? {
         Settled::Kept => Ok(Amended::Done(Some(endpoint))),
         Settled::LeaseLost => Ok(Amended::InFlight),
     }

@@ -19,7 +19,7 @@ use crate::store::{
 use doorbell_core::attempt::Attempt;
 use doorbell_core::configuration::{Change, Configuration};
 use doorbell_core::event::Event;
-use doorbell_core::id::{DeliveryId, EventId, TenantId};
+use doorbell_core::id::{DeliveryId, EndpointId, EventId, TenantId};
 use doorbell_core::time::Time;
 use doorbell_wire::stored::Record;
 use std::path::Path;
@@ -103,8 +103,8 @@ impl View for Arc<Index> {
         Index::replay_from(self)
     }
 
-    fn apply(&mut self, records: &[Entry]) -> Result<(), StoreError> {
-        Ok(Index::apply(self, records)?)
+    fn apply(&mut self, records: &[Entry], upto: u64) -> Result<(), StoreError> {
+        Ok(Index::apply(self, records, upto)?)
     }
 
     fn checkpoint(&mut self) -> Result<(), StoreError> {
@@ -212,6 +212,10 @@ impl Store for Embedded {
 
     async fn lent(&self) -> Vec<Lent> {
         self.0.engine.shared.outbox.take().await
+    }
+
+    async fn stirred(&self) -> Vec<EndpointId> {
+        self.0.engine.shared.stirred.take().await.into_iter().collect()
     }
 
     async fn claim(&self, claim: Claim) -> Result<Claims, StoreError> {

@@ -26,11 +26,12 @@ pub(crate) trait View: Send + 'static {
     /// Everything before this position is safe in it; what comes after may be there or not.
     fn replay_from(&self) -> u64;
 
-    /// Brings in the next records, in the order of the journal. To bring in what is there already changes nothing.
+    /// Brings in the next records, in the order of the journal: all that stand before `upto`. To bring in what is there
+    /// already changes nothing.
     ///
     /// # Errors
     /// When it could not; then the same records are brought in again.
-    fn apply(&mut self, records: &[Entry]) -> Result<(), StoreError>;
+    fn apply(&mut self, records: &[Entry], upto: u64) -> Result<(), StoreError>;
 
     /// Makes what was brought in survive a power cut, now and then.
     ///
@@ -95,7 +96,7 @@ impl<V: View> Tail<V> {
     fn catch_up(&mut self) -> Result<(), StoreError> {
         while let Some(segment) = self.shared.reader.segments().from(self.upto) {
             let gathered = self.gather(segment).map_err(|fault| failed(&fault))?;
-            self.view.apply(&gathered.records)?;
+            self.view.apply(&gathered.records, gathered.upto)?;
             self.upto = gathered.upto;
             self.shared.leases.applied(self.upto);
             self.shared.progress.applied(self.upto);
@@ -149,7 +150,7 @@ impl<V: View> Tail<V> {
             return None;
         }
         match RecordHead::decode(frame.kind, frame.version, frame.payload) {
-            Ok(head) => Some(Entry { position, head }),
+            Ok(head) => Some((position, head)),
             Err(fault) => {
                 tracing::error!(position, %fault, "a record of the journal cannot be understood");
                 None

@@ -10,6 +10,9 @@ use doorbell_core::name::{EventType, EventTypePattern};
 use rusqlite::{Connection, OptionalExtension as _, Row};
 use std::collections::HashMap;
 
+/// Lanes that are read one by one, where one list has what is wanted of all of them and not much else.
+const LANES_EACH: usize = 64;
+
 /// What is asked of an event, but for its time and its deliveries.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wanted<'a> {
@@ -156,19 +159,30 @@ impl<'a> Choice<'a> {
             WHERE ?1 IS NULL OR endpoint = ?1";
         let mut statement = db.prepare_cached(sql)?;
         let mut rows = statement.query([endpoint])?;
-        let mut lists = Vec::new();
+        let (mut lists, mut wanted, mut others) = (Vec::new(), 0, 0);
         while let Some(row) = rows.next()? {
             let (lane, kind): (i64, Option<i64>) = (row.get(0)?, row.get(1)?);
-            if kind.is_some_and(|kind| !self.kinds.contains_key(&kind)) {
-                continue;
-            }
+            let fits = kind.is_none_or(|kind| self.kinds.contains_key(&kind));
             for (word, column) in StateWord::ALL.into_iter().zip(2_usize..) {
-                if state.is_none_or(|state| state == word) && row.get::<_, i64>(column)? > 0 {
+                let count: i64 = row.get(column)?;
+                if count == 0 || state.is_some_and(|state| state != word) {
+                    continue;
+                }
+                if fits {
                     lists.push(List::Lane { lane, state: state_code(word) });
+                    wanted += count;
+                } else {
+                    others += count;
                 }
             }
         }
-        Ok(lists)
+        let whole = endpoint.is_none() && lists.len() > LANES_EACH && wanted >= others;
+        match state {
+            Some(word @ (StateWord::Failed | StateWord::Discarded)) if whole => {
+                Ok(vec![List::State(state_code(word))])
+            }
+            Some(_) | None => Ok(lists),
+        }
     }
 }
 

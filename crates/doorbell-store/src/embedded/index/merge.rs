@@ -18,6 +18,8 @@ pub(super) enum List {
     Deliveries,
     /// The deliveries of a lane in a state.
     Lane { lane: i64, state: i64 },
+    /// All failed or all discarded deliveries; no other state has such a list.
+    State(i64),
     /// The deliveries that a replay made, in a state.
     Replay { replay: i64, state: i64 },
 }
@@ -39,6 +41,11 @@ impl List {
             Self::Lane { lane, state } => {
                 ("deliveries WHERE lane = ?4 AND state = ?5 AND", lane, state)
             }
+            Self::State(state) => (
+                "deliveries INDEXED BY delivery_by_state WHERE state = ?4 AND state >= 2 AND ?5 = 0 AND",
+                state,
+                0,
+            ),
             Self::Replay { replay, state } => {
                 ("deliveries WHERE replay = ?4 AND state = ?5 AND", replay, state)
             }

@@ -154,20 +154,17 @@ impl Index {
         self.parts().values().map(|part| part.meta.applied).max().unwrap_or(0)
     }
 
-    /// Brings in the next records of the journal, in order. What follows sees them.
+    /// Brings in the next records of the journal, in order: all that stand below position `upto`. What follows sees them.
     ///
     /// # Errors
     /// [`Error::Sqlite`], [`Error::Io`]: some partitions may have theirs; bring the same batch in again.
-    pub fn apply(&self, entries: &[Entry]) -> Result<(), Error> {
-        let Some(last) = entries.last() else { return Ok(()) };
+    pub fn apply(&self, entries: &[Entry], upto: u64) -> Result<(), Error> {
         let mut writer = lock(&self.writer);
         let work = parts::route(&self.parts(), self.sizes, entries);
         for (first, entries) in work {
-            self.change(&mut writer, first, |partition| {
-                partition.apply(&entries, last.position + 1)
-            })?;
+            self.change(&mut writer, first, |partition| partition.apply(&entries, upto))?;
         }
-        writer.applied_to = writer.applied_to.max(last.position + 1);
+        writer.applied_to = writer.applied_to.max(upto);
         drop(writer);
         Ok(())
     }

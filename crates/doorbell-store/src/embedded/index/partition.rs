@@ -13,7 +13,7 @@ use crate::store::StateWord;
 use doorbell_core::delivery::{Delivery, State};
 use doorbell_core::id::DeliveryId;
 use doorbell_core::time::Time;
-use doorbell_wire::stored::{OutcomeHead, ReceivedHead, RecordHead, Redelivered, SettledHead};
+use doorbell_wire::stored::{OutcomeHead, ReceivedHead, RecordHead, Redelivered};
 use rusqlite::{Connection, OptionalExtension as _, params};
 use std::collections::HashMap;
 use std::path::Path;
@@ -21,14 +21,8 @@ use std::path::Path;
 /// Events of one mark.
 const MARK_EVENTS: i64 = 2048;
 
-/// One record of the journal, as the index wants it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// Its position in the journal; later records have higher ones.
-    pub position: u64,
-    /// What it tells of.
-    pub head: RecordHead,
-}
+/// One record of the journal: its position (later records have higher ones) and what it tells of.
+pub type Entry = (u64, RecordHead);
 
 /// An open partition.
 #[derive(Debug)]
@@ -89,9 +83,9 @@ impl Partition {
             latest: latest(entries),
             lanes: HashMap::new(),
         };
-        for entry in entries {
-            match &entry.head {
-                RecordHead::Received(head) => batch.received(entry.position, head)?,
+        for (position, head) in entries {
+            match head {
+                RecordHead::Received(head) => batch.received(*position, head)?,
                 RecordHead::Redelivered(record) => batch.redelivered(record)?,
                 RecordHead::Settled(_) => {}
             }
@@ -143,13 +137,13 @@ impl Partition {
 /// What each delivery is at the end of the batch, of those that were settled in it.
 fn latest<'a>(entries: &[&'a Entry]) -> HashMap<DeliveryId, Latest<'a>> {
     let mut all: HashMap<DeliveryId, Latest<'a>> = HashMap::new();
-    for entry in entries {
-        let RecordHead::Settled(settled) = &entry.head else { continue };
+    for (position, head) in entries {
+        let RecordHead::Settled(settled) = head else { continue };
         let status = settled.attempt.as_ref().map(|attempt| match attempt.outcome {
             OutcomeHead::Answered(status) => Some(status),
             OutcomeHead::Failed(_) => None,
         });
-        let tried = status.map(|status| (entry.position, status));
+        let tried = status.map(|status| (*position, status));
         let updated = settled.at;
         let delivery = &settled.delivery;
         let last =

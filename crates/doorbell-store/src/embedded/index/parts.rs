@@ -82,15 +82,16 @@ pub(super) fn route<'a>(parts: &Parts, sizes: Sizes, entries: &'a [Entry]) -> Wo
     };
     let mut work = Work::new();
     for entry in entries {
-        let first = match &entry.head {
+        let (position, head) = entry;
+        let first = match head {
             RecordHead::Received(head) => {
-                Some(route.received(entry.position, head.deliveries.len() as u64))
+                Some(route.received(*position, head.deliveries.len() as u64))
             }
             RecordHead::Settled(settled) => route.holder(settled.event_at),
             RecordHead::Redelivered(record) => route.holder(record.event_at),
         };
         if let Some(first) = first
-            && entry.position >= route.applied(first)
+            && *position >= route.applied(first)
         {
             work.entry(first).or_default().push(entry);
         }

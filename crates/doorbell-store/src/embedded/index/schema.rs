@@ -105,6 +105,7 @@ CREATE TABLE deliveries (
 ) STRICT;
 CREATE INDEX delivery_by_id ON deliveries (id_high);
 CREATE INDEX delivery_by_lane ON deliveries (lane, state);
+CREATE INDEX delivery_by_state ON deliveries (state) WHERE state >= 2;
 CREATE INDEX delivery_by_due ON deliveries (endpoint, moment) WHERE state = 0 AND order_key IS NULL;
 CREATE INDEX delivery_by_due_keyed ON deliveries (endpoint, moment)
     WHERE state = 0 AND order_key IS NOT NULL;

@@ -35,9 +35,8 @@ impl View for Remembers {
         0
     }
 
-    fn apply(&mut self, records: &[Entry]) -> Result<(), StoreError> {
-        let records = records.iter().map(|entry| (entry.position, entry.head.clone()));
-        self.0.0.lock().unwrap().extend(records);
+    fn apply(&mut self, records: &[Entry], _: u64) -> Result<(), StoreError> {
+        self.0.0.lock().unwrap().extend_from_slice(records);
         Ok(())
     }
 
