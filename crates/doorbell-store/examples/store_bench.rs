@@ -19,12 +19,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 type Fault = Box<dyn std::error::Error + Send + Sync>;
 
 /// A moment in 2026; events come a millisecond after each other.
 const START: u64 = 1_790_000_000_000;
+/// Deliveries that are lent and not settled, at most.
+const WINDOW: usize = 2_000;
 /// Clock ticks of `/proc` in a second.
 const TICKS: f64 = 100.0;
 
@@ -72,14 +75,16 @@ async fn run(dir: PathBuf, events: u64, waiting: u64, what: String) -> Result<()
     }
     let (began, cpu) = (now(), threads());
     let next = Arc::new(AtomicU64::new(before));
+    let window = Arc::new(Semaphore::new(WINDOW));
     let last = before + events;
     let mut tasks = JoinSet::new();
     let delivers = what == "settle";
     for _ in 0..waiting {
-        tasks.spawn(accept(store.clone(), Arc::clone(&next), last, delivers));
+        let window = delivers.then(|| Arc::clone(&window));
+        tasks.spawn(accept(store.clone(), Arc::clone(&next), last, window));
     }
     if delivers {
-        settle(&store, events).await?;
+        settle(&store, events, &window).await?;
     }
     while let Some(done) = tasks.join_next().await {
         done??;
@@ -95,24 +100,28 @@ async fn accept(
     store: Embedded,
     next: Arc<AtomicU64>,
     last: u64,
-    delivers: bool,
+    window: Option<Arc<Semaphore>>,
 ) -> Result<(), Fault> {
     loop {
         let n = next.fetch_add(1, Ordering::Relaxed);
         if n >= last {
             return Ok(());
         }
-        store.accept(admission(n, delivers)?).await?;
+        if let Some(window) = &window {
+            window.acquire().await?.forget();
+        }
+        store.accept(admission(n, window.is_some())?).await?;
     }
 }
 
 /// Settles what is lent, at most 64 at a time.
-async fn settle(store: &Embedded, events: u64) -> Result<(), Fault> {
+async fn settle(store: &Embedded, events: u64, window: &Semaphore) -> Result<(), Fault> {
     let mut left = events;
     let mut tasks: JoinSet<Result<(), Fault>> = JoinSet::new();
     while left > 0 {
         for lent in store.lent().await {
             left -= 1;
+            window.add_permits(1);
             if tasks.len() >= 64
                 && let Some(done) = tasks.join_next().await
             {

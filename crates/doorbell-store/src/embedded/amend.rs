@@ -93,13 +93,10 @@ async fn hold(parts: &Parts, delivery: DeliveryId) -> Result<Option<Hold<'_>>, S
     loop {
         let standing = {
             let mut held = parts.engine.shared.leases.lock();
-            match held.standing(delivery) {
-                Standing::Free => {
-                    let lease = held.lend(delivery, None);
-                    return Ok(lease.map(|lease| Hold { parts, delivery, lease }));
-                }
-                other => other,
+            if let Some(lease) = held.lend(delivery, None) {
+                return Ok(Some(Hold { parts, delivery, lease }));
             }
+            held.standing(delivery)
         };
         let Standing::Settled(position) = standing else { return Ok(None) };
         parts.engine.shared.progress.reach(position + 1).await?;

@@ -10,7 +10,7 @@ use super::meta::Meta;
 use super::place::{DELIVERIES_MAX, delivery_seq, number};
 use super::schema;
 use crate::store::StateWord;
-use doorbell_core::delivery::{Delivery, State};
+use doorbell_core::delivery::Delivery;
 use doorbell_core::id::DeliveryId;
 use doorbell_core::time::Time;
 use doorbell_wire::stored::{OutcomeHead, ReceivedHead, RecordHead, Redelivered};

@@ -181,7 +181,7 @@ async fn a_full_disk_takes_settlements_only() {
     assert_eq!(engine.accept(admission(1)).await, Err(StoreError::Full));
     assert_eq!(engine.accept(admission(2)).await, Err(StoreError::Full));
     let lease = engine.shared.leases.lock().lend(delivery(0).id, None).unwrap();
-    let settled = engine.settle(super::order::delivered(0, lease, 64)).await;
+    let settled = engine.settle(order::delivered(0, lease, 64)).await;
     assert_eq!(settled, Ok(crate::store::Settled::Kept));
     drop(engine);
     let (engine, _) = open(dir.path());

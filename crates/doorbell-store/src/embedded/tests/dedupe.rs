@@ -94,7 +94,7 @@ async fn a_repeat_within_one_batch_is_seen() {
         .iter()
         .map(|(_, head)| match head {
             RecordHead::Received(head) => (head.fate.clone(), head.deliveries.len()),
-            other => panic!("{other:?}"),
+            RecordHead::Settled(_) | RecordHead::Redelivered(_) => panic!("{head:?}"),
         })
         .collect();
     let repeat = (Fate::Duplicate { of: first }, 0);

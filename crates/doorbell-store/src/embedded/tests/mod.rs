@@ -27,6 +27,12 @@ use std::time::Duration;
 #[derive(Debug, Clone, Default)]
 struct Fed(Arc<Mutex<Vec<(u64, RecordHead)>>>);
 
+impl Fed {
+    fn all(&self) -> std::sync::MutexGuard<'_, Vec<(u64, RecordHead)>> {
+        self.0.lock().unwrap()
+    }
+}
+
 #[derive(Debug)]
 struct Remembers(Fed);
 
@@ -36,7 +42,7 @@ impl View for Remembers {
     }
 
     fn apply(&mut self, records: &[Entry], _: u64) -> Result<(), StoreError> {
-        self.0.0.lock().unwrap().extend_from_slice(records);
+        self.0.all().extend_from_slice(records);
         Ok(())
     }
 
