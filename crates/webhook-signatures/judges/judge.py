@@ -93,6 +93,10 @@ def twilio(crate):
             return super().__iter__()
     check = lambda h, b: lib.validate(URL, Params(many(b)), h["x-twilio-signature"])
     sign = lambda b: {"X-Twilio-Signature": lib.compute_signature(URL, Params(many(b))), **form}
+    for given, signed in [(URL, URL.replace(".com/", ".com:443/")), (URL.replace(".com/", ".com:1234/"), URL)]:
+        headers = {"X-Twilio-Signature": lib.compute_signature(signed, Params(many(body))), **form}
+        assert lib.validate(given, Params(many(body)), headers["X-Twilio-Signature"])
+        assert crate.accepts("twilio", "12345", headers, body, url=given), f"{given} signed as {signed}"
     return both(crate, "twilio", "12345", check, sign, body, form)
 
 
@@ -191,6 +195,12 @@ def hubspot(crate):
                                  request_body=b.decode(), timestamp=h["x-hubspot-request-timestamp"], **arguments)
     sign = lambda b: {"X-HubSpot-Request-Timestamp": str(NOW * 1000), "X-HubSpot-Signature-v3": Signature.get_signature(
         client_secret="a secret", request_body=b.decode(), timestamp=str(NOW * 1000), **arguments)}
+    for version in ["v1", "v2"]:
+        signature = Signature.get_signature(client_secret="a secret", request_body=BODY.decode(), signature_version=version,
+                                            http_uri=URL, http_method="POST")
+        old = {"X-HubSpot-Signature": signature, "X-HubSpot-Signature-Version": version}
+        assert crate.accepts("hubspot", "a secret", old) and not crate.accepts("hubspot", "a secret", old, BODY + b" ")
+        assert not crate.accepts("hubspot-v3", "a secret", old)
     return both(crate, "hubspot", "a secret", check, sign)
 
 

@@ -88,7 +88,7 @@ pub use handshake::{Answer, ECHO_MAX, Handshake, NewSecret, handshake};
 pub use hash::Hash;
 pub use incoming::{Headers, Incoming};
 pub use key::KeyRequest;
-pub use provider::{Challenge, Confidence, Provider, Response, Setting};
+pub use provider::{Challenge, Confidence, Provider, Response, SecretNeed, Setting};
 pub use providers::{Generic, all, find, generic};
 pub use refusal::Refusal;
 pub use samples::{Origin, Sample, sample, samples};

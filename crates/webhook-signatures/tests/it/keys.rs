@@ -378,3 +378,24 @@ fn rfc_9421_vectors() {
     let verdict = verify(&provider, &[Secret::parse(&provider, &text).unwrap()], &incoming, at);
     assert!(verdict.is_ok(), "{verdict:?}");
 }
+
+#[test]
+fn who_needs_a_secret() {
+    use webhook_signatures::SecretNeed;
+    for (name, need) in [
+        ("github", SecretNeed::Required),
+        ("telnyx", SecretNeed::Required),
+        ("basic", SecretNeed::Required),
+        ("notion", SecretNeed::HandedOut),
+        ("asana", SecretNeed::HandedOut),
+        ("aws-sns", SecretNeed::Fetched),
+        ("paypal", SecretNeed::Fetched),
+        ("google-pubsub", SecretNeed::Fetched),
+        ("plaid", SecretNeed::Fetched),
+        ("fusionauth", SecretNeed::OrSetting),
+        ("http-signature", SecretNeed::OrSetting),
+        ("none", SecretNeed::None),
+    ] {
+        assert_eq!(find(name).unwrap().secret_need(), need, "{name}");
+    }
+}
