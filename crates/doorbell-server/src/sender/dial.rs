@@ -88,16 +88,13 @@ async fn open_http1(stream: Stream, meter: Arc<Meter>) -> Result<Opened, Fault> 
     opened.map(|http1| Opened::Http1(Box::new(http1))).map_err(|error| of_head(&error))
 }
 
-/// The name that the certificate must be for. A last dot belongs to DNS, not to certificates (RFC 6066, section 3).
+/// The name that the certificate must be for; rustls leaves out a last dot where TLS wants none (RFC 6066, section 3).
 fn server_name(url: &EndpointUrl) -> Result<ServerName<'static>, Fault> {
     match url.target() {
         Target::Address(ip) => Ok(ServerName::IpAddress(ip.into())),
-        Target::Name(name) => {
-            ServerName::try_from(name.strip_suffix('.').unwrap_or(name).to_owned()).map_err(|_| {
-                let detail = format!("no certificate can be for the name {name}");
-                fault(ErrorClass::RequestInvalid, detail)
-            })
-        }
+        Target::Name(name) => ServerName::try_from(name.to_owned()).map_err(|_| {
+            fault(ErrorClass::RequestInvalid, format!("no certificate can be for the name {name}"))
+        }),
     }
 }
 
