@@ -3,11 +3,13 @@
 //! A change is planned against the snapshot of the moment, made durable, and only then seen; there is one change at a
 //! time. Replays are configuration too, but they change all the time and route nothing, so they have a home of their own.
 
-use doorbell_core::configuration::{Change, Configuration};
+use doorbell_core::configuration::{Change, Configuration, Resource};
 use doorbell_core::directory::{Directory, Settings};
 use doorbell_core::endpoint::Endpoint;
 use doorbell_core::id::{EndpointId, SourceId, TenantId};
+use doorbell_core::secret::SecretText;
 use doorbell_core::source::Source;
+use doorbell_core::time::Time;
 use doorbell_store::{AnyStore, Store as _, StoreError};
 use doorbell_wire::api::v1::common::Names;
 use std::sync::Arc;
@@ -112,15 +114,51 @@ impl Configured {
     ) -> Result<T, E> {
         let _one = self.changing.lock().await;
         let (changes, value) = plan(&self.snapshot())?;
+        if changes.is_empty() {
+            return Ok(value);
+        }
         self.store.configure(changes).await?;
         self.read_again().await?;
         Ok(value)
     }
 
+    /// Gives a source that has no secret this one, which its provider handed out. A source that has one by now keeps it:
+    /// what comes in unsigned must never replace what signatures are checked with.
+    ///
+    /// # Errors
+    /// Those of [`doorbell_store::Store::configure`]; nothing is changed.
+    pub async fn adopt_secret(
+        &self,
+        source: SourceId,
+        secret: SecretText,
+        now: Time,
+    ) -> Result<Adopted, StoreError> {
+        let adopt = |snapshot: &Snapshot| {
+            let ready = snapshot.directory.source(source);
+            let bare = ready.filter(|ready| ready.source().verification.secrets.is_empty());
+            let Some(ready) = bare else { return Ok::<_, StoreError>((Vec::new(), Adopted::No)) };
+            let mut source = ready.source().clone();
+            source.verification.secrets = vec![secret];
+            source.updated = now;
+            Ok((vec![Change::Put(Resource::Source(source))], Adopted::Yes))
+        };
+        self.change(adopt).await
+    }
+
+    /// To be called by one at a time.
     async fn read_again(&self) -> Result<(), StoreError> {
         let configuration = self.store.configuration().await?;
         let new = Snapshot::new(configuration, &self.settings, Some(&self.directory()));
         self.current.send_replace(Arc::new(new));
         Ok(())
     }
+}
+
+/// Whether a source took the secret that it was handed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Adopted {
+    /// It did, durably, and requests are checked with it from now on.
+    Yes,
+    /// It has one already, or is gone.
+    No,
 }

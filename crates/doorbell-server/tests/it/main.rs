@@ -2,7 +2,9 @@
 //! The running gateway, from outside: real sockets on loopback, and the API in process.
 
 mod api;
+mod ingest;
 mod listen;
 mod raw;
 mod sender;
 mod tls;
+mod world;
