@@ -5,5 +5,6 @@ mod deliveries;
 mod isolation;
 mod publish;
 mod replays;
+mod served;
 mod streams;
 mod world;

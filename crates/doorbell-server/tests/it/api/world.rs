@@ -174,6 +174,10 @@ impl World {
         self.call("POST", path).json(&body).answer().await
     }
 
+    pub(super) fn now(&self) -> Time {
+        Clock::Manual(self.hand.clone()).now()
+    }
+
     /// A name that nothing has.
     fn name(&self) -> String {
         format!("t{}", Clock::Manual(self.hand.clone()).dice())
