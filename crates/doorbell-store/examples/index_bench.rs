@@ -98,7 +98,13 @@ impl Script {
             trigger: Trigger::Initial,
             outcome: OutcomeHead::Answered(if failed { 500 } else { 200 }),
         };
-        let head = SettledHead { event_at, previous: None, at, delivery, attempt: Some(attempt) };
+        let head = SettledHead {
+            event_at,
+            previous: None,
+            at: Some(at),
+            delivery,
+            attempt: Some(attempt),
+        };
         Some((self.position, RecordHead::Settled(head)))
     }
 }

@@ -130,7 +130,6 @@ impl World {
                 Outcome::Failed(fault) => OutcomeHead::Failed(fault.class),
             },
         });
-        let at = at.unwrap_or(Time::EPOCH);
         let head = SettledHead { event_at, previous: None, at, delivery, attempt };
         self.write(RecordHead::Settled(head));
     }

@@ -126,7 +126,7 @@ impl Script {
         self.write(RecordHead::Settled(SettledHead {
             event_at,
             previous: None,
-            at,
+            at: Some(at),
             delivery,
             attempt,
         }));

@@ -161,7 +161,7 @@ fn settled_at(settled: &SettledHead) -> Option<Time> {
         State::Delivered { at } | State::Failed { at, .. } | State::Discarded { at, .. } => {
             Some(at)
         }
-        State::Waiting { .. } => settled.attempt.as_ref().map(|_| settled.at),
+        State::Waiting { .. } => settled.attempt.as_ref().and(settled.at),
     }
 }
 
