@@ -7,6 +7,8 @@
 
 pub(crate) mod journal;
 
+pub mod config;
+
 pub mod index;
 
 mod open;
