@@ -3,7 +3,7 @@
 use crate::limits;
 use crate::request::Headers;
 
-/// What stands before the names of headers that we take the place of; see [`passed_name`].
+/// What stands before the names of headers of a first sender that are ours on an outgoing request; see [`passed`].
 pub const ORIGINAL: &str = "doorbell-original-";
 
 /// Lines about one connection, not about the message (RFC 9110, section 7.6.1), and those that the sender writes itself.

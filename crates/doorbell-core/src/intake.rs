@@ -13,17 +13,20 @@ use crate::key;
 use crate::limits;
 use crate::name::EventType;
 use crate::request::{Headers, Request};
+use crate::secret::SecretText;
 use crate::time::Time;
 use crate::verifier::Verifier;
 use bytes::Bytes;
 use std::time::Duration;
-use webhook_signatures::{Described, Incoming, Verified};
+use webhook_signatures::{Described, Handshake, Incoming, NewSecret, Verified};
 
 /// What becomes of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Intake {
     /// It is to be made durable, and only then answered like this.
     Accept(Accepted, Reply),
+    /// It is a question of the provider's (a handshake), which is no event.
+    Answer(Answer),
     /// It is answered like this, and kept without waiting for it.
     Refuse(Refused, Reply),
 }
@@ -50,6 +53,24 @@ pub struct Refused {
     pub event: Event,
     /// Why.
     pub rejection: Rejection,
+}
+
+/// The answer to a provider's question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// A secret that is to be durable as the source's before the answer goes out; if that fails the answer is 503.
+    pub secret: Option<HandedOut>,
+    /// The answer.
+    pub reply: Reply,
+}
+
+/// A secret that the provider gives to a source that has none yet (Asana, Notion).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HandedOut {
+    /// The secret.
+    pub secret: SecretText,
+    /// What to tell the operator.
+    pub notice: &'static str,
 }
 
 /// A delivery to be made; the caller draws its id.
@@ -91,17 +112,27 @@ pub fn decide(
     request: Request,
     birth: Birth,
 ) -> Intake {
-    match believe(ready, &request, birth.now) {
-        Ok((_proof, described)) => accept(directory, ready, request, (birth, described)),
-        Err(fault) => fault.refuse(ready, request, birth),
+    match pass(ready, &request, birth.now) {
+        Ok(Passed::Believed(_proof, described)) => {
+            accept(directory, ready, request, (birth, described))
+        }
+        Ok(Passed::Asked(answer)) => Intake::Answer(answer),
+        Err(fault) => {
+            let (refused, reply) = fault.refuse(ready, request, birth);
+            Intake::Refuse(refused, reply)
+        }
     }
 }
 
 /// Refuses a request that did not get as far as [`decide`]: its body was too large, or broken.
 #[must_use]
-pub fn refuse(ready: &ReadySource, request: Request, birth: Birth, rejection: Rejection) -> Intake {
-    Refusal { reason: rejection.reason, detail: rejection.detail, ours: false }
-        .refuse(ready, request, birth)
+pub fn refuse(
+    ready: &ReadySource,
+    request: Request,
+    birth: Birth,
+    rejection: Rejection,
+) -> (Refused, Reply) {
+    Refusal::new(rejection.reason, rejection.detail).refuse(ready, request, birth)
 }
 
 /// Makes an event that was published through the API ready to be made durable.
@@ -115,75 +146,93 @@ pub fn publish(directory: &Directory, event: Event, dedupe_window: Duration) -> 
 struct Refusal {
     reason: RejectionReason,
     detail: String,
-    /// Whether the fault is on our side, so that the provider should try again.
-    ours: bool,
+    /// The status, where it is not that of the reason.
+    status: Option<u16>,
 }
+
+/// When the fault is on our side, the provider is to try again.
+const OURS: Option<u16> = Some(503);
 
 impl Refusal {
-    fn new(reason: RejectionReason, detail: impl Into<String>) -> Self {
-        Self { reason, detail: detail.into(), ours: false }
+    const fn new(reason: RejectionReason, detail: String) -> Self {
+        Self { reason, detail, status: None }
+    }
+
+    fn unverified(detail: &impl ToString, status: Option<u16>) -> Self {
+        Self { reason: RejectionReason::Verification, detail: detail.to_string(), status }
     }
 }
 
-/// Everything that must hold before a request is believed, the cheap things first.
-fn believe(
-    ready: &ReadySource,
-    request: &Request,
-    now: Time,
-) -> Result<(Verified, Described), Refusal> {
+/// What a request was found to be.
+enum Passed {
+    /// It is the provider's; what it says it is.
+    Believed(Verified, Described),
+    /// It is a question.
+    Asked(Answer),
+}
+
+/// Everything that must hold before a request is believed, the cheap things first. A question is answered whatever
+/// methods the source takes: it is not an event.
+fn pass(ready: &ReadySource, request: &Request, now: Time) -> Result<Passed, Refusal> {
     let source = ready.source();
     if !source.enabled {
-        return Err(Refusal::new(
-            RejectionReason::SourceDisabled,
-            "the source is switched off: enable it to receive again",
-        ));
-    }
-    if !source.methods.is_empty() && !source.methods.contains(&request.method) {
-        let takes = source.methods.join(", ");
-        return Err(Refusal::new(
-            RejectionReason::Method,
-            format!("the source takes {takes}, and this was {}", request.method),
-        ));
+        let detail = "the source is switched off: enable it to receive again".to_owned();
+        return Err(Refusal::new(RejectionReason::SourceDisabled, detail));
     }
     if request.body.len() > source.body_max {
         let (is, most) = (request.body.len(), source.body_max);
-        return Err(Refusal::new(
-            RejectionReason::BodyTooLarge,
-            format!("the body has {is} bytes, and the source takes {most}"),
-        ));
+        let detail = format!("the body has {is} bytes, and the source takes {most}");
+        return Err(Refusal::new(RejectionReason::BodyTooLarge, detail));
     }
-    let verifier = ready.verifier().map_err(|why| Refusal {
-        reason: RejectionReason::Verification,
-        detail: format!("the source is not set up rightly, so nobody can be believed: {why}"),
-        ours: true,
+    let verifier = ready.verifier().map_err(|why| {
+        let what = "the source is not set up rightly, so nobody can be believed";
+        Refusal::unverified(&format!("{what}: {why}"), OURS)
     })?;
-    verify(ready, verifier, request, now)
+    let url = called_url(ready, request);
+    let Request { method, headers, body, .. } = request;
+    let incoming = Incoming { method, url: &url, headers, body };
+    if let Some(question) = verifier.question(&incoming, now.unix_seconds()) {
+        return answer(question).map(Passed::Asked);
+    }
+    if !source.methods.is_empty() && !source.methods.contains(method) {
+        let takes = source.methods.join(", ");
+        let detail = format!("the source takes {takes}, and this was {method}");
+        return Err(Refusal::new(RejectionReason::Method, detail));
+    }
+    verify(verifier, &incoming, now)
 }
 
-fn verify(
-    ready: &ReadySource,
-    verifier: &Verifier,
-    request: &Request,
-    now: Time,
-) -> Result<(Verified, Described), Refusal> {
-    let url = called_url(ready, request);
-    let incoming = Incoming {
-        method: &request.method,
-        url: &url,
-        headers: &request.headers,
-        body: &request.body,
+fn verify(verifier: &Verifier, incoming: &Incoming<'_>, now: Time) -> Result<Passed, Refusal> {
+    use webhook_signatures::Refusal as R;
+    let proof = verifier.verify(incoming, now.unix_seconds()).map_err(|why| {
+        let ours = matches!(why, R::NoSecret | R::NotSet(_) | R::Need(_) | R::Unsupported(_));
+        Refusal::unverified(&why, if ours { OURS } else { None })
+    })?;
+    Ok(Passed::Believed(proof, webhook_signatures::describe(verifier.provider(), incoming)))
+}
+
+fn answer(question: Handshake) -> Result<Answer, Refusal> {
+    let (secret, given) = match question {
+        Handshake::Answer(given) => (None, given),
+        Handshake::StoreSecret(NewSecret { secret, notice, answer }) => {
+            let secret =
+                SecretText::parse(&secret).map_err(|why| Refusal::unverified(&why, None))?;
+            (Some(HandedOut { secret, notice }), answer)
+        }
+        Handshake::Fetch { url, .. } => {
+            let todo =
+                "the provider asks to have its subscription confirmed: open this address once";
+            return Err(Refusal::unverified(&format!("{todo}: {url}"), OURS));
+        }
+        Handshake::Refuse { status, why } => {
+            return Err(Refusal::unverified(&why, Some(status)));
+        }
+        Handshake::Need(key) => {
+            return Err(Refusal::unverified(&webhook_signatures::Refusal::Need(key), OURS));
+        }
     };
-    match verifier.verify(&incoming, now.unix_seconds()) {
-        Ok(proof) => Ok((proof, webhook_signatures::describe(verifier.provider(), &incoming))),
-        Err(refusal) => Err(Refusal {
-            reason: RejectionReason::Verification,
-            ours: matches!(
-                refusal,
-                webhook_signatures::Refusal::Need(_) | webhook_signatures::Refusal::Unsupported(_)
-            ),
-            detail: refusal.to_string(),
-        }),
-    }
+    let headers = given.headers.into_iter().collect();
+    Ok(Answer { secret, reply: Reply { status: given.status, headers, body: given.body.into() } })
 }
 
 /// The URL that the provider called: the configured one, or what the request says of itself.
@@ -258,8 +307,9 @@ fn plan(directory: &Directory, event: &Event) -> (Fate, Vec<Planned>) {
 /// The delivery of an event to an endpoint, as it begins.
 #[must_use]
 pub fn planned(endpoint: &Endpoint, event: &Event) -> Planned {
+    let first_wait = endpoint.policy.retry.schedule.first().copied().unwrap_or_default();
     let state = match endpoint.status {
-        Status::Enabled | Status::Paused => State::Waiting { due: event.at },
+        Status::Enabled | Status::Paused => State::Waiting { due: event.at.after(first_wait) },
         Status::Disabled { .. } => {
             State::Discarded { at: event.at, why: DiscardReason::EndpointDisabled }
         }
@@ -287,7 +337,7 @@ fn success(ready: &ReadySource) -> Reply {
 }
 
 impl Refusal {
-    fn refuse(self, ready: &ReadySource, mut request: Request, birth: Birth) -> Intake {
+    fn refuse(self, ready: &ReadySource, mut request: Request, birth: Birth) -> (Refused, Reply) {
         let reply = self.reply(ready);
         if request.body.len() > limits::REJECTED_BODY_KEPT {
             let kept = request.body.slice(..limits::REJECTED_BODY_KEPT);
@@ -303,18 +353,15 @@ impl Refusal {
             channels: Vec::new(),
             request,
         };
-        Intake::Refuse(
-            Refused { event, rejection: Rejection { reason: self.reason, detail: self.detail } },
-            reply,
-        )
+        let rejection = Rejection { reason: self.reason, detail: self.detail };
+        (Refused { event, rejection }, reply)
     }
 
     /// Constant for each kind, without a body: it never says which check failed. A fault of ours is a 503, since many
     /// providers never repeat after a 4xx.
     fn reply(&self, ready: &ReadySource) -> Reply {
         let mut headers = Headers::default();
-        let status = match self.reason {
-            _ if self.ours => 503,
+        let status = self.status.unwrap_or_else(|| match self.reason {
             RejectionReason::Verification => {
                 ready.verifier().map_or(503, |verifier| verifier.provider().response.bad_signature)
             }
@@ -322,7 +369,7 @@ impl Refusal {
             RejectionReason::Method => 405,
             RejectionReason::BodyTooLarge => 413,
             RejectionReason::Malformed => 400,
-        };
+        });
         match status {
             405 => headers.push("allow", ready.source().methods.join(", ")),
             503 => headers.push("retry-after", "60"),

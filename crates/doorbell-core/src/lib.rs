@@ -26,6 +26,7 @@ pub mod settle;
 pub mod explain;
 pub mod header;
 pub mod key;
+mod document;
 pub mod filter;
 pub mod verifier;
 pub mod directory;

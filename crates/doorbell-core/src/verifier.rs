@@ -5,8 +5,8 @@ use crate::limits;
 use crate::secret::SecretText;
 use crate::source::Verification;
 use webhook_signatures::{
-    Encoding, Generic, Hash, Incoming, KeyForm, Piece, Provider, Refusal, Scheme, Secret,
-    SecretError, Token, Tolerance, Unit, Verified,
+    Challenge, Encoding, Generic, Handshake, Hash, Incoming, KeyForm, Piece, Provider, Refusal,
+    Scheme, Secret, SecretError, Token, Tolerance, Unit, Verified,
 };
 
 /// The name of the provider whose scheme is written down in options.
@@ -33,7 +33,7 @@ impl Verifier {
             return Err(Misconfigured::TooManySecrets);
         }
         let secrets = secrets(&provider, &of.secrets)?;
-        if secrets.is_empty() && !provider.is_open() {
+        if secrets.is_empty() && !provider.is_open() && !hands_out_secret(&provider) {
             return Err(Misconfigured::NoSecret(of.provider.clone()));
         }
         Ok(Self { provider, secrets })
@@ -43,6 +43,12 @@ impl Verifier {
     #[must_use]
     pub const fn provider(&self) -> &Provider {
         &self.provider
+    }
+
+    /// The provider's question in a request, if it is one; `now` in Unix seconds. To be asked before [`Self::verify`].
+    #[must_use]
+    pub fn question(&self, incoming: &Incoming<'_>, now: i64) -> Option<Handshake> {
+        webhook_signatures::handshake(&self.provider, &self.secrets, incoming, now)
     }
 
     /// Checks a request; `now` in Unix seconds.
@@ -101,6 +107,15 @@ pub enum Misconfigured {
     /// Too many of them.
     #[error("a source has at most {} secrets at once: remove the old ones", limits::SECRETS)]
     TooManySecrets,
+}
+
+/// Whether the provider gives the source its secret in its first request: until then there is none, and nothing but that
+/// request is answered.
+fn hands_out_secret(provider: &Provider) -> bool {
+    let gives = |challenge: &Challenge| {
+        matches!(challenge, Challenge::AsanaSecret | Challenge::NotionToken)
+    };
+    provider.challenges.iter().any(gives)
 }
 
 fn secrets(provider: &Provider, texts: &[SecretText]) -> Result<Vec<Secret>, Misconfigured> {
@@ -401,8 +416,20 @@ mod tests {
     #[test]
     fn nobody_is_believed_unless_it_is_written_out() {
         assert!(believes(&verification("none", &[], &[]), &[], b""));
+        let headers = Headers::default();
+        let nothing = Incoming {
+            method: "POST",
+            url: "https://x.example.com/",
+            headers: &headers,
+            body: b"",
+        };
         for row in webhook_signatures::all().iter().filter(|row| !row.is_open()) {
-            assert!(Verifier::new(&verification(&row.name, &[], &[])).is_err(), "{}", row.name);
+            let verifier = Verifier::new(&verification(&row.name, &[], &[]));
+            assert!(
+                verifier.map_or(true, |verifier| verifier.verify(&nothing, 0).is_err()),
+                "{}",
+                row.name
+            );
         }
     }
 }

@@ -155,3 +155,44 @@ impl Watcher {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use doorbell_core::delivery::DiscardReason;
+
+    fn happening(number: u32) -> Happening {
+        let state = State::Discarded { at: Time::EPOCH, why: DiscardReason::Cancelled };
+        let delivery = Delivery {
+            id: DeliveryId::new(Time::EPOCH, 1),
+            tenant: TenantId::DEFAULT,
+            event: EventId::new(Time::EPOCH, 2),
+            endpoint: EndpointId::new(Time::EPOCH, 3),
+            order_key: None,
+            replay: None,
+            attempts: number,
+            state,
+        };
+        Happening::tried(&delivery, Time::EPOCH, None)
+    }
+
+    #[tokio::test]
+    async fn a_slow_watcher_misses_the_oldest_and_is_told() {
+        let live = Live::default();
+        live.tell(|| unreachable!("nobody watches"));
+        let mut watcher = live.watch();
+        let many = u32::try_from(BACKLOG).unwrap() + 5;
+        for number in 0..many {
+            live.tell(|| happening(number));
+        }
+        assert_eq!(watcher.next().await, Some(Heard::Missed(5)));
+        assert_eq!(watcher.next().await, Some(Heard::Happened(Arc::new(happening(5)))));
+        drop(live);
+        let mut rest = 0;
+        while let Some(heard) = watcher.next().await {
+            assert!(matches!(heard, Heard::Happened(_)));
+            rest += 1;
+        }
+        assert_eq!(rest, BACKLOG - 1);
+    }
+}

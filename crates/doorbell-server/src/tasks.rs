@@ -122,3 +122,37 @@ impl TaskSet {
         broken
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn tasks_end_by_themselves_or_are_told_of() {
+        let (stopper, tasks) = (Stopper::default(), TaskSet::default());
+        let mut stop = stopper.stop();
+        tasks.spawn("obedient", async move { stop.reached(Stage::Draining).await });
+        tasks.spawn("panicking", async { panic!("as asked") });
+        tasks.spawn("deaf", std::future::pending());
+        stopper.advance(Stage::Draining);
+        let mut broken = tasks.join(Duration::from_millis(200)).await;
+        broken.sort_by_key(|task| task.task);
+        let expected = [
+            Broken { task: "deaf", panicked: false },
+            Broken { task: "panicking", panicked: true },
+        ];
+        assert_eq!(broken, expected);
+    }
+
+    #[tokio::test]
+    async fn stages_only_go_forward() {
+        let stopper = Stopper::default();
+        let mut stop = stopper.stop();
+        stopper.advance(Stage::Halting);
+        stopper.advance(Stage::Draining);
+        assert_eq!(stop.stage(), Stage::Halting);
+        stop.reached(Stage::Draining).await;
+        drop(stopper);
+        stop.reached(Stage::Halting).await;
+    }
+}

@@ -7,12 +7,13 @@ use doorbell_core::directory::Directory;
 use doorbell_core::endpoint::{OnDead, Order, Status};
 use doorbell_core::event::{Event, Fate, Origin, Rejection, RejectionReason};
 use doorbell_core::id::EventId;
-use doorbell_core::intake::{self, Accepted, Birth, Intake, Refused, Reply};
+use doorbell_core::intake::{self, Accepted, Answer, Birth, Intake, Refused, Reply};
 use doorbell_core::limits;
 use doorbell_core::name::EventTypePattern;
 use doorbell_core::request::Request;
 use doorbell_core::source::{KeyRule, Response, Source};
 use proptest::prelude::*;
+use std::time::Duration;
 use webhook_signatures::{Secret, ToSign, find, sign};
 
 const BIRTH: Birth = Birth { id: EventId::from_bytes([3; 16]), now: NOW };
@@ -24,14 +25,14 @@ fn decide(directory: &Directory, request: Request) -> Intake {
 fn accepted(directory: &Directory, request: Request) -> (Accepted, Reply) {
     match decide(directory, request) {
         Intake::Accept(accepted, reply) => (accepted, reply),
-        Intake::Refuse(refused, _) => panic!("refused: {:?}", refused.rejection),
+        other @ (Intake::Refuse(..) | Intake::Answer(_)) => panic!("not accepted: {other:?}"),
     }
 }
 
 fn refused(directory: &Directory, request: Request) -> (Refused, Reply) {
     match decide(directory, request) {
         Intake::Refuse(refused, reply) => (refused, reply),
-        Intake::Accept(accepted, _) => panic!("accepted: {:?}", accepted.event),
+        other @ (Intake::Accept(..) | Intake::Answer(_)) => panic!("not refused: {other:?}"),
     }
 }
 
@@ -154,13 +155,12 @@ fn a_refused_body_is_cut() {
         reason: RejectionReason::Malformed,
         detail: "the chunks are broken".to_owned(),
     };
-    let early = intake::refuse(
+    let (refused, reply) = intake::refuse(
         directory.source_at("in").unwrap(),
         request(&[], "x"),
         BIRTH,
         rejection.clone(),
     );
-    let Intake::Refuse(refused, reply) = early else { panic!("not refused") };
     assert_eq!((refused.rejection, reply.status), (rejection, 400));
 }
 
@@ -222,6 +222,19 @@ fn how_deliveries_begin() {
 }
 
 #[test]
+fn the_first_try_may_be_made_to_wait() {
+    let mut patient = endpoint(1, types(&[]));
+    patient.policy.retry.schedule = [60, 300].map(Duration::from_secs).to_vec();
+    let planned = intake::planned(&patient, &event(Origin::Api, None));
+    assert_eq!(planned.state, State::Waiting { due: NOW.after(Duration::from_secs(60)) });
+    patient.policy.retry.schedule = Vec::new();
+    assert_eq!(
+        intake::planned(&patient, &event(Origin::Api, None)).state,
+        State::Waiting { due: NOW }
+    );
+}
+
+#[test]
 fn a_published_event_is_planned_alike() {
     let directory = directory(&[], &[endpoint(1, types(&["a"])), endpoint(2, types(&["b"]))]);
     let published =
@@ -244,10 +257,62 @@ fn the_fan_out_is_bounded() {
     assert_eq!(published.deliveries.len(), limits::FANOUT);
 }
 
-fn kept(intake: &Intake) -> &Event {
+fn asked(directory: &Directory, request: Request) -> Answer {
+    match decide(directory, request) {
+        Intake::Answer(answer) => answer,
+        other @ (Intake::Accept(..) | Intake::Refuse(..)) => panic!("not answered: {other:?}"),
+    }
+}
+
+#[test]
+fn questions_are_answered_and_are_no_events() {
+    let mut slack = source(1, "in", "slack", &["secret"]);
+    let question = r#"{"type":"url_verification","challenge":"3eZbrw1aB"}"#;
+    let answer = asked(&only(slack.clone()), signed("slack", "secret", &[], question));
+    assert_eq!(
+        (answer.secret, answer.reply.status, answer.reply.body),
+        (None, 200, Bytes::from_static(b"3eZbrw1aB"))
+    );
+    let (_, reply) = refused(&only(slack.clone()), request(&[], question));
+    assert_eq!((reply.status, reply.body.len()), (401, 0));
+    slack.enabled = false;
+    assert_eq!(refused(&only(slack), signed("slack", "secret", &[], question)).1.status, 404);
+}
+
+#[test]
+fn a_question_is_answered_whatever_the_methods() {
+    let mut meta = source(1, "in", "meta", &["secret"]);
+    meta.methods = vec!["POST".to_owned()];
+    let query =
+        Some("hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token=secret".to_owned());
+    let question = Request { method: "GET".to_owned(), query, ..request(&[], "") };
+    assert_eq!(
+        asked(&only(meta.clone()), question.clone()).reply.body,
+        Bytes::from_static(b"1158201444")
+    );
+    let (refused, reply) = refused(&only(meta), Request { query: None, ..question });
+    assert_eq!((reply.status, refused.rejection.reason), (405, RejectionReason::Method));
+}
+
+#[test]
+fn a_secret_that_the_provider_hands_out_is_kept_first_and_once() {
+    let hello = request(&[("X-Hook-Secret", "b537207f20cbfa02357cf448134da559")], "");
+    let answer = asked(&only(source(1, "in", "asana", &[])), hello.clone());
+    let secret = answer.secret.unwrap().secret;
+    assert_eq!(secret.reveal(), "b537207f20cbfa02357cf448134da559");
+    assert_eq!(answer.reply.headers.text("x-hook-secret"), Some(secret.reveal()));
+    assert_eq!(
+        refused(&only(source(1, "in", "asana", &["its secret already"])), hello).1.status,
+        409
+    );
+    assert_eq!(refused(&only(source(1, "in", "asana", &[])), request(&[], "{}")).1.status, 503);
+}
+
+fn kept(intake: &Intake) -> Option<&Event> {
     match intake {
-        Intake::Accept(accepted, _) => &accepted.event,
-        Intake::Refuse(refused, _) => &refused.event,
+        Intake::Accept(accepted, _) => Some(&accepted.event),
+        Intake::Refuse(refused, _) => Some(&refused.event),
+        Intake::Answer(_) => None,
     }
 }
 
@@ -268,6 +333,6 @@ proptest! {
         let sent = Request { body: body.into(), query, ..request(&headers, "") };
         let intake = decide(&directory, sent.clone());
         prop_assert!(matches!(&intake, Intake::Refuse(_, reply) if reply.body.is_empty()), "{:?}", intake);
-        prop_assert_eq!(&kept(&intake).request, &sent);
+        prop_assert_eq!(kept(&intake).map(|event| &event.request), Some(&sent));
     }
 }

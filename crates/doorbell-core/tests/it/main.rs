@@ -3,6 +3,8 @@
 
 mod world;
 
+mod address;
+mod filter;
 mod intake;
 mod outgoing;
 mod routing;

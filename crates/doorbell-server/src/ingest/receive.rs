@@ -6,17 +6,18 @@ use super::head;
 use super::rejections::{self, Rejections};
 use super::target::{self, Target};
 use crate::admitting::{Admitting, admission};
-use crate::configured::Configured;
+use crate::configured::{Adopted, Configured};
 use crate::listen::{Caller, Deadlines, Handler, TrustedProxies};
 use crate::metrics::Metric;
 use bytes::Bytes;
 use doorbell_core::directory::{Directory, ReadySource};
 use doorbell_core::event::{Rejection, RejectionReason};
 use doorbell_core::id::EventId;
-use doorbell_core::intake::{self, Birth, Intake};
+use doorbell_core::intake::{self, Birth, HandedOut, Intake};
 use doorbell_core::limits;
 use doorbell_core::name::Label;
 use doorbell_core::request::{Headers, Request};
+use doorbell_core::source::Source;
 use doorbell_store::Admission;
 use http::StatusCode;
 use http::request::Parts;
@@ -175,14 +176,10 @@ impl Ingest {
             }
         };
         let Arrived { ready, birth, request, .. } = arrived;
-        match intake::refuse(ready, request, birth, Rejection { reason, detail }) {
-            Intake::Refuse(refused, reply) => {
-                self.rejections.hand_in(ready.source().id, refused);
-                status.map_or_else(|| answer::of(reply), answer::bare)
-            }
-            // `refuse` does not accept.
-            Intake::Accept(..) => answer::bare(StatusCode::INTERNAL_SERVER_ERROR),
-        }
+        let rejection = Rejection { reason, detail };
+        let (refused, reply) = intake::refuse(ready, request, birth, rejection);
+        self.rejections.hand_in(ready.source().id, refused);
+        status.map_or_else(|| answer::of(reply), answer::bare)
     }
 
     /// The request is whole: decides, and answers when what was decided is durable.
@@ -199,9 +196,33 @@ impl Ingest {
                     }
                 }
             }
+            Intake::Answer(question) => {
+                self.admitting.metrics.count(Metric::RequestsAnswered);
+                let adopted = match question.secret {
+                    Some(handed) => self.adopt(ready.source(), handed).await,
+                    None => true,
+                };
+                if adopted { answer::of(question.reply) } else { answer::unavailable() }
+            }
             Intake::Refuse(refused, reply) => {
                 self.rejections.hand_in(ready.source().id, refused);
                 answer::of(reply)
+            }
+        }
+    }
+
+    /// The provider hands out the secret of a source that has none: it is the source's before the provider is answered.
+    async fn adopt(&self, source: &Source, handed: HandedOut) -> bool {
+        let now = self.admitting.clock.now();
+        match self.configured.adopt_secret(source.id, handed.secret, now).await {
+            Ok(Adopted::Yes) => {
+                tracing::info!(source = %source.name, "{}", handed.notice);
+                true
+            }
+            Ok(Adopted::No) => false,
+            Err(error) => {
+                tracing::warn!(source = %source.name, %error, "a secret that was handed out could not be kept");
+                false
             }
         }
     }

@@ -95,7 +95,7 @@ impl<H: Handler> Connection<H> {
             // A caller that has said everything may close its side and still gets the answer.
             .half_close(true)
             .max_header_size(limits::HEADER_BLOCK)
-            .max_buf_size(2 * limits::HEADER_BLOCK);
+            .max_buf_size(limits::HEADER_BLOCK);
         let mut connection = builder.serve_connection(io, service);
         let served = tokio::select! {
             biased;

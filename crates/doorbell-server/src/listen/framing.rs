@@ -389,7 +389,7 @@ mod tests {
                     .iter()
                     .map(|part| format!("{:x};{trailer}\r\n{part}\r\n", part.len()))
                     .collect();
-                text += &format!("0\r\n{trailer}:x\r\n\r\n");
+                text.extend(["0\r\n", &trailer, ":x\r\n\r\n"]);
                 format!("{blank}POST /a HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n\r\n{text}")
             } else {
                 let body = parts.concat();

@@ -162,6 +162,8 @@ impl<H: Handler> Door<H> {
                 }
                 accepted = self.listener.socket.accept() => match accepted {
                     Ok((stream, address)) => self.take(stream, address),
+                    // That one connection was gone before we took it.
+                    Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                     Err(error) => {
                         tracing::warn!(%error, "cannot accept a connection");
                         sleep(ACCEPT_PAUSE).await;

@@ -2,6 +2,7 @@
 
 use crate::listen::{config, start};
 use crate::raw::{PATIENCE, connect, status};
+use crate::world::{self, World, rejection};
 use bytes::Bytes;
 use doorbell_server::listen::{Listener, Reload, Tls, TlsFiles};
 use doorbell_server::metrics::Metric;
@@ -165,4 +166,100 @@ fn a_listener_does_not_start_with_a_broken_pair() {
     assert!(told(Tls::load(files.clone()).unwrap_err()).contains("cannot be used with"));
     fs::write(&files.certificates, "").unwrap();
     assert!(Tls::load(files).is_err());
+}
+
+type Sender = hyper::client::conn::http2::SendRequest<Full<Bytes>>;
+
+/// A node whose ingest listener speaks TLS, and an HTTP/2 client to it.
+async fn two(
+    change: impl FnOnce(&mut doorbell_server::node::NodeConfig),
+) -> (World, Sender, TempDir, Pair) {
+    let (folder, pair) = (TempDir::new().unwrap(), pair());
+    let files = files(&folder);
+    write(&files, &pair, &pair);
+    let mut config = world::config();
+    config.ingest.tls = Some(files);
+    change(&mut config);
+    let world = world::start(config).await;
+    let client = two_more(&world, &pair).await;
+    (world, client, folder, pair)
+}
+
+async fn two_more(world: &World, pair: &Pair) -> Sender {
+    let stream = handshake(world.ingest(), pair, &[b"h2"]).await.unwrap();
+    let io = TokioIo::new(stream);
+    let (client, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+fn post(source: &str, body: Vec<u8>) -> http::Request<Full<Bytes>> {
+    let request = http::Request::post(format!("https://hooks.example.com/in/{source}/x?y=%20"));
+    request.header("x-b", "1").header("x-a", "2").header("x-b", "3").body(Full::from(body)).unwrap()
+}
+
+#[tokio::test]
+async fn requests_over_http2_are_kept_alike() {
+    let (world, mut client, ..) = two(|_| {}).await;
+    let response = client.send_request(post("inbox", b"ok".to_vec())).await.unwrap();
+    assert_eq!(response.status(), 202);
+    let response = client.send_request(post("small", vec![0; 200_000])).await.unwrap();
+    assert_eq!(response.status(), 413);
+    assert!(!response.headers().contains_key("connection"));
+    let kept = world.kept_when(2).await;
+    let request = &kept[0].event.request;
+    assert_eq!((request.path.as_str(), request.query.as_deref()), ("/x", Some("y=%20")));
+    assert_eq!(request.body, "ok");
+    let lines: Vec<_> =
+        request.headers.iter().filter(|(n, _)| n.starts_with('x') || *n == "host").collect();
+    // A map keeps lines of one name together: that much is lost with HTTP/2.
+    let expected: [(&str, &[u8]); 4] =
+        [("host", b"hooks.example.com"), ("x-b", b"1"), ("x-b", b"3"), ("x-a", b"2")];
+    assert_eq!(lines, expected);
+}
+
+#[tokio::test]
+async fn a_stalled_body_over_http2_is_told_408() {
+    let (world, _client, _folder, pair) = two(|config| {
+        config.ingest.deadlines.body = Duration::from_millis(200);
+    })
+    .await;
+    let stream = handshake(world.ingest(), &pair, &[b"h2"]).await.unwrap();
+    let (client, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    let mut client = client.ready().await.unwrap();
+    let request = http::Request::post("https://x/in/inbox").body(()).unwrap();
+    let (response, mut body) = client.send_request(request, false).unwrap();
+    body.send_data(Bytes::from("half"), false).unwrap();
+    assert_eq!(response.await.unwrap().status(), 408);
+    let kept = world.kept_when(1).await;
+    assert!(rejection(&kept[0]).detail.contains("in time"));
+}
+
+/// S37: a client that opens streams only to reset them is cut off, and others are answered.
+#[tokio::test]
+async fn a_reset_flood_ends_its_own_connection() {
+    let (world, _client, _folder, pair) = two(|_| {}).await;
+    let stream = handshake(world.ingest(), &pair, &[b"h2"]).await.unwrap();
+    let (client, connection) = h2::client::handshake(stream).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let mut client = client.ready().await.unwrap();
+    let mut opened = 0;
+    while opened < 100_000 {
+        let request = http::Request::post("https://x/in/inbox").body(()).unwrap();
+        let Ok((response, mut body)) = client.send_request(request, false) else { break };
+        body.send_reset(h2::Reason::CANCEL);
+        drop(response);
+        opened += 1;
+        match client.ready().await {
+            Ok(ready) => client = ready,
+            Err(_) => break,
+        }
+        tokio::task::yield_now().await;
+    }
+    drop(connection);
+    assert!(opened < 100_000, "the flood was let through");
+    let mut honest = two_more(&world, &pair).await;
+    assert_eq!(honest.send_request(post("inbox", b"ok".to_vec())).await.unwrap().status(), 202);
 }

@@ -146,7 +146,7 @@ fn request_body(spec: &Spec, schemas: &mut SchemaGenerator) -> Option<Value> {
             let name = part_of(&whole, schemas);
             let part = json!({"$ref": format!("#/components/schemas/{name}")});
             let part = json!({"schema": part});
-            (true, json!({"application/json": part.clone(), "application/merge-patch+json": part}))
+            (true, json!({"application/json": &part, "application/merge-patch+json": &part}))
         }
         Input::JsonOrRaw(shape) => {
             let whole = json!({"schema": shape(schemas)});
