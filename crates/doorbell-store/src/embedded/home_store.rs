@@ -50,7 +50,8 @@ impl Embedded {
     /// [`OpenError`]; nothing is left open.
     pub fn open(dir: &Path, options: Options) -> Result<Self, OpenError> {
         let opened = Opened::open(Home::take(dir)?, options)?;
-        let config = Config::open(&dir.join("config.sqlite"))?;
+        let config = Config::open(&dir.join("config.sqlite"))
+            .map_err(|fault| OpenError::Failed(fault.to_string()))?;
         let index = Arc::new(open_index(&dir.join("index"), opened.durable())?);
         let engine = opened.start(Arc::clone(&index))?;
         let searches = Semaphore::new(SEARCHES);
@@ -190,6 +191,15 @@ impl Parts {
         Ok(attempts)
     }
 
+    fn configure(&self, changes: &[Change]) -> Result<(), StoreError> {
+        let done = self.config.configure(changes).map_err(StoreError::from);
+        if let Err(StoreError::Broken(why)) = &done {
+            // A failed fsync there is as bad as one of the journal.
+            self.engine.shared.break_down(why.clone());
+        }
+        done
+    }
+
     fn stats(&self) -> Result<Stats, StoreError> {
         let counts = self.index.counts()?;
         let bytes = prune::bytes_under(&self.engine.home.dir);
@@ -235,11 +245,11 @@ impl Store for Embedded {
     }
 
     async fn configure(&self, changes: Vec<Change>) -> Result<(), StoreError> {
-        self.blocking(move |parts| parts.config.configure(&changes)).await
+        self.blocking(move |parts| parts.configure(&changes)).await
     }
 
     async fn configuration(&self) -> Result<Configuration, StoreError> {
-        self.blocking(|parts| parts.config.configuration()).await
+        self.blocking(|parts| Ok(parts.config.configuration()?)).await
     }
 
     async fn backlog(&self) -> Result<Vec<Backlog>, StoreError> {

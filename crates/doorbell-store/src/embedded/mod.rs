@@ -28,7 +28,7 @@ mod tail;
 
 pub(crate) mod engine;
 
-mod config;
+pub mod config;
 
 mod amend;
 mod prune;

@@ -10,10 +10,10 @@ use super::meta::Meta;
 use super::place::{DELIVERIES_MAX, delivery_seq, number};
 use super::schema;
 use crate::store::StateWord;
-use doorbell_core::delivery::Delivery;
+use doorbell_core::delivery::{Delivery, State};
 use doorbell_core::id::DeliveryId;
 use doorbell_core::time::Time;
-use doorbell_wire::stored::{OutcomeHead, ReceivedHead, RecordHead, Redelivered};
+use doorbell_wire::stored::{OutcomeHead, ReceivedHead, RecordHead, Redelivered, SettledHead};
 use rusqlite::{Connection, OptionalExtension as _, params};
 use std::collections::HashMap;
 use std::path::Path;
@@ -144,7 +144,7 @@ fn latest<'a>(entries: &[&'a Entry]) -> HashMap<DeliveryId, Latest<'a>> {
             OutcomeHead::Failed(_) => None,
         });
         let tried = status.map(|status| (*position, status));
-        let updated = settled.at;
+        let updated = settled_at(settled);
         let delivery = &settled.delivery;
         let last =
             all.entry(delivery.id).or_insert(Latest { delivery, tried: None, updated: None });
@@ -153,6 +153,16 @@ fn latest<'a>(entries: &[&'a Entry]) -> HashMap<DeliveryId, Latest<'a>> {
         last.updated = updated.or(last.updated);
     }
     all
+}
+
+/// When a delivery was settled; `None` where it only waits again.
+fn settled_at(settled: &SettledHead) -> Option<Time> {
+    match settled.delivery.state {
+        State::Delivered { at } | State::Failed { at, .. } | State::Discarded { at, .. } => {
+            Some(at)
+        }
+        State::Waiting { .. } => settled.attempt.as_ref().and(settled.at),
+    }
 }
 
 /// One transaction.
