@@ -2,6 +2,7 @@
 //! The promises of the store, on every home.
 
 mod config;
+mod embedded;
 mod index;
 mod indexed;
 mod memory;

@@ -147,6 +147,13 @@ impl Index {
         lock(&self.writer).applied_to
     }
 
+    /// The end of what any partition has. Beyond the end of the journal it means that the journal has lost records since:
+    /// then the index must be discarded.
+    #[must_use]
+    pub fn knows_upto(&self) -> u64 {
+        self.parts().values().map(|part| part.meta.applied).max().unwrap_or(0)
+    }
+
     /// Brings in the next records of the journal, in order: all that stand below position `upto`. What follows sees them.
     ///
     /// # Errors
