@@ -20,6 +20,8 @@ use std::time::{Duration, Instant};
 
 const ENDPOINTS: u64 = 20;
 const SOURCES: u64 = 20;
+/// Endpoints among which the deliveries of one source are spread: with the types, they make the lanes.
+const SPREAD: u64 = 2;
 const RECORD: u64 = 1_600;
 
 struct Script {
@@ -58,7 +60,7 @@ impl Script {
             id: DeliveryId::new(at, u128::from(random(dice)) << 10),
             tenant: TenantId::DEFAULT,
             event,
-            endpoint: endpoint(random(dice) % ENDPOINTS),
+            endpoint: endpoint((from + random(dice) % SPREAD) % ENDPOINTS),
             order_key: None,
             replay: None,
             attempts: 0,
