@@ -18,3 +18,4 @@ pub mod ingest;
 pub mod replay;
 pub mod api;
 pub mod node;
+pub mod gateway;

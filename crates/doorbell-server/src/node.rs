@@ -17,6 +17,7 @@ use doorbell_core::directory;
 use doorbell_core::limits;
 use doorbell_core::name::Label;
 use doorbell_store::{AnyStore, Store as _, StoreError};
+use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -181,6 +182,11 @@ impl Running {
     #[must_use]
     pub const fn shared(&self) -> &Shared {
         &self.shared
+    }
+
+    /// Starts a task that belongs to the node: a stop waits for it.
+    pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(name, task);
     }
 
     /// Resolves when the store can promise nothing any more: then the process must end.

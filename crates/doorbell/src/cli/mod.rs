@@ -3,6 +3,7 @@
 mod show;
 mod fields;
 pub(crate) mod config;
+pub(crate) mod serve;
 pub(crate) mod source;
 pub(crate) mod endpoint;
 pub(crate) mod event;
@@ -11,6 +12,7 @@ pub(crate) mod replay;
 pub(crate) mod token;
 pub(crate) mod stream;
 
+use crate::config::Flags;
 use crate::remote::Node;
 use crate::report::Report;
 use anyhow::Result;
@@ -48,6 +50,8 @@ pub(crate) struct Question<A: Args> {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
+    /// Receive, keep and deliver webhooks
+    Serve(Flags),
     /// The named addresses that receive
     Source(Asked<source::Verb>),
     /// Where events go
@@ -83,6 +87,7 @@ impl Cli {
     pub(crate) async fn run(&self) -> Result<()> {
         let report = self.report();
         match &self.verb {
+            Verb::Serve(flags) => serve::run(flags, report).await,
             Verb::Source(asked) => source::run(&asked.verb, &asked.node, report).await,
             Verb::Endpoint(asked) => endpoint::run(&asked.verb, &asked.node, report).await,
             Verb::Event(asked) => event::run(&asked.verb, &asked.node, report).await,

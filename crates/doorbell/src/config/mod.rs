@@ -9,11 +9,9 @@ mod layers;
 mod flags;
 
 pub(crate) use flags::{Flags, variable};
-pub(crate) use keys::{KEYS, Key};
-pub(crate) use layers::{Layers, Place, Setting};
-pub(crate) use value::{
-    expand_variables, human_bytes, human_duration, parse_bytes, parse_duration,
-};
+pub(crate) use keys::KEYS;
+pub(crate) use layers::{Layers, Place};
+pub(crate) use value::{human_bytes, parse_bytes, parse_duration};
 
 use std::fmt;
 use std::net::SocketAddr;

@@ -1,0 +1,154 @@
+//! A whole gateway: a node with its dispatch, its replays, its API and its retention, over a store that is open.
+
+use crate::api::{Api, ApiState, Parts as ApiParts};
+use crate::clock::Clock;
+use crate::desk::Desk;
+use crate::dispatch::{Parts, dispatch};
+use crate::listen::Hosts;
+use crate::node::{Node, NodeConfig, Running, Shared, StartError};
+use crate::replay::{Engine, Replays};
+use crate::sender::AnySender;
+use crate::tasks::{Stage, Stop};
+use doorbell_core::configuration::{Change, Resource};
+use doorbell_core::id::{SourceId, TenantId};
+use doorbell_core::limits;
+use doorbell_core::name::Label;
+use doorbell_core::source::{Dedupe, Source, Verification};
+use doorbell_store::{AnyStore, Retention, Store as _, StoreError};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often retention looks for what may be forgotten.
+const PRUNE_EVERY: Duration = Duration::from_secs(30);
+/// The source that exists from the first start.
+const FIRST_SOURCE: &str = "inbox";
+
+/// What a gateway is made of.
+#[derive(Debug)]
+pub struct GatewayConfig {
+    /// Listeners and limits.
+    pub node: NodeConfig,
+    /// Host names under which the API answers, beside its address and localhost.
+    pub admin_hosts: Vec<String>,
+    /// SHA-256 of the operator's own token.
+    pub root_token: Option<[u8; 32]>,
+    /// What is older is forgotten.
+    pub retention_age: Option<Duration>,
+    /// Beyond so many bytes the oldest is forgotten.
+    pub retention_bytes: Option<u64>,
+    /// When no number of bytes is set: the share of the disk's free and our own bytes.
+    pub retention_share: f64,
+}
+
+/// Starts everything.
+///
+/// # Errors
+/// [`StartError`]; nothing is left running.
+pub async fn start(
+    config: GatewayConfig,
+    store: Arc<AnyStore>,
+    sender: AnySender,
+    clock: Clock,
+) -> Result<Running, StartError> {
+    first_source(&store, &clock).await?;
+    let replays = Replays::load(Arc::clone(&store)).await?;
+    let desk = Desk::default();
+    let (hosts, root_token) = (config.admin_hosts.clone(), config.root_token);
+    let api_replays = replays.clone();
+    let api = move |shared: &Shared| {
+        let parts = ApiParts {
+            admitting: Arc::clone(&shared.admitting),
+            configured: Arc::clone(&shared.configured),
+            replays: api_replays,
+            root_token,
+        };
+        Arc::new(Api::new(ApiState::new(parts), Hosts::new(shared.admin_addr, hosts)))
+    };
+    let node =
+        Node::start(config.node.clone(), Arc::clone(&store), desk.clone(), clock.clone(), api)
+            .await?;
+    let shared = node.shared().clone();
+    let parts = Parts {
+        store: Arc::clone(&store),
+        sender,
+        configured: Arc::clone(&shared.configured),
+        desk,
+        clock: clock.clone(),
+        live: shared.admitting.live.clone(),
+        metrics: Arc::clone(&shared.admitting.metrics),
+    };
+    node.spawn("dispatch", dispatch(parts, shared.stop.clone()));
+    let engine =
+        Engine::new(Arc::clone(&store), Arc::clone(&shared.configured), replays, clock.clone());
+    node.spawn("replays", engine.run(shared.stop.clone()));
+    node.spawn("retention", prune(config, store, clock, shared.stop));
+    Ok(node)
+}
+
+/// On an empty configuration: a source that takes anything, so that the first webhook needs no set-up.
+async fn first_source(store: &AnyStore, clock: &Clock) -> Result<(), StoreError> {
+    let configuration = store.configuration().await?;
+    let stats = store.stats().await?;
+    let Ok(name) = Label::parse(FIRST_SOURCE) else { return Ok(()) };
+    if !configuration.sources.is_empty() || !configuration.endpoints.is_empty() || stats.events > 0
+    {
+        return Ok(());
+    }
+    let now = clock.now();
+    let source = Source {
+        id: SourceId::new(now, clock.dice()),
+        tenant: TenantId::DEFAULT,
+        name,
+        enabled: true,
+        verification: Verification {
+            provider: "none".to_owned(),
+            options: Vec::new(),
+            secrets: Vec::new(),
+            public_url: None,
+        },
+        methods: Vec::new(),
+        event_types: Vec::new(),
+        type_rule: None,
+        dedupe: Dedupe { window: limits::DEDUPE_WINDOW, key: None },
+        body_max: limits::BODY_DEFAULT,
+        response: None,
+        created: now,
+        updated: now,
+    };
+    store.configure(vec![Change::Put(Resource::Source(source))]).await
+}
+
+/// Forgets what retention allows, now and then, until the node drains.
+async fn prune(config: GatewayConfig, store: Arc<AnyStore>, clock: Clock, mut stop: Stop) {
+    loop {
+        tokio::select! {
+            () = stop.reached(Stage::Draining) => return,
+            () = tokio::time::sleep(PRUNE_EVERY) => {}
+        }
+        if let Err(error) = prune_once(&config, &store, &clock).await {
+            tracing::warn!(%error, "retention could not forget; trying again");
+        }
+    }
+}
+
+async fn prune_once(
+    config: &GatewayConfig,
+    store: &AnyStore,
+    clock: &Clock,
+) -> Result<(), StoreError> {
+    let stats = store.stats().await?;
+    let whole = stats.bytes.saturating_add(stats.bytes_free);
+    let bytes = config.retention_bytes.unwrap_or_else(|| share(whole, config.retention_share));
+    let retention = Retention { age: config.retention_age, bytes: Some(bytes) };
+    let pruned = store.prune(clock.now(), retention).await?;
+    if pruned.events > 0 {
+        tracing::info!(events = pruned.events, bytes = pruned.bytes, "retention forgot the oldest");
+    }
+    Ok(())
+}
+
+/// A share of so many bytes, in thousandths.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=1000")]
+fn share(whole: u64, share: f64) -> u64 {
+    whole / 1000 * (share.clamp(0.0, 1.0) * 1000.0) as u64
+}

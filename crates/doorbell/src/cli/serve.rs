@@ -1,0 +1,220 @@
+//! `doorbell serve`: opens the store, starts the gateway, says where it is, and ends in good order.
+
+use crate::config::{Config, Flags, Listener, human_bytes};
+use crate::remote::{TOKEN_FILE, URL_FILE, read_certificates};
+use crate::report::{Report, aside};
+use anyhow::{Context, Result, anyhow, bail};
+use doorbell_core::address::AllowPrivate;
+use doorbell_core::directory;
+use doorbell_core::endpoint_url::{PlainHttp, Ports, UrlPolicy};
+use doorbell_core::name::Label;
+use doorbell_server::api::{TokenText, token_hash};
+use doorbell_server::clock::Clock;
+use doorbell_server::gateway::{self, GatewayConfig};
+use doorbell_server::listen::{ListenConfig, TlsFiles, TrustedProxies};
+use doorbell_server::node::{NodeConfig, Running};
+use doorbell_server::sender::{AnySender, Sender, SenderOptions};
+use doorbell_store::AnyStore;
+use doorbell_store::embedded::{Embedded, Options};
+use serde_json::json;
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::Arc;
+use tokio::signal::unix::{SignalKind, signal};
+
+pub(crate) async fn run(flags: &Flags, report: Report) -> Result<()> {
+    let config = Config::from_layers(&flags.layers())?;
+    start_log(&config)?;
+    let clock = Clock::real();
+    make_folder(&config.data_dir)?;
+    let store = open_store(&config, &clock)?;
+    let token = root_token(&config.data_dir, &clock)?;
+    let sender = AnySender::Real(Box::new(sender(&config, &clock)?));
+    let settings = gateway_config(&config, token_hash(&token))?;
+    let node = gateway::start(settings, Arc::clone(&store), sender, clock).await?;
+    let tls = (config.ingest.tls.is_some(), config.admin.tls.is_some());
+    greet(&config, &node, tls, &token, report)?;
+    let broken = tokio::select! {
+        why = node.broken() => Some(why),
+        result = asked_to_stop() => { result?; None }
+    };
+    end(node, broken).await
+}
+
+/// Waits for Ctrl-C or a polite kill.
+async fn asked_to_stop() -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+async fn end(node: Running, broken: Option<String>) -> Result<()> {
+    if let Some(why) = broken {
+        // Nothing more can be promised: what was acknowledged is on the disk, and the next start finds it.
+        bail!("the store can promise nothing any more, so the process ends: {why}");
+    }
+    tracing::info!("stopping: requests and deliveries in flight are finished");
+    let again = async {
+        asked_to_stop().await?;
+        Err(anyhow!("stopped at once; deliveries in flight will be made again at the next start"))
+    };
+    tokio::select! {
+        result = node.stop() => result.context("the store could not be closed"),
+        result = again => result,
+    }
+}
+
+fn start_log(config: &Config) -> Result<()> {
+    let filter = tracing_subscriber::EnvFilter::try_new(&config.log_level)
+        .with_context(|| format!("log.level: {:?} is no level or filter", config.log_level))?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if config.log_json {
+        log.json().init()
+    } else {
+        log.with_target(false).init()
+    }
+    Ok(())
+}
+
+fn make_folder(folder: &Path) -> Result<()> {
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.with_context(|| format!("the data folder {} cannot be made", folder.display()))
+}
+
+fn open_store(config: &Config, clock: &Clock) -> Result<Arc<AnyStore>> {
+    let options = Options {
+        segment_bytes: config.segment_bytes,
+        reserve_bytes: config.free_bytes_min,
+        ..Options::at(clock.now())
+    };
+    let store = Embedded::open(&config.data_dir, options)
+        .with_context(|| format!("the store in {} cannot be opened", config.data_dir.display()))?;
+    Ok(Arc::new(AnyStore::from(store)))
+}
+
+fn sender(config: &Config, clock: &Clock) -> Result<Sender> {
+    let mut options = SenderOptions::new(clock.clone());
+    options.allow_private = allow_private(config)?;
+    for file in &config.ca_files {
+        options.extra_roots.extend(read_certificates(file)?);
+    }
+    Sender::new(options).context("delivery.ca_files")
+}
+
+fn allow_private(config: &Config) -> Result<AllowPrivate> {
+    AllowPrivate::parse(config.allow_private.iter().map(String::as_str))
+        .context("delivery.allow_private")
+}
+
+fn gateway_config(config: &Config, root_token: [u8; 32]) -> Result<GatewayConfig> {
+    let prefix = Label::parse(&config.prefix).context("ingest.prefix")?;
+    let mut node = NodeConfig::at(config.ingest.addr, config.admin.addr, prefix);
+    let proxies = config.trusted_proxies.iter().map(|network| network.parse());
+    node.proxies =
+        TrustedProxies::new(proxies.collect::<Result<_, _>>().context("ingest.trusted_proxies")?);
+    node.bodies_in_flight = config.bodies_in_flight;
+    listener(&mut node.ingest, &config.ingest, config);
+    listener(&mut node.admin, &config.admin, config);
+    node.ingest.connections = config.max_connections;
+    let http = if config.allow_http { PlainHttp::Allowed } else { PlainHttp::Refused };
+    let base = config.public_url.as_ref().map(|url| format!("{url}/{}", config.prefix));
+    node.limits = directory::Settings {
+        urls: UrlPolicy { http, ports: Ports::default(), allow: allow_private(config)? },
+        ingest_url: base,
+    };
+    Ok(GatewayConfig {
+        node,
+        admin_hosts: config.admin_hosts.clone(),
+        root_token: Some(root_token),
+        retention_age: config.retention_age,
+        retention_bytes: config.retention_bytes,
+        retention_share: config.retention_share,
+    })
+}
+
+fn listener(listen: &mut ListenConfig, wanted: &Listener, config: &Config) {
+    let tls = wanted.tls.clone();
+    listen.tls = tls.map(|(certificates, key)| TlsFiles { certificates, key });
+    listen.deadlines.head = config.header_deadline;
+    listen.deadlines.idle = config.idle_deadline;
+    listen.deadlines.body = config.body_deadline;
+    listen.drain = config.drain;
+}
+
+/// The operator's own token: made at the first start, kept where only the owner of the data folder can read it.
+fn root_token(folder: &Path, clock: &Clock) -> Result<TokenText> {
+    let path = folder.join(TOKEN_FILE);
+    if let Ok(text) = fs::read_to_string(&path) {
+        let token = TokenText::parse(text.trim());
+        return token.with_context(|| {
+            format!("{} holds no token: remove it to get a new one", path.display())
+        });
+    }
+    let mut random = [0; 32];
+    for half in random.chunks_mut(16) {
+        half.copy_from_slice(&clock.dice().to_be_bytes());
+    }
+    let token = TokenText::new(random);
+    write_private(&path, token.reveal())?;
+    Ok(token)
+}
+
+fn write_private(path: &Path, text: &str) -> Result<()> {
+    let mut options = fs::OpenOptions::new();
+    let file = options.write(true).create(true).truncate(true).mode(0o600).open(path);
+    let mut file = file.with_context(|| format!("{} cannot be written", path.display()))?;
+    writeln!(file, "{text}").with_context(|| format!("{} cannot be written", path.display()))
+}
+
+fn greet(
+    config: &Config,
+    node: &Running,
+    tls: (bool, bool),
+    token: &TokenText,
+    report: Report,
+) -> Result<()> {
+    let url = |secure: bool, addr: std::net::SocketAddr| {
+        let scheme = if secure { "https" } else { "http" };
+        let host =
+            if addr.ip().is_unspecified() { "127.0.0.1".to_owned() } else { addr.ip().to_string() };
+        let host =
+            if addr.is_ipv6() && !addr.ip().is_unspecified() { format!("[{host}]") } else { host };
+        format!("{scheme}://{host}:{}", addr.port())
+    };
+    let (ingest, admin) = (url(tls.0, node.ingest_addr()), url(tls.1, node.admin_addr()));
+    write_private(&config.data_dir.join(URL_FILE), &admin)?;
+    let directory = node.shared().configured.directory();
+    let inbox = directory.source_at("inbox").map(|_| format!("{ingest}/{}/inbox", config.prefix));
+    if report.is_json() {
+        report.json(&json!({
+            "ready": true, "ingest": ingest, "admin": admin, "token": token.reveal(), "source": inbox,
+            "data": config.data_dir,
+        }));
+        return Ok(());
+    }
+    report.text(&format!("doorbell {} is ready\n", env!("CARGO_PKG_VERSION")));
+    report.text(&format!(
+        "  receives  {}",
+        inbox.as_deref().unwrap_or(&format!("{ingest}/{}/…", config.prefix))
+    ));
+    report.text(&format!(
+        "  API       {admin}/v1   (the token is in {})",
+        config.data_dir.join(TOKEN_FILE).display()
+    ));
+    report.text(&format!("  data      {}", config.data_dir.display()));
+    if let Some(inbox) = &inbox {
+        report.text(&format!("\ntry       curl {inbox} -d '{{\"hello\":\"world\"}}'"));
+        report.text("          doorbell event list");
+    }
+    if !config.allow_private.is_empty() {
+        aside(&format!("endpoints may lie in {}", config.allow_private.join(", ")));
+    }
+    tracing::debug!(free = %human_bytes(config.free_bytes_min), "new webhooks get 503 with less free space");
+    Ok(())
+}
