@@ -1,1 +1,78 @@
-fn main() {}
+//! The project's own chores, as `cargo xtask …`: what a landing must pass, the torture of the real binary, benchmarks.
+//!
+//! Nothing in here ships. A chore builds what it needs, keeps what it makes under `target/`, and prints its findings.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a chore talks to whoever runs it")]
+#![expect(clippy::disallowed_methods, reason = "a chore measures time and runs processes")]
+
+mod place;
+mod http;
+mod payload;
+mod shim;
+mod node;
+mod standin;
+mod torture;
+mod e2e;
+mod bench;
+mod tidy;
+mod ci;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", about = "The project's own chores")]
+struct Line {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// Everything that a landing must pass.
+    #[command(visible_alias = "test")]
+    Ci(ci::Flags),
+    /// The house rules that no compiler knows.
+    Tidy(tidy::Flags),
+    /// The real binary, with the official libraries of others as judges.
+    E2e(e2e::Flags),
+    /// Tortures the real binary and checks its promises.
+    Torture {
+        /// What to do to it.
+        #[command(subcommand)]
+        fault: torture::Fault,
+        #[command(flatten)]
+        flags: torture::Flags,
+    },
+    /// What the gateway costs, beside the same work without it.
+    Bench(bench::Flags),
+    /// The bare server of `bench ingest`.
+    #[command(hide = true)]
+    Bare,
+    /// A small gateway on which the torture is tested.
+    #[command(hide = true)]
+    Standin(standin::Flags),
+}
+
+fn main() -> ExitCode {
+    match run(Line::parse().chore) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            eprintln!("error: {fault:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(chore: Chore) -> Result<()> {
+    match chore {
+        Chore::Ci(flags) => ci::run_steps(&flags),
+        Chore::Tidy(flags) => tidy::run_with(&flags),
+        Chore::E2e(flags) => e2e::run(&flags),
+        Chore::Torture { fault, flags } => torture::run(fault, &flags),
+        Chore::Bench(flags) => bench::run(&flags),
+        Chore::Bare => bench::serve_bare(),
+        Chore::Standin(flags) => standin::run(&flags),
+    }
+}

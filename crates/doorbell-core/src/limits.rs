@@ -80,6 +80,8 @@ pub const CONCURRENCY_MAX: u32 = 1_000;
 pub const ENDPOINT_WINDOW: usize = 512;
 /// Deliveries of all endpoints together that wait in memory.
 pub const WINDOW: usize = 100_000;
+/// Largest body of the API's operations that configure or ask, in bytes (a published event may have [`BODY_DEFAULT`]).
+pub const API_BODY: usize = 1 << 20;
 /// Items a page of a list has at most, and unless asked otherwise.
 pub const PAGE_MAX: usize = 1_000;
 /// See [`PAGE_MAX`].

@@ -5,6 +5,7 @@ use crate::desk::Desk;
 use crate::health::Health;
 use crate::live::{Happening, Live};
 use crate::metrics::{Metric, Metrics};
+use doorbell_core::delivery::State;
 use doorbell_core::event::Fate;
 use doorbell_core::id::DeliveryId;
 use doorbell_core::intake::{Accepted, Planned};
@@ -30,24 +31,21 @@ pub struct Admitting {
 
 impl Admitting {
     /// Takes an event in with its deliveries; it is durable when this returns `Ok`. Deliveries for which dispatch has
-    /// room are lent to it. To be polled to its end: dropped halfway, what was reserved would not be given back.
+    /// room are lent to it. Dropping the future leaves open whether the event was taken in.
     ///
     /// # Errors
-    /// Those of [`doorbell_store::Store::accept`]: nothing was promised, and no room is taken.
+    /// Those of [`doorbell_store::Store::accept`]: nothing was promised.
     pub async fn admit(&self, mut admission: Admission) -> Result<Admitted, StoreError> {
+        let mut promises = self.desk.promises();
         for delivery in &mut admission.deliveries {
-            delivery.lend = !delivery.state.is_settled() && self.desk.reserve(delivery.endpoint);
+            // Where order is asked for only claims lend: they know what goes before.
+            let now = matches!(delivery.state, State::Waiting { due } if due <= admission.event.at);
+            delivery.lend = now && delivery.order_key.is_none() && promises.ask(delivery.endpoint);
         }
-        let reserved: Vec<_> =
-            admission.deliveries.iter().filter(|d| d.lend).map(|d| d.endpoint).collect();
         let (event, fate) = (Arc::clone(&admission.event), admission.fate.clone());
         let began = self.clock.monotonic();
         let admitted = self.store.accept(admission).await;
-        if !matches!(admitted, Ok(Admitted::New)) {
-            for endpoint in reserved {
-                self.desk.unreserve(endpoint);
-            }
-        }
+        drop(promises);
         match &admitted {
             Ok(admitted) => {
                 self.metrics.accept_latency(self.clock.monotonic().saturating_sub(began));

@@ -1,49 +1,188 @@
-//! The bounded hand-over to dispatch, as the receiving side sees it: is there room for one more delivery?
+//! Where acceptance and dispatch meet: how many deliveries each endpoint may have in memory.
+//!
+//! Before an event is accepted, its taker asks whether each delivery may be lent as it is accepted. When it may not, the
+//! endpoint is *spilled*: its deliveries wait in the store until the lane has claimed all of them, so that older ones go
+//! first. What was promised is given back when the [`Promises`] are dropped, however the acceptance ended; what is really
+//! held is counted by the lanes, when the store lends it. So nothing leaks when a caller goes away halfway.
 
 use doorbell_core::id::EndpointId;
-use std::fmt;
-use std::sync::Arc;
+use doorbell_core::limits;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
-/// Asks dispatch for room.
-#[derive(Clone)]
-pub struct Desk(Option<Arc<dyn Window>>);
-
-/// Who has the room.
-pub trait Window: Send + Sync {
-    /// Takes room for one delivery to this endpoint; `false` when there is none, and it waits in the store.
-    fn reserve(&self, endpoint: EndpointId) -> bool;
-    /// Gives the room back: the delivery did not come about.
-    fn unreserve(&self, endpoint: EndpointId);
+/// The counters of one endpoint, shared by takers and its lane.
+#[derive(Debug, Default)]
+pub(crate) struct Window {
+    /// Deliveries that will be lent when their acceptance is durable.
+    promised: AtomicUsize,
+    /// Deliveries in the lane's memory, in flight included.
+    held: AtomicUsize,
+    /// Deliveries wait in the store: nothing more is lent on acceptance.
+    spilled: AtomicBool,
 }
 
-impl fmt::Debug for Desk {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Desk").field("open", &self.0.is_some()).finish()
+impl Window {
+    pub(crate) fn set_spilled(&self, spilled: bool) {
+        self.spilled.store(spilled, Ordering::Relaxed);
     }
+
+    fn is_spilled(&self) -> bool {
+        self.spilled.load(Ordering::Relaxed)
+    }
+
+    fn used(&self) -> usize {
+        self.promised.load(Ordering::Relaxed) + self.held.load(Ordering::Relaxed)
+    }
+}
+
+/// Hands out room in the lanes. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Desk(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    windows: RwLock<HashMap<EndpointId, Arc<Window>>>,
+    /// Promised and held by all lanes together.
+    used: AtomicUsize,
+    /// Nobody delivers here.
+    closed: bool,
 }
 
 impl Desk {
-    /// A desk at which dispatch sits.
-    pub fn new(window: Arc<dyn Window>) -> Self {
-        Self(Some(window))
-    }
-
-    /// Nobody sits there: every delivery waits in the store.
+    /// A desk at which nobody sits: everything waits in the store for whoever delivers.
     #[must_use]
-    pub const fn closed() -> Self {
-        Self(None)
+    pub fn closed() -> Self {
+        Self(Arc::new(Inner { closed: true, ..Inner::default() }))
     }
 
-    /// Takes room for one delivery to this endpoint, if there is some.
-    #[must_use]
-    pub fn reserve(&self, endpoint: EndpointId) -> bool {
-        self.0.as_ref().is_some_and(|window| window.reserve(endpoint))
-    }
-
-    /// Gives it back.
-    pub fn unreserve(&self, endpoint: EndpointId) {
-        if let Some(window) = &self.0 {
-            window.unreserve(endpoint);
+    /// The counters of an endpoint, made on first use; as many as there are endpoints, since [`Desk::forget`] removes
+    /// those of the deleted.
+    pub(crate) fn window(&self, endpoint: EndpointId) -> Arc<Window> {
+        if let Some(window) =
+            self.0.windows.read().unwrap_or_else(PoisonError::into_inner).get(&endpoint)
+        {
+            return Arc::clone(window);
         }
+        let mut windows = self.0.windows.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(windows.entry(endpoint).or_default())
+    }
+
+    pub(crate) fn forget(&self, endpoint: EndpointId) {
+        self.0.windows.write().unwrap_or_else(PoisonError::into_inner).remove(&endpoint);
+    }
+
+    /// Nothing promised yet; see [`Promises::ask`].
+    #[must_use]
+    pub fn promises(&self) -> Promises<'_> {
+        Promises { desk: self, kept: Vec::new() }
+    }
+
+    /// The store has lent so many deliveries to a lane.
+    pub(crate) fn hold(&self, window: &Window, count: usize) {
+        window.held.fetch_add(count, Ordering::Relaxed);
+        self.0.used.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// A lane has let go of so many.
+    pub(crate) fn release(&self, window: &Window, count: usize) {
+        window.held.fetch_sub(count, Ordering::Relaxed);
+        self.0.used.fetch_sub(count, Ordering::Relaxed);
+    }
+
+    /// How many more a lane may claim, at most `wanted`. One is always allowed: no endpoint waits for room that others
+    /// hold.
+    pub(crate) fn room(&self, window: &Window, wanted: usize) -> usize {
+        let own = limits::ENDPOINT_WINDOW.saturating_sub(window.used());
+        let all = limits::WINDOW.saturating_sub(self.0.used.load(Ordering::Relaxed));
+        wanted.min(own).min(all).max(1)
+    }
+
+    /// Deliveries that all lanes hold or are promised.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        self.0.used.load(Ordering::Relaxed)
+    }
+}
+
+/// Room that was promised to the deliveries of one acceptance; given back when this is dropped.
+#[derive(Debug)]
+pub struct Promises<'a> {
+    desk: &'a Desk,
+    kept: Vec<Arc<Window>>,
+}
+
+impl Promises<'_> {
+    /// Whether a delivery to this endpoint may be lent as it is accepted.
+    #[must_use]
+    pub fn ask(&mut self, endpoint: EndpointId) -> bool {
+        if self.desk.0.closed {
+            return false;
+        }
+        let window = self.desk.window(endpoint);
+        let full = window.used() >= limits::ENDPOINT_WINDOW || self.desk.used() >= limits::WINDOW;
+        if full {
+            window.set_spilled(true);
+        }
+        if full || window.is_spilled() {
+            return false;
+        }
+        window.promised.fetch_add(1, Ordering::Relaxed);
+        self.desk.0.used.fetch_add(1, Ordering::Relaxed);
+        self.kept.push(window);
+        true
+    }
+}
+
+impl Drop for Promises<'_> {
+    fn drop(&mut self) {
+        for window in &self.kept {
+            window.promised.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.desk.0.used.fetch_sub(self.kept.len(), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use doorbell_core::time::Time;
+
+    fn endpoint(n: u128) -> EndpointId {
+        EndpointId::new(Time::EPOCH, n)
+    }
+
+    #[test]
+    fn a_full_window_spills_until_the_lane_says_otherwise() {
+        let desk = Desk::default();
+        let mut promises = desk.promises();
+        for _ in 0..limits::ENDPOINT_WINDOW {
+            assert!(promises.ask(endpoint(1)));
+        }
+        assert!(!promises.ask(endpoint(1)) && promises.ask(endpoint(2)));
+        drop(promises);
+        assert!(!desk.promises().ask(endpoint(1)), "older ones wait in the store");
+        desk.window(endpoint(1)).set_spilled(false);
+        assert!(desk.promises().ask(endpoint(1)));
+    }
+
+    #[test]
+    fn what_was_promised_comes_back_however_it_ends() {
+        let desk = Desk::default();
+        let mut promises = desk.promises();
+        assert!(promises.ask(endpoint(1)));
+        assert_eq!(desk.used(), 1);
+        drop(promises);
+        assert_eq!(desk.used(), 0);
+    }
+
+    #[test]
+    fn a_lane_may_always_claim_one() {
+        let desk = Desk::default();
+        let window = desk.window(endpoint(1));
+        desk.hold(&window, limits::WINDOW + 5);
+        assert_eq!(desk.room(&window, 100), 1);
+        desk.release(&window, limits::WINDOW + 5);
+        assert_eq!(desk.room(&window, 100), 100);
     }
 }

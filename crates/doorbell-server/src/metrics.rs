@@ -42,6 +42,11 @@ metrics! {
     BodyBytesInFlight "gauge" "doorbell_body_bytes_in_flight" "" "Bytes of request bodies that are in memory before they are durable.";
     AcceptsFailed "counter" "doorbell_accepts_failed_total" "" "Requests that the store could not take.";
 
+    AttemptsDelivered "counter" "doorbell_attempts_total" "outcome=\"delivered\"" "Tries at deliveries, by what came of them.";
+    AttemptsFailed "counter" "doorbell_attempts_total" "outcome=\"failed\"" "";
+    DeliveriesInFlight "gauge" "doorbell_deliveries_in_flight" "" "Deliveries that are being tried.";
+    DeliveriesInMemory "gauge" "doorbell_deliveries_in_memory" "" "Deliveries that wait or are tried in memory; the others wait in the store.";
+
     TasksPanicked "counter" "doorbell_tasks_panicked_total" "" "Tasks of the node that panicked.";
 }
 

@@ -13,7 +13,7 @@ use crate::listen::{Handler, ListenConfig, ListenError, Listener, TrustedProxies
 use crate::live::Live;
 use crate::metrics::{Metric, Metrics};
 use crate::tasks::{Stage, Stop, Stopper, TaskSet};
-use doorbell_core::directory::Settings;
+use doorbell_core::directory;
 use doorbell_core::limits;
 use doorbell_core::name::Label;
 use doorbell_store::{AnyStore, Store as _, StoreError};
@@ -40,7 +40,7 @@ pub struct NodeConfig {
     /// Bytes of request bodies that may be in memory before they are durable.
     pub bodies_in_flight: usize,
     /// What sources and endpoints may be.
-    pub settings: Settings,
+    pub limits: directory::Settings,
 }
 
 impl NodeConfig {
@@ -53,7 +53,7 @@ impl NodeConfig {
             prefix,
             proxies: TrustedProxies::default(),
             bodies_in_flight: limits::BODIES_IN_FLIGHT,
-            settings: Settings::default(),
+            limits: directory::Settings::default(),
         }
     }
 }
@@ -114,7 +114,7 @@ impl Node {
     ) -> Result<Running, StartError> {
         let ingest = bind("ingest", config.ingest.clone())?;
         let admin_listener = bind("admin", config.admin.clone())?;
-        let configured = Configured::load(Arc::clone(&store), config.settings).await?;
+        let configured = Configured::load(Arc::clone(&store), config.limits).await?;
         let (stopper, tasks) = (Stopper::default(), TaskSet::default());
         let metrics = Arc::new(Metrics::default());
         let shared = Shared {

@@ -1,5 +1,6 @@
 //! Whichever home was chosen: forwards by `match`, so that nothing above carries a type parameter.
 
+use crate::embedded::Embedded;
 use crate::memory::Memory;
 use crate::store::{
     Admission, Admitted, Amended, Amendment, Backlog, Claim, Claims, DeliveryQuery, DeliveryRow,
@@ -18,11 +19,19 @@ use std::sync::Arc;
 pub enum AnyStore {
     /// The model, for tests.
     Memory(Memory),
+    /// The default, in a directory.
+    Embedded(Embedded),
 }
 
 impl From<Memory> for AnyStore {
     fn from(home: Memory) -> Self {
         Self::Memory(home)
+    }
+}
+
+impl From<Embedded> for AnyStore {
+    fn from(home: Embedded) -> Self {
+        Self::Embedded(home)
     }
 }
 
@@ -32,6 +41,7 @@ macro_rules! forward {
             async fn $verb(&self $(, $argument: $type)*) -> $answer {
                 match self {
                     Self::Memory(home) => home.$verb($($argument),*).await,
+                    Self::Embedded(home) => home.$verb($($argument),*).await,
                 }
             }
         )*}

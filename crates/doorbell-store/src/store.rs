@@ -288,7 +288,8 @@ pub struct Claim {
 pub struct Claims {
     /// The deliveries, oldest due first.
     pub lent: Vec<Lent>,
-    /// When the earliest waiting delivery that was not lent is due (it may be past: then there is more to claim).
+    /// When the earliest waiting delivery that was not lent, and does not wait for its key, is due (it may be past:
+    /// then there is more to claim).
     /// `None`: nothing else of this endpoint waits in the store.
     pub next_due: Option<Time>,
 }

@@ -5,6 +5,8 @@
 
 pub mod stored;
 
+pub mod stored_config;
+
 pub mod problem;
 
 pub mod api;

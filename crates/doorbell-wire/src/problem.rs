@@ -97,6 +97,10 @@ codes! {
     /// The body's content type is not one that this operation takes.
     MediaType "media_type" 415 "The content type is not taken here":
         "Send `Content-Type: application/json`.";
+    /// The `Host` of the request is none of the names that this server answers to: a page somewhere on the web may have
+    /// tricked a browser into asking us.
+    Misdirected "misdirected" 421 "This server has another name":
+        "Use the address that the server printed, or add the name to `admin.hosts` in its configuration.";
     /// A field has a value that cannot be accepted: a URL that could never be delivered to, a name with forbidden letters,
     /// a limit passed. `errors` names all of them at once.
     Invalid "invalid" 422 "A value cannot be accepted":

@@ -13,13 +13,20 @@ pub fn pairs(text: &[u8], limit: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
         .collect()
 }
 
-/// The first value under `name`.
+/// The first value under `name`. Only it is decoded, so that a large form costs one look at each key.
 #[must_use]
 pub fn value(text: &[u8], name: &str) -> Option<Vec<u8>> {
-    pairs(text, PAIRS_MAX)
-        .into_iter()
-        .find(|(key, _)| key == name.as_bytes())
-        .map(|(_, value)| value)
+    let mut parts =
+        text.split(|byte| *byte == b'&').filter(|part| !part.is_empty()).take(PAIRS_MAX);
+    parts.find_map(|part| {
+        let (key, value) = match memchr::memchr(b'=', part) {
+            Some(at) => (part.get(..at)?, part.get(at + 1..)?),
+            None => (part, &b""[..]),
+        };
+        let escaped = memchr::memchr2(b'%', b'+', key).is_some();
+        let found = key == name.as_bytes() || (escaped && decode(Some(key)) == name.as_bytes());
+        found.then(|| decode(Some(value)))
+    })
 }
 
 /// The raw query of a URL, without the question mark and the fragment.
@@ -101,6 +108,8 @@ mod tests {
             .collect();
         let want = [("a", "1 2"), ("b", "+%zz"), ("c", ""), ("", "d"), ("e", "%e")];
         assert_eq!(shown, want.map(|(k, v)| (k.into(), v.into())));
+        assert_eq!(value(b"a=1&%62+=2&b=3", "b ").unwrap(), b"2");
+        assert_eq!(value(b"a=1&c", "c").unwrap(), b"");
         assert_eq!(query("https://x/y?a=1?b#c?d"), "a=1?b");
         assert_eq!(value(encode("é &=+".as_bytes()).replace('é', "").as_bytes(), "nothing"), None);
         assert_eq!(

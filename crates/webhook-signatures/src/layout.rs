@@ -76,19 +76,19 @@ fn pair(part: &[u8], mark: char) -> (&[u8], &[u8]) {
     }
 }
 
-/// One signature in this layout.
-pub(crate) fn write(layout: &Layout, stamp: &str, signature: &str) -> String {
+/// One signature in this layout, under `any_key` where any key goes.
+pub(crate) fn write(layout: &Layout, stamp: &str, signature: &str, any_key: &str) -> String {
     match layout {
         Layout::Whole { prefix } => format!("{prefix}{signature}"),
         Layout::Positional => format!("{stamp},{signature}"),
         Layout::Fields(fields) => {
-            let key = if fields.signature == "*" { "key" } else { fields.signature.as_ref() };
+            let key = if fields.signature == "*" { any_key } else { fields.signature.as_ref() };
             let part = if key.is_empty() {
                 signature.to_owned()
             } else {
                 format!("{key}{}{signature}", fields.pair)
             };
-            let between = fields.between.chars().next().unwrap_or(',');
+            let between = &fields.joint;
             match &fields.stamp {
                 Some(name) => format!("{name}{}{stamp}{between}{part}", fields.pair),
                 None => part,
@@ -147,7 +147,7 @@ mod tests {
             Layout::Fields(Fields::stamped(";", "ts", "h1")),
             Layout::Fields(Fields::listed(" ", ',', "v1")),
         ] {
-            let text = write(&layout, "12", "abcd");
+            let text = write(&layout, "12", "abcd", "");
             assert_eq!(split(&layout, text.as_bytes())[0].signatures, [b"abcd"]);
         }
     }

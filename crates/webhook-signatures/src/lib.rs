@@ -63,6 +63,7 @@ pub mod urls;
 
 mod check;
 
+mod httpsig;
 mod jwt;
 mod shared;
 mod signed;
@@ -74,22 +75,30 @@ mod verify;
 mod handshake;
 
 mod providers;
+mod samples;
+mod title;
+
+mod explain;
 
 pub use check::Verified;
 pub use describe::{Described, ID_MAX, TYPE_MAX, describe};
 pub use encoding::Encoding;
+pub use explain::{Certainty, Explanation, Finding, Known, SHOWN_MAX, explain, recognise};
 pub use handshake::{Answer, ECHO_MAX, Handshake, NewSecret, handshake};
 pub use hash::Hash;
 pub use incoming::{Headers, Incoming};
 pub use key::KeyRequest;
-pub use provider::{Challenge, Confidence, Provider, Response, Setting};
+pub use provider::{Challenge, Confidence, Provider, Response, SecretNeed, Setting};
 pub use providers::{Generic, all, find, generic};
 pub use refusal::Refusal;
+pub use samples::{Origin, Sample, sample, samples};
 pub use scheme::{
-    Algorithm, Claims, Field, Fields, Jwt, KeyForm, KeyHost, KeySource, Layout, Piece, Place,
-    Repeats, Scheme, Signed, Stamp, TemplateError, Text, Token, Tolerance, UrlForms, template,
+    Algorithm, Claims, Field, Fields, HttpSignature, Jwt, KeyForm, KeyHost, KeySource, Layout,
+    Piece, Place, Repeats, Scheme, Signed, Stamp, TemplateError, Text, Token, Tolerance, UrlForms,
+    template,
 };
 pub use secret::{Secret, SecretError};
 pub use sign::{SignError, Signature, ToSign, sign, sign_all};
 pub use time::Unit;
+pub use title::{TITLE_MAX, title};
 pub use verify::verify;

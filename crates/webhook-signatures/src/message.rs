@@ -219,7 +219,7 @@ pub(crate) fn urls(url: &str, forms: UrlForms) -> Vec<Cow<'_, str>> {
     all
 }
 
-/// `https://a/b` ↔ `https://a:443/b`; a port that is not the default one stays.
+/// Without its port where it has one, else with the scheme's default one: as Twilio's own libraries try.
 fn other_port(url: &str) -> Option<String> {
     let (scheme, rest) = url.split_once("://")?;
     let default = match scheme {
@@ -228,12 +228,11 @@ fn other_port(url: &str) -> Option<String> {
         _ => return None,
     };
     let (host, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-    let after_name = host.rfind(']').map_or(host, |at| host.get(at..).unwrap_or_default());
-    match host.strip_suffix(default) {
-        Some(bare) => Some(format!("{scheme}://{bare}{path}")),
-        None if !after_name.contains(':') => Some(format!("{scheme}://{host}{default}{path}")),
-        None => None,
-    }
+    let bare = host.rsplit_once(':').filter(|(_, port)| !port.contains(']')).map(|(bare, _)| bare);
+    Some(match bare {
+        Some(bare) => format!("{scheme}://{bare}{path}"),
+        None => format!("{scheme}://{host}{default}{path}"),
+    })
 }
 
 /// The characters that HubSpot's v3 description decodes before signing.
@@ -264,9 +263,10 @@ mod tests {
         let other = |url| other_port(url).unwrap_or_default();
         assert_eq!(other("https://a.b/c?d"), "https://a.b:443/c?d");
         assert_eq!(other("https://a.b:443?d"), "https://a.b?d");
-        assert_eq!(other("http://a.b:443/"), "");
+        assert_eq!(other("http://a.b:1234/"), "http://a.b/");
+        assert_eq!(other("ftp://a.b/"), "");
         assert_eq!(other("https://[::1]/"), "https://[::1]:443/");
-        assert_eq!(other("https://[::1]:8443/"), "");
+        assert_eq!(other("https://[::1]:8443/"), "https://[::1]/");
         assert_eq!(path("https://a.b/c?d=1#e"), "/c?d=1");
         assert_eq!(path("https://a.b"), "/");
     }

@@ -1,6 +1,8 @@
 //! A provider: everything that is known about one sender of webhooks, as data.
 
-use crate::scheme::{Algorithm, Field, Place, Scheme, Signed, Stamp, Text, Token, Tolerance};
+use crate::scheme::{
+    Algorithm, Field, KeySource, Place, Scheme, Signed, Stamp, Text, Token, Tolerance,
+};
 use crate::{Encoding, Unit};
 
 /// One sender of webhooks: a built-in row, or a user's own from configuration.
@@ -97,6 +99,21 @@ pub enum Challenge {
     Probe,
 }
 
+/// Whether a source needs a secret from its operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretNeed {
+    /// Yes: without one nothing passes.
+    Required,
+    /// The provider hands it out in its handshake; a source may begin without one.
+    HandedOut,
+    /// Keys are fetched ([`crate::Refusal::Need`]); one that is given is taken instead.
+    Fetched,
+    /// Keys are fetched from the address in a setting; without it a key must be given.
+    OrSetting,
+    /// Nothing is verified.
+    None,
+}
+
 /// How a provider wants to be answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Response {
@@ -180,6 +197,30 @@ impl Provider {
             }
         }
         self
+    }
+
+    /// Whether a source of this provider needs a secret from its operator before it can verify anything.
+    #[must_use]
+    pub fn secret_need(&self) -> SecretNeed {
+        let source = |scheme: &Scheme| match scheme {
+            Scheme::Signed(signed) => signed.source.clone(),
+            Scheme::Jwt(jwt) => jwt.source.clone(),
+            Scheme::HttpSignature(scheme) => scheme.source.clone(),
+            Scheme::None | Scheme::Token(_) | Scheme::Basic => KeySource::Given,
+        };
+        let handed_out = [Challenge::AsanaSecret, Challenge::NotionToken];
+        if self.is_open() {
+            SecretNeed::None
+        } else if self.challenges.iter().any(|challenge| handed_out.contains(challenge)) {
+            SecretNeed::HandedOut
+        } else if self.schemes.iter().all(|scheme| source(scheme) == KeySource::Given) {
+            SecretNeed::Required
+        } else if self.schemes.iter().any(|scheme| matches!(source(scheme), KeySource::Setting(_)))
+        {
+            SecretNeed::OrSetting
+        } else {
+            SecretNeed::Fetched
+        }
     }
 
     /// Whether any scheme here lets everything pass.

@@ -117,6 +117,14 @@ impl Refusal {
         }
     }
 
+    /// Of two refusals the one that came further.
+    pub(crate) fn or_further(self, other: Option<Self>) -> Self {
+        match other {
+            Some(other) if other.rank() > self.rank() => other,
+            _ => self,
+        }
+    }
+
     /// How much of the check was passed before it failed: of several schemes the furthest is told.
     pub(crate) const fn rank(&self) -> u8 {
         match self {

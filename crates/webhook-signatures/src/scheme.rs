@@ -27,6 +27,8 @@ pub enum Scheme {
     Basic,
     /// A JSON Web Token, or a detached JWS, which vouches for the body.
     Jwt(Box<Jwt>),
+    /// HTTP Message Signatures (RFC 9421) with Content-Digest (RFC 9530).
+    HttpSignature(Box<HttpSignature>),
 }
 
 /// A signature over a message.
@@ -77,6 +79,14 @@ impl Signed {
             url: UrlForms::AsIs,
             body_hash_query: None,
         }
+    }
+}
+
+impl Signed {
+    /// Whether the message has a field of the request in it and nothing of the body's content: a random token is signed
+    /// in its place (Mailgun).
+    pub(crate) fn is_bodyless(&self) -> bool {
+        matches!(self.message.as_slice(), [Piece::Timestamp, Piece::Field(_)])
     }
 }
 
@@ -179,6 +189,22 @@ pub struct Jwt {
     pub claims: Claims,
 }
 
+/// HTTP Message Signatures (RFC 9421). A body that is not empty must be covered by `content-digest`, and `created` must
+/// be there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpSignature {
+    /// The algorithms that pass; a request may name one of them and no other.
+    pub algorithms: Vec<Algorithm>,
+    /// How the operator's text becomes the key.
+    pub key: KeyForm,
+    /// Where the key comes from when the operator gave none.
+    pub source: KeySource,
+    /// Components that must be signed.
+    pub covered: Vec<Text>,
+    /// How far `created` may be from the clock.
+    pub tolerance: Tolerance,
+}
+
 /// What a token's claims must say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Claims {
@@ -242,6 +268,8 @@ pub enum Layout {
 pub struct Fields {
     /// The characters that part the parts; blanks around a part are dropped.
     pub between: Text,
+    /// What parts them when they are written.
+    pub joint: Text,
     /// What parts key from value within a part.
     pub pair: char,
     /// The key of a signature; `*` is any key, an empty one is a part without a key.
@@ -261,8 +289,10 @@ impl Fields {
         stamp: impl Into<Text>,
         signature: impl Into<Text>,
     ) -> Self {
+        let between = between.into();
         Self {
-            between: between.into(),
+            joint: first(&between),
+            between,
             pair: '=',
             signature: signature.into(),
             stamp: Some(stamp.into()),
@@ -273,14 +303,20 @@ impl Fields {
     /// `v1=…,v1=…`.
     #[must_use]
     pub fn listed(between: impl Into<Text>, pair: char, signature: impl Into<Text>) -> Self {
+        let between = between.into();
         Self {
-            between: between.into(),
+            joint: first(&between),
+            between,
             pair,
             signature: signature.into(),
             stamp: None,
             names: None,
         }
     }
+}
+
+fn first(between: &Text) -> Text {
+    between.chars().next().map_or_else(|| Cow::Borrowed(","), |c| Cow::Owned(c.to_string()))
 }
 
 /// A piece of the signed message.

@@ -4,7 +4,7 @@ use crate::encoding::{Encoding, base64_pasted};
 use crate::hash::{Hash, HmacKey};
 use crate::key::{KeyRequest, Keys};
 use crate::provider::Provider;
-use crate::scheme::{Algorithm, Jwt, KeyForm, Scheme};
+use crate::scheme::{Algorithm, KeyForm, Scheme};
 use std::sync::Arc;
 
 /// A secret or a key, read once for one provider and then cheap to use and to clone.
@@ -153,18 +153,22 @@ impl std::fmt::Debug for Secret {
 fn key(scheme: &Scheme, text: &str) -> Result<Key, SecretError> {
     match scheme {
         Scheme::Signed(signed) => signed_key(signed.algorithm, signed.key, text),
-        Scheme::Jwt(jwt) => jwt_key(jwt, text),
+        Scheme::Jwt(jwt) => token_key(&jwt.algorithms, jwt.key, text),
+        Scheme::HttpSignature(scheme) => token_key(&scheme.algorithms, scheme.key, text),
         Scheme::Basic if !text.contains(':') => Err(SecretError::Form("of the form user:password")),
+        Scheme::Token(_) | Scheme::Basic if text.contains(|c: char| c.is_control()) => {
+            Err(SecretError::Form("one line of text"))
+        }
         Scheme::None | Scheme::Token(_) | Scheme::Basic => Ok(Key::Text),
     }
 }
 
 /// Either the scheme's algorithms are all symmetric or none is: a row's test sees to it.
-fn jwt_key(jwt: &Jwt, text: &str) -> Result<Key, SecretError> {
-    if jwt.algorithms.iter().any(|algorithm| algorithm.is_asymmetric()) {
-        return asymmetric(jwt.key, text)
+fn token_key(algorithms: &[Algorithm], form: KeyForm, text: &str) -> Result<Key, SecretError> {
+    if algorithms.iter().any(|algorithm| algorithm.is_asymmetric()) {
+        return asymmetric(form, text)
             .map(Key::Asymmetric)
-            .ok_or(SecretError::Form(key_name(jwt.key)));
+            .ok_or(SecretError::Form(key_name(form)));
     }
     // A public key as an HMAC secret is the classic confusion: everyone knows it.
     if Keys::parse(text).is_some()
@@ -172,7 +176,7 @@ fn jwt_key(jwt: &Jwt, text: &str) -> Result<Key, SecretError> {
     {
         return Err(SecretError::Form("a shared secret: it is a key"));
     }
-    key_bytes(jwt.key, text).map(Key::Bytes)
+    key_bytes(form, text).map(Key::Bytes)
 }
 
 fn signed_key(algorithm: Algorithm, form: KeyForm, text: &str) -> Result<Key, SecretError> {

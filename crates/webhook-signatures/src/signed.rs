@@ -66,8 +66,7 @@ fn applies(check: Check<'_>, signed: &Signed) -> Result<(), Refusal> {
 /// The check of the body, or of one element of it.
 fn one<'a>(check: Check<'a>, signed: &'a Signed, body: &'a [u8]) -> Result<Verified, Refusal> {
     let texts = signature_texts(&signed.signatures, check.incoming, body)?;
-    let mut furthest =
-        Refusal::Malformed { what: "the signature".into(), why: "it is not in the form expected" };
+    let mut furthest: Option<Refusal> = None;
     let mut compared = 0;
     for group in texts.iter().flat_map(|(place, text)| layout::split(&place.layout, text)) {
         if compared >= SIGNATURES_MAX {
@@ -76,11 +75,11 @@ fn one<'a>(check: Check<'a>, signed: &'a Signed, body: &'a [u8]) -> Result<Verif
         compared += group.signatures.len();
         match one_group(check, signed, body, &group) {
             Ok(verified) => return Ok(verified),
-            Err(refusal) if refusal.rank() >= furthest.rank() => furthest = refusal,
-            Err(_) => {}
+            Err(refusal) => furthest = Some(refusal.or_further(furthest)),
         }
     }
-    Err(furthest)
+    let why = "it is not in the form expected";
+    Err(furthest.unwrap_or(Refusal::Malformed { what: "the signature".into(), why }))
 }
 
 fn one_group<'a>(

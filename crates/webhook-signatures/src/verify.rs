@@ -6,7 +6,7 @@ use crate::provider::Provider;
 use crate::refusal::Refusal;
 use crate::scheme::Scheme;
 use crate::secret::Secret;
-use crate::{jwt, shared, signed};
+use crate::{httpsig, jwt, shared, signed};
 
 /// Checks a request. `now` is Unix time in seconds; for a stored request give the time at which it came in.
 ///
@@ -40,6 +40,7 @@ fn one<'a>(check: Check<'a>, scheme: &'a Scheme) -> Result<Verified, Refusal> {
         Scheme::Signed(signed) => signed::verify(check, signed),
         Scheme::Token(token) => shared::verify_token(check, token),
         Scheme::Basic => shared::verify_basic(check),
+        Scheme::HttpSignature(scheme) => httpsig::verify(check, scheme),
         Scheme::Jwt(jwt) => jwt::verify(check, jwt),
     }
 }

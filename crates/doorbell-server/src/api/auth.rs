@@ -57,7 +57,7 @@ pub(super) async fn check(
 }
 
 fn caller(state: &ApiState, operation: Operation, request: &Request) -> Result<Caller, Refused> {
-    let now = state.clock.now();
+    let now = state.admitting.clock.now();
     let Some(holder) = holder(state, request.headers(), now) else {
         let peer = request.extensions().get::<Peer>().map_or(UNKNOWN, |peer| peer.0);
         return Err(state.failures().note(peer, now));
@@ -94,10 +94,9 @@ fn holder(state: &ApiState, headers: &HeaderMap, now: Time) -> Option<Holder> {
     if state.root_token == Some(hash) {
         return Some(Holder { tenant: TenantId::DEFAULT, scopes: vec![Scope::Admin] });
     }
-    let settings = state.settings.now();
-    let token = settings.token(&hash)?;
-    let good = token.expires.is_none_or(|expires| now < expires);
-    good.then(|| Holder { tenant: token.tenant, scopes: token.scopes.clone() })
+    let directory = state.configured.directory();
+    let token = directory.token(&hash, now)?;
+    Some(Holder { tenant: token.tenant, scopes: token.scopes.clone() })
 }
 
 /// The tenant that the operator acts for. For anyone else the header names nothing.
@@ -108,11 +107,13 @@ fn tenant(
 ) -> Result<Option<TenantId>, Refused> {
     let Some(value) = headers.get(TENANT) else { return Ok(None) };
     let name = value.to_str().unwrap_or_default();
-    let settings = state.settings.now();
-    let id = name.parse::<TenantId>().ok();
-    let mut all = settings.configuration.tenants.iter();
-    let found = all.find(|t| operator && id.map_or(t.uid == name, |id| t.id == id));
-    found.map(|t| Some(t.id)).ok_or_else(|| Refused::not_found("tenant"))
+    let directory = state.configured.directory();
+    let found = match name.parse() {
+        Ok(id) => directory.tenant(id),
+        Err(_) => directory.tenant_by_uid(name),
+    };
+    let found = found.filter(|_| operator).map(|tenant| tenant.id);
+    found.map(Some).ok_or_else(|| Refused::not_found("tenant"))
 }
 
 impl<S: Sync> FromRequestParts<S> for Caller {

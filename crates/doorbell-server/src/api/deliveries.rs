@@ -5,7 +5,7 @@ use super::find;
 use super::input::{Named, Query, json, limit};
 use super::refused::Refused;
 use super::state::ApiState;
-use crate::settings::Snapshot;
+use crate::configured::Snapshot;
 use axum::extract::State;
 use axum::response::Response;
 use doorbell_core::endpoint::Status;
@@ -24,7 +24,7 @@ pub(super) async fn list(
     caller: Caller,
     Query(filter): Query<Filter>,
 ) -> Result<Response, Refused> {
-    let settings = state.settings.now();
+    let settings = state.configured.snapshot();
     let query = DeliveryQuery {
         tenant: caller.tenant,
         event: find::parsed::<EventId>("event", filter.event.as_deref())?,
@@ -36,17 +36,17 @@ pub(super) async fn list(
         cursor: filter.cursor,
         limit: limit(filter.limit)?,
     };
-    let found = state.store.deliveries(query).await?;
-    let now = state.clock.now();
+    let found = state.admitting.store.deliveries(query).await?;
+    let now = state.admitting.clock.now();
     let data = found.items.iter().map(|row| shown(row, &settings, now)).collect();
     Ok(json(StatusCode::OK, &Page::<DeliveryOut> { data, next_cursor: found.next }))
 }
 
 fn shown(row: &DeliveryRow, settings: &Snapshot, now: Time) -> DeliveryOut {
-    let endpoint = settings.endpoint_by_id(row.delivery.endpoint);
+    let endpoint = settings.directory.endpoint(row.delivery.endpoint);
     let beside = Beside {
         in_flight: row.in_flight,
-        paused: endpoint.is_some_and(|endpoint| endpoint.status == Status::Paused),
+        paused: endpoint.is_some_and(|ready| ready.endpoint().status == Status::Paused),
         event_type: row.event_type.as_ref(),
         at: row.at,
         updated: row.updated,
@@ -56,9 +56,9 @@ fn shown(row: &DeliveryRow, settings: &Snapshot, now: Time) -> DeliveryOut {
 }
 
 async fn one(state: &ApiState, caller: Caller, id: DeliveryId) -> Result<DeliveryOut, Refused> {
-    let row = state.store.delivery(caller.tenant, id).await?;
+    let row = state.admitting.store.delivery(caller.tenant, id).await?;
     let row = row.ok_or_else(|| Refused::not_found("delivery"))?;
-    Ok(shown(&row, &state.settings.now(), state.clock.now()))
+    Ok(shown(&row, &state.configured.snapshot(), state.admitting.clock.now()))
 }
 
 pub(super) async fn show(
@@ -76,17 +76,17 @@ pub(super) async fn retry(
     Named(name): Named,
 ) -> Result<Response, Refused> {
     let id: DeliveryId = find::id(&name, "delivery")?;
-    let row = state.store.delivery(caller.tenant, id).await?;
+    let row = state.admitting.store.delivery(caller.tenant, id).await?;
     let row = row.ok_or_else(|| Refused::not_found("delivery"))?;
-    let settings = state.settings.now();
-    match settings.endpoint_by_id(row.delivery.endpoint).map(|endpoint| &endpoint.status) {
+    let settings = state.configured.snapshot();
+    match settings.directory.endpoint(row.delivery.endpoint).map(|ready| &ready.endpoint().status) {
         None => return Err(Refused::new(Code::State, "Its endpoint is gone.")),
         Some(Status::Disabled { .. }) => {
             return Err(Refused::new(Code::State, "Its endpoint is disabled: enable it first."));
         }
         Some(Status::Enabled | Status::Paused) => {}
     }
-    let due = state.clock.now();
+    let due = state.admitting.clock.now();
     amend(&state, Amendment::Retry { tenant: caller.tenant, delivery: id, due }).await?;
     Ok(json(StatusCode::ACCEPTED, &one(&state, caller, id).await?))
 }
@@ -97,18 +97,15 @@ pub(super) async fn cancel(
     Named(name): Named,
 ) -> Result<Response, Refused> {
     let id: DeliveryId = find::id(&name, "delivery")?;
-    let at = state.clock.now();
+    let at = state.admitting.clock.now();
     amend(&state, Amendment::Cancel { tenant: caller.tenant, delivery: id, at }).await?;
     Ok(json(StatusCode::OK, &one(&state, caller, id).await?))
 }
 
 async fn amend(state: &ApiState, amendment: Amendment) -> Result<(), Refused> {
-    let amended = state.store.amend(vec![amendment]).await?;
+    let amended = state.admitting.store.amend(vec![amendment]).await?;
     match amended.first() {
-        Some(Amended::Done(endpoint)) => {
-            endpoint.iter().for_each(|endpoint| (state.dispatch.wake)(*endpoint));
-            Ok(())
-        }
+        Some(Amended::Done(_)) => Ok(()),
         Some(Amended::InFlight) => {
             Err(Refused::new(Code::InFlight, "It is being tried at this moment."))
         }
@@ -125,9 +122,9 @@ pub(super) async fn attempts(
     Named(name): Named,
 ) -> Result<Response, Refused> {
     let id: DeliveryId = find::id(&name, "delivery")?;
-    let row = state.store.delivery(caller.tenant, id).await?;
+    let row = state.admitting.store.delivery(caller.tenant, id).await?;
     row.ok_or_else(|| Refused::not_found("delivery"))?;
-    let all = state.store.attempts(caller.tenant, id).await?;
+    let all = state.admitting.store.attempts(caller.tenant, id).await?;
     let data = all.iter().map(|attempt| AttemptOut::of(attempt, caller.view)).collect();
     Ok(json(StatusCode::OK, &AttemptList { data }))
 }

@@ -8,7 +8,7 @@ use super::refused::Refused;
 use super::sources::patched;
 use super::state::ApiState;
 use super::tokens::random;
-use crate::settings::Snapshot;
+use crate::configured::Snapshot;
 use axum::extract::State;
 use axum::response::Response;
 use doorbell_core::configuration::{Change, Resource, ResourceId};
@@ -34,7 +34,7 @@ pub(super) async fn list(
     caller: Caller,
     Query(query): Query<PageQuery>,
 ) -> Result<Response, Refused> {
-    let settings = state.settings.now();
+    let settings = state.configured.snapshot();
     let own = settings.configuration.endpoints.iter().filter(|e| e.tenant == caller.tenant);
     let page = find::page(own, &query, |e| e.id, |e| EndpointOut::of(e, &settings.names))?;
     Ok(json(StatusCode::OK, &page))
@@ -45,7 +45,7 @@ pub(super) async fn show(
     caller: Caller,
     Named(name): Named,
 ) -> Result<Response, Refused> {
-    let settings = state.settings.now();
+    let settings = state.configured.snapshot();
     let endpoint = find::endpoint(&settings, caller, &name)?;
     Ok(json(StatusCode::OK, &EndpointOut::of(endpoint, &settings.names)))
 }
@@ -55,14 +55,17 @@ pub(super) async fn create(
     caller: Caller,
     Json(body): Json<EndpointIn>,
 ) -> Result<Response, Refused> {
-    let id = EndpointId::new(state.clock.now(), state.clock.dice());
+    let id = EndpointId::new(state.admitting.clock.now(), state.admitting.clock.dice());
     let secret = signing(&state, body.secret.as_deref());
-    let made = state.settings.change(|settings| {
+    let made = state.configured.change(|settings| {
         let mut endpoint = read(&state, settings, caller, (&body, id))?;
         let secret = secret?;
         endpoint.secrets = vec![SigningSecret { secret: secret.clone(), expires: None }];
         let (changes, shown) = save(settings, endpoint)?;
-        Ok::<_, Refused>((changes, EndpointOut { secret: Some(secret.reveal().to_owned()), ..shown }))
+        Ok::<_, Refused>((
+            changes,
+            EndpointOut { secret: Some(secret.reveal().to_owned()), ..shown },
+        ))
     });
     Ok(json(StatusCode::CREATED, &made.await?))
 }
@@ -86,10 +89,11 @@ pub(super) async fn update(
     Json(patch): Json<Value>,
 ) -> Result<Response, Refused> {
     if patch.get("secret").is_some() {
-        let detail = "A secret is changed by the operation rotate-secret, so that both sign for a while.";
+        let detail =
+            "A secret is changed by the operation rotate-secret, so that both sign for a while.";
         return Err(Refused::at(Code::Invalid, "/secret", detail));
     }
-    let changed = state.settings.change(|settings| {
+    let changed = state.configured.change(|settings| {
         let before = find::endpoint(settings, caller, &name)?;
         let written = EndpointIn::of(before, &settings.names);
         let body = kept_values(patched(&written, patch)?, &written);
@@ -101,7 +105,7 @@ pub(super) async fn update(
         }
         save(settings, endpoint)
     });
-    told(&state, &changed.await?)
+    Ok(json(StatusCode::OK, &changed.await?))
 }
 
 /// A header whose value is hidden keeps the value that it has.
@@ -117,12 +121,6 @@ fn kept_values(mut body: EndpointIn, before: &EndpointIn) -> EndpointIn {
 
 fn old_name(line: &doorbell_wire::api::v1::http::HeaderIn) -> &str {
     &line.name
-}
-
-/// Tells dispatch of the change, and the caller.
-fn told(state: &ApiState, shown: &EndpointOut) -> Result<Response, Refused> {
-    shown.id.parse().iter().for_each(|id| (state.dispatch.wake)(*id));
-    Ok(json(StatusCode::OK, shown))
 }
 
 pub(super) async fn pause(
@@ -146,7 +144,8 @@ pub(super) async fn disable(
     caller: Caller,
     Named(name): Named,
 ) -> Result<Response, Refused> {
-    let status = Status::Disabled { at: state.clock.now(), why: "by the operator".to_owned() };
+    let status =
+        Status::Disabled { at: state.admitting.clock.now(), why: "by the operator".to_owned() };
     set_status(&state, caller, &name, status).await
 }
 
@@ -156,15 +155,15 @@ async fn set_status(
     name: &str,
     status: Status,
 ) -> Result<Response, Refused> {
-    let changed = state.settings.change(|settings| {
+    let changed = state.configured.change(|settings| {
         let mut endpoint = find::endpoint(settings, caller, name)?.clone();
         if EndpointStatus::from(&endpoint.status) != EndpointStatus::from(&status) {
             endpoint.status = status;
-            endpoint.updated = state.clock.now();
+            endpoint.updated = state.admitting.clock.now();
         }
         save(settings, endpoint)
     });
-    told(state, &changed.await?)
+    Ok(json(StatusCode::OK, &changed.await?))
 }
 
 pub(super) async fn rotate(
@@ -178,14 +177,17 @@ pub(super) async fn rotate(
         return Err(Refused::at(Code::Invalid, "/overlap", "at most 7d"));
     }
     let secret = signing(&state, body.secret.as_deref())?;
-    let changed = state.settings.change(|settings| {
+    let changed = state.configured.change(|settings| {
         let mut endpoint = find::endpoint(settings, caller, &name)?.clone();
-        endpoint.updated = state.clock.now();
+        endpoint.updated = state.admitting.clock.now();
         endpoint.secrets = rotated(&endpoint.secrets, &secret, overlap, endpoint.updated);
         let (changes, shown) = save(settings, endpoint)?;
-        Ok::<_, Refused>((changes, EndpointOut { secret: Some(secret.reveal().to_owned()), ..shown }))
+        Ok::<_, Refused>((
+            changes,
+            EndpointOut { secret: Some(secret.reveal().to_owned()), ..shown },
+        ))
     });
-    told(&state, &changed.await?)
+    Ok(json(StatusCode::OK, &changed.await?))
 }
 
 /// The new secret, and before it the old ones for as long as they may sign beside it.
@@ -210,11 +212,11 @@ pub(super) async fn delete(
     caller: Caller,
     Named(name): Named,
 ) -> Result<StatusCode, Refused> {
-    let removed = state.settings.change(|settings| {
+    let removed = state.configured.change(|settings| {
         let id = find::endpoint(settings, caller, &name)?.id;
-        Ok::<_, Refused>((vec![Change::Delete(ResourceId::Endpoint(id))], id))
+        Ok::<_, Refused>((vec![Change::Delete(ResourceId::Endpoint(id))], ()))
     });
-    (state.dispatch.wake)(removed.await?);
+    removed.await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -223,7 +225,7 @@ pub(super) async fn test(
     caller: Caller,
     Named(name): Named,
 ) -> Result<Response, Refused> {
-    let settings = state.settings.now();
+    let settings = state.configured.snapshot();
     let endpoint = find::endpoint(&settings, caller, &name)?;
     if let Status::Disabled { why, .. } = &endpoint.status {
         return Err(Refused::new(Code::State, format!("The endpoint is disabled: {why}.")));
@@ -241,16 +243,17 @@ fn read(
     (body, id): (&EndpointIn, EndpointId),
 ) -> Result<Endpoint, Refused> {
     let sources = |name: &str| settings.source(caller.tenant, name).map(|source| source.id);
-    let gates = Gates { sources: &sources, policy: &state.policy };
+    let gates = Gates { sources: &sources, policy: &state.configured.settings().urls };
     let mut faults = Faults::new();
-    let now = state.clock.now();
+    let now = state.admitting.clock.now();
     let endpoint = body.read((id, caller.tenant), now, &gates, &mut faults);
     faults.finish(endpoint).map_err(Refused::invalid)
 }
 
 /// The change that saves it, unless its name is taken within the tenant.
 fn save(settings: &Snapshot, endpoint: Endpoint) -> Result<(Vec<Change>, EndpointOut), Refused> {
-    let mut others = settings.configuration.endpoints.iter().filter(|e| e.tenant == endpoint.tenant);
+    let mut others =
+        settings.configuration.endpoints.iter().filter(|e| e.tenant == endpoint.tenant);
     if others.any(|other| other.id != endpoint.id && other.name == endpoint.name) {
         let taken = format!("The name {} is taken.", endpoint.name);
         return Err(Refused::new(Code::Conflict, taken));

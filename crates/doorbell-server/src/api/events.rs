@@ -30,8 +30,12 @@ pub(super) async fn list(
     caller: Caller,
     Query(query): Query<EventQuery>,
 ) -> Result<Response, Refused> {
-    let settings = state.settings.now();
-    let found = state.store.events(find::event_query(&settings, caller, &query, &EVENTS)?).await?;
+    let settings = state.configured.snapshot();
+    let found = state
+        .admitting
+        .store
+        .events(find::event_query(&settings, caller, &query, &EVENTS)?)
+        .await?;
     Ok(json(StatusCode::OK, &page(found, |row| EventLine::of(shown(row), &settings.names))))
 }
 
@@ -40,8 +44,9 @@ pub(super) async fn list_requests(
     caller: Caller,
     Query(query): Query<EventQuery>,
 ) -> Result<Response, Refused> {
-    let settings = state.settings.now();
-    let found = state.store.events(find::event_query(&settings, caller, &query, &[])?).await?;
+    let settings = state.configured.snapshot();
+    let found =
+        state.admitting.store.events(find::event_query(&settings, caller, &query, &[])?).await?;
     Ok(json(StatusCode::OK, &page(found, |row| RequestLine::of(shown(row), &settings.names))))
 }
 
@@ -78,7 +83,7 @@ pub(super) async fn show(
     Named(name): Named,
 ) -> Result<Response, Refused> {
     let found = event(&state, caller, &name).await?;
-    let settings = state.settings.now();
+    let settings = state.configured.snapshot();
     let parts = (&found.event, &found.fate);
     let shown = EventOut::of(parts, tally(found.tally), &settings.names, caller.view);
     Ok(json(StatusCode::OK, &shown))
@@ -90,7 +95,7 @@ pub(super) async fn show_request(
     Named(name): Named,
 ) -> Result<Response, Refused> {
     let found = request(&state, caller, &name).await?;
-    let settings = state.settings.now();
+    let settings = state.configured.snapshot();
     let shown = RequestOut::of((&found.event, &found.fate), &settings.names, caller.view);
     Ok(json(StatusCode::OK, &shown))
 }
@@ -116,13 +121,13 @@ pub(super) async fn request_body(
 /// A request that did not become an event is none.
 async fn event(state: &ApiState, caller: Caller, name: &str) -> Result<EventDetail, Refused> {
     let id: EventId = find::id(name, "event")?;
-    let found = state.store.event(caller.tenant, id).await?;
+    let found = state.admitting.store.event(caller.tenant, id).await?;
     found.filter(|found| Fate::is_event(&found.fate)).ok_or_else(|| Refused::not_found("event"))
 }
 
 async fn request(state: &ApiState, caller: Caller, name: &str) -> Result<EventDetail, Refused> {
     let id: RequestId = find::id(name, "request")?;
-    let found = state.store.event(caller.tenant, id.into()).await?;
+    let found = state.admitting.store.event(caller.tenant, id.into()).await?;
     found.ok_or_else(|| Refused::not_found("request"))
 }
 

@@ -3,7 +3,7 @@
 use super::auth::Caller;
 use super::input::limit;
 use super::refused::Refused;
-use crate::settings::Snapshot;
+use crate::configured::Snapshot;
 use doorbell_core::endpoint::Endpoint;
 use doorbell_core::id::{EndpointId, SourceId};
 use doorbell_core::name::EventTypePattern;

@@ -7,7 +7,7 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use doorbell_core::limits;
-use doorbell_wire::problem::{Code, FieldError, Problem};
+use doorbell_wire::problem::{Code, Problem};
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -162,11 +162,6 @@ pub(super) fn json<T: Serialize>(status: StatusCode, value: &T) -> Response {
             Refused::new(Code::Internal, "The answer could not be written.").into_response()
         }
     }
-}
-
-/// The fault of a text that was parsed by itself.
-pub(super) fn fault(pointer: &str, error: impl ToString) -> FieldError {
-    FieldError { pointer: pointer.to_owned(), detail: error.to_string() }
 }
 
 /// The problem that a stream ends with.

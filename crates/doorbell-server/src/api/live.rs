@@ -30,14 +30,14 @@ pub(super) async fn watch(
     caller: Caller,
     Query(query): Query<LiveQuery>,
 ) -> Result<Response, Refused> {
-    let settings = state.settings.now();
+    let settings = state.configured.snapshot();
     let wanted = Wanted {
         tenant: caller.tenant,
         source: find::source_filter(&settings, caller, query.source.as_deref())?,
         endpoint: find::endpoint_filter(&settings, caller, query.endpoint.as_deref())?,
         event_type: find::parsed("event_type", query.event_type.as_deref())?,
     };
-    let feed = Feed { watcher: state.live.watch(), state, wanted };
+    let feed = Feed { watcher: state.admitting.live.watch(), state, wanted };
     let opening = stream::once(async { Ok(Bytes::from_static(b": watching\n\n")) });
     let events = stream::unfold(feed, |mut feed| async {
         let text = feed.next().await?;
@@ -103,7 +103,7 @@ impl Feed {
     }
 
     fn line(&self, happening: &Happening) -> LiveLine {
-        let settings = self.state.settings.now();
+        let settings = self.state.configured.snapshot();
         match happening {
             Happening::Received(received) => {
                 LiveLine::Received(Box::new(RequestLine::of(row(received), &settings.names)))

@@ -40,8 +40,11 @@ mod status;
 
 mod routes;
 
+mod serve;
+
 pub use auth::Peer;
 pub use refused::Refused;
 pub use routes::router;
-pub use state::{ApiState, Dispatch, Parts};
+pub use serve::Api;
+pub use state::{ApiState, Parts};
 pub use token::{TokenText, hash as token_hash};

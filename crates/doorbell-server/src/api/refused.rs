@@ -50,12 +50,9 @@ impl Refused {
 
 /// When to try again, where the caller did nothing wrong.
 fn retry_after(code: Code) -> Option<Duration> {
-    match code {
-        Code::Busy => Some(Duration::from_secs(1)),
-        Code::Unavailable => Some(Duration::from_secs(5)),
-        Code::Full => Some(Duration::from_secs(60)),
-        _ => None,
-    }
+    let waits = [(Code::Busy, 1), (Code::Unavailable, 5), (Code::Full, 60)];
+    let wait = waits.iter().find(|(one, _)| *one == code);
+    wait.map(|(_, seconds)| Duration::from_secs(*seconds))
 }
 
 /// The details are the operator's, in the log; the caller learns the kind.

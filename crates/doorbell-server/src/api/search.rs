@@ -39,7 +39,7 @@ pub(super) async fn find(
     if budget > BUDGET_MAX {
         return Err(Refused::at(Code::Parameter, "?budget", "at most 5m"));
     }
-    let until = state.clock.monotonic().saturating_add(budget);
+    let until = state.admitting.clock.monotonic().saturating_add(budget);
     let looking = Looking { left: search.among.limit, scanned: 0, hits: 0, until, search, state };
     let lines = stream::unfold(Some(looking), |looking| async {
         let (lines, rest) = looking?.step().await;
@@ -60,7 +60,7 @@ fn read(state: &ApiState, caller: Caller, query: &SearchQuery) -> Result<Search,
     if query.pointer.as_ref().is_some_and(|p| !p.starts_with('/') || p.len() > TEXT_MAX) {
         return Err(Refused::at(Code::Parameter, "?pointer", "a JSON pointer such as /data/id"));
     }
-    let settings = state.settings.now();
+    let settings = state.configured.snapshot();
     let pattern = query.event_type.as_deref();
     let among = EventQuery {
         tenant: caller.tenant,
@@ -93,10 +93,10 @@ struct Looking {
 impl Looking {
     /// Looks for one step: the lines to be sent, and the rest of the search unless this was its end.
     async fn step(mut self) -> (Bytes, Option<Self>) {
-        match self.state.store.search(self.search.clone()).await {
+        match self.state.admitting.store.search(self.search.clone()).await {
             Ok(page) => {
                 let mut lines = self.lines_of(&page);
-                let over = self.left == 0 || self.state.clock.monotonic() >= self.until;
+                let over = self.left == 0 || self.state.admitting.clock.monotonic() >= self.until;
                 let rest = if page.next.is_none() || over {
                     push(&mut lines, &self.done(page));
                     None
@@ -112,7 +112,7 @@ impl Looking {
     }
 
     fn lines_of(&mut self, page: &SearchPage) -> Vec<u8> {
-        let settings = self.state.settings.now();
+        let settings = self.state.configured.snapshot();
         let mut lines = Vec::new();
         for hit in page.hits.iter().take(self.left) {
             let event = EventLine::of(shown(&hit.row), &settings.names);

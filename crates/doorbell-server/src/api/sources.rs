@@ -5,7 +5,7 @@ use super::find;
 use super::input::{Json, Named, Query, from_json, json};
 use super::refused::Refused;
 use super::state::ApiState;
-use crate::settings::Snapshot;
+use crate::configured::Snapshot;
 use axum::extract::State;
 use axum::response::Response;
 use doorbell_core::configuration::{Change, Resource, ResourceId};
@@ -13,6 +13,7 @@ use doorbell_core::id::SourceId;
 use doorbell_core::limits;
 use doorbell_core::secret::SecretText;
 use doorbell_core::source::Source;
+use doorbell_core::verifier::{Misconfigured, Verifier};
 use doorbell_wire::api::v1::common::PageQuery;
 use doorbell_wire::api::v1::patch::merged;
 use doorbell_wire::api::v1::source::{SourceIn, SourceOut, SourceSecretIn};
@@ -25,7 +26,7 @@ pub(super) async fn list(
     caller: Caller,
     Query(query): Query<PageQuery>,
 ) -> Result<Response, Refused> {
-    let settings = state.settings.now();
+    let settings = state.configured.snapshot();
     let own = settings.configuration.sources.iter().filter(|source| source.tenant == caller.tenant);
     let page = find::page(own, &query, |s| s.id, |s| SourceOut::from(*s))?;
     Ok(json(StatusCode::OK, &page))
@@ -36,7 +37,7 @@ pub(super) async fn show(
     caller: Caller,
     Named(name): Named,
 ) -> Result<Response, Refused> {
-    let settings = state.settings.now();
+    let settings = state.configured.snapshot();
     Ok(json(StatusCode::OK, &SourceOut::from(find::source(&settings, caller, &name)?)))
 }
 
@@ -45,8 +46,8 @@ pub(super) async fn create(
     caller: Caller,
     Json(body): Json<SourceIn>,
 ) -> Result<Response, Refused> {
-    let id = SourceId::new(state.clock.now(), state.clock.dice());
-    let made = state.settings.change(|settings| {
+    let id = SourceId::new(state.admitting.clock.now(), state.admitting.clock.dice());
+    let made = state.configured.change(|settings| {
         let source = read(&state, caller, &body, id)?;
         save(settings, source)
     });
@@ -59,13 +60,10 @@ pub(super) async fn update(
     Named(name): Named,
     Json(patch): Json<Value>,
 ) -> Result<Response, Refused> {
-    let changed = state.settings.change(|settings| {
+    let changed = state.configured.change(|settings| {
         let before = find::source(settings, caller, &name)?;
         let body = patched(&SourceIn::from(before), patch)?;
-        let source = Source {
-            created: before.created,
-            ..read(&state, caller, &body, before.id)?
-        };
+        let source = Source { created: before.created, ..read(&state, caller, &body, before.id)? };
         save(settings, source)
     });
     Ok(json(StatusCode::OK, &changed.await?))
@@ -90,7 +88,7 @@ pub(super) async fn rotate(
     Named(name): Named,
     Json(body): Json<SourceSecretIn>,
 ) -> Result<Response, Refused> {
-    let changed = state.settings.change(|settings| {
+    let changed = state.configured.change(|settings| {
         let mut source = find::source(settings, caller, &name)?.clone();
         let secret = SecretText::parse(&body.secret)
             .map_err(|blank| Refused::at(Code::Invalid, "/secret", blank.to_string()))?;
@@ -99,7 +97,7 @@ pub(super) async fn rotate(
         secrets.retain(|old| *old != secret);
         secrets.insert(0, secret);
         secrets.truncate(limits::SECRETS);
-        source.updated = state.clock.now();
+        source.updated = state.admitting.clock.now();
         believable(&source)?;
         save(settings, source)
     });
@@ -111,7 +109,7 @@ pub(super) async fn delete(
     caller: Caller,
     Named(name): Named,
 ) -> Result<StatusCode, Refused> {
-    let removed = state.settings.change(|settings| {
+    let removed = state.configured.change(|settings| {
         let id = find::source(settings, caller, &name)?.id;
         let mut endpoints = settings.configuration.endpoints.iter();
         if let Some(user) = endpoints.find(|e| e.subscription.sources.contains(&id)) {
@@ -132,10 +130,25 @@ fn read(
     id: SourceId,
 ) -> Result<Source, Refused> {
     let mut faults = Faults::new();
-    let source = body.read(id, caller.tenant, state.clock.now(), &mut faults);
+    let source = body.read(id, caller.tenant, state.admitting.clock.now(), &mut faults);
     let source = faults.finish(source).map_err(Refused::invalid)?;
     believable(&source)?;
     Ok(source)
+}
+
+/// A source must be able to believe somebody: its provider exists, its options are known, its secrets have the right form.
+fn believable(source: &Source) -> Result<(), Refused> {
+    let at = |misconfigured: &Misconfigured| match misconfigured {
+        Misconfigured::Provider(_) => "/provider".to_owned(),
+        Misconfigured::Option { option, .. } | Misconfigured::Value { option, .. } => {
+            format!("/options/{option}")
+        }
+        Misconfigured::Unset(option) => format!("/options/{option}"),
+        Misconfigured::NoSecret(_) | Misconfigured::TooManySecrets => "/secrets".to_owned(),
+        Misconfigured::Secret { number, .. } => format!("/secrets/{}", number.saturating_sub(1)),
+    };
+    let checked = Verifier::new(&source.verification).map(drop);
+    checked.map_err(|why| Refused::at(Code::Invalid, at(&why), why.to_string()))
 }
 
 /// The change that saves it, unless its name is taken. Names are unique over all tenants, for they stand in the address.

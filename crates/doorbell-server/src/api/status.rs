@@ -22,11 +22,11 @@ pub(super) async fn show(
     State(state): State<ApiState>,
     caller: Caller,
 ) -> Result<Response, Refused> {
-    let stats = if caller.operator { Some(state.store.stats().await?) } else { None };
-    let backlog = state.store.backlog().await?;
+    let stats = if caller.operator { Some(state.admitting.store.stats().await?) } else { None };
+    let backlog = state.admitting.store.backlog().await?;
     let due: BTreeMap<EndpointId, Time> =
         backlog.into_iter().map(|backlog| (backlog.endpoint, backlog.next_due)).collect();
-    let settings = state.settings.now();
+    let settings = state.configured.snapshot();
     let own = settings.configuration.endpoints.iter().filter(|e| e.tenant == caller.tenant);
     let endpoints = own.map(|endpoint| EndpointHealth {
         id: endpoint.id.to_string(),
@@ -36,7 +36,7 @@ pub(super) async fn show(
     });
     let status = StatusOut {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        now: Moment(state.clock.now()),
+        now: Moment(state.admitting.clock.now()),
         started_at: Moment(state.started()),
         store: stats.map(store),
         endpoints: endpoints.collect(),
@@ -56,7 +56,7 @@ fn store(stats: Stats) -> StoreOut {
 }
 
 pub(super) async fn metrics(State(state): State<ApiState>) -> Response {
-    let text = state.metrics.text();
+    let text = state.admitting.metrics.text();
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }
 

@@ -23,7 +23,7 @@ pub(super) async fn list(
     caller: Caller,
     Query(query): Query<PageQuery>,
 ) -> Result<Response, Refused> {
-    let settings = state.settings.now();
+    let settings = state.configured.snapshot();
     let all = settings.configuration.tenants.iter();
     let seen = all.filter(|tenant| caller.operator || tenant.id == caller.tenant);
     let page = find::page(seen, &query, |t| t.id, |t| TenantOut::from(*t))?;
@@ -39,7 +39,7 @@ pub(super) async fn create(
         return Err(Refused::new(Code::Scope, "Only the operator makes tenants."));
     }
     let tenant = read(&state, &body)?;
-    let made = state.settings.change(|settings| {
+    let made = state.configured.change(|settings| {
         if settings.configuration.tenants.iter().any(|other| other.uid == tenant.uid) {
             let taken = format!("There is a tenant {:?} already.", tenant.uid);
             return Err(Refused::new(Code::Conflict, taken));
@@ -59,8 +59,8 @@ fn read(state: &ApiState, body: &TenantIn) -> Result<Tenant, Refused> {
     if !(1..=NAME_MAX).contains(&name.len()) {
         faults.add("/name", format_args!("1 to {NAME_MAX} bytes"));
     }
-    let now = state.clock.now();
-    let id = TenantId::new(now, state.clock.dice());
+    let now = state.admitting.clock.now();
+    let id = TenantId::new(now, state.admitting.clock.dice());
     let tenant = uid.map(|uid| Tenant { id, uid: uid.to_string(), name, created: now });
     faults.finish(tenant).map_err(Refused::invalid)
 }
@@ -70,7 +70,7 @@ pub(super) async fn show(
     caller: Caller,
     Named(name): Named,
 ) -> Result<Response, Refused> {
-    let settings = state.settings.now();
+    let settings = state.configured.snapshot();
     let id = name.parse::<TenantId>().ok();
     let mut all = settings.configuration.tenants.iter();
     let found = all

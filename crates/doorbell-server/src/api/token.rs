@@ -4,7 +4,7 @@
 use std::fmt;
 
 /// What stands before a token's random part.
-pub const PREFIX: &str = "db_live_";
+const PREFIX: &str = "db_live_";
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 /// Digits that hold 256 bits (62^43 > 2^256).

@@ -25,7 +25,7 @@ pub(super) async fn list(
     caller: Caller,
     Query(query): Query<PageQuery>,
 ) -> Result<Response, Refused> {
-    let settings = state.settings.now();
+    let settings = state.configured.snapshot();
     let own = settings.configuration.tokens.iter().filter(|token| token.tenant == caller.tenant);
     let page = find::page(own, &query, |t| t.id, |t| TokenOut::from(*t))?;
     Ok(json(StatusCode::OK, &page))
@@ -40,14 +40,15 @@ pub(super) async fn create(
     let token = read(&state, caller, &body, &text)?;
     let shown = TokenOut { token: Some(text.reveal().to_owned()), ..TokenOut::from(&token) };
     let change = vec![Change::Put(Resource::Token(token))];
-    state.settings.change(|_| Ok::<_, Refused>((change, ()))).await?;
+    state.configured.change(|_| Ok::<_, Refused>((change, ()))).await?;
     Ok(json(StatusCode::CREATED, &shown))
 }
 
 /// 256 random bits.
 pub(super) fn random(state: &ApiState) -> [u8; 32] {
     let mut bits = [0; 32];
-    let halves = [state.clock.dice().to_be_bytes(), state.clock.dice().to_be_bytes()];
+    let halves =
+        [state.admitting.clock.dice().to_be_bytes(), state.admitting.clock.dice().to_be_bytes()];
     bits.copy_from_slice(halves.as_flattened());
     bits
 }
@@ -72,10 +73,10 @@ fn read(
     if life.is_some_and(|life| life.is_zero() || life > LIFE_MAX) {
         faults.add("/expires_in", "more than 0s, at most ten years");
     }
-    let now = state.clock.now();
+    let now = state.admitting.clock.now();
     faults
         .finish(Some(Token {
-            id: TokenId::new(now, state.clock.dice()),
+            id: TokenId::new(now, state.admitting.clock.dice()),
             tenant: caller.tenant,
             name: body.name.clone(),
             scopes,
@@ -92,7 +93,7 @@ pub(super) async fn delete(
     Named(name): Named,
 ) -> Result<StatusCode, Refused> {
     let id: TokenId = find::id(&name, "token")?;
-    let removed = state.settings.change(|settings| {
+    let removed = state.configured.change(|settings| {
         let mut all = settings.configuration.tokens.iter();
         if !all.any(|token| token.id == id && token.tenant == caller.tenant) {
             return Err(Refused::not_found("token"));

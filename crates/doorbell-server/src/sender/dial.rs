@@ -48,7 +48,6 @@ impl Dialer {
         }
         let (address, tcp) = first_to_answer(&in_turn(addresses)).await?;
         trace.at(address.socket());
-        trace.leave();
         if let Err(error) = tcp.set_nodelay(true) {
             tracing::debug!(address = %address.socket(), %error, "requests may leave this connection late");
         }
@@ -74,7 +73,6 @@ impl Dialer {
         let connector = TlsConnector::from(self.tls.clone());
         let stream = connector.connect(server_name(url)?, stream).await;
         let stream = Box::new(stream.map_err(|error| of_handshake(&error))?);
-        trace.leave();
         let (_, session) = stream.get_ref();
         if session.alpn_protocol() == Some(b"h2") {
             let shared = Http2::start(Stream::Tls(stream), meter, self.clock.clone()).await;
@@ -90,16 +88,13 @@ async fn open_http1(stream: Stream, meter: Arc<Meter>) -> Result<Opened, Fault> 
     opened.map(|http1| Opened::Http1(Box::new(http1))).map_err(|error| of_head(&error))
 }
 
-/// The name that the certificate must be for. A last dot belongs to DNS, not to certificates (RFC 6066, section 3).
+/// The name that the certificate must be for; rustls leaves out a last dot where TLS wants none (RFC 6066, section 3).
 fn server_name(url: &EndpointUrl) -> Result<ServerName<'static>, Fault> {
     match url.target() {
         Target::Address(ip) => Ok(ServerName::IpAddress(ip.into())),
-        Target::Name(name) => {
-            ServerName::try_from(name.strip_suffix('.').unwrap_or(name).to_owned()).map_err(|_| {
-                let detail = format!("no certificate can be for the name {name}");
-                fault(ErrorClass::RequestInvalid, detail)
-            })
-        }
+        Target::Name(name) => ServerName::try_from(name.to_owned()).map_err(|_| {
+            fault(ErrorClass::RequestInvalid, format!("no certificate can be for the name {name}"))
+        }),
     }
 }
 

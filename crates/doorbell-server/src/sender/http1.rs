@@ -52,7 +52,6 @@ impl Http1 {
         let work = async {
             let response = sender.send_request(request).await;
             let response = response.map_err(|error| Broken::before_head(of_head(&error)))?;
-            trace.leave();
             message::answer(response, trace).await.map_err(Broken::after_head)
         };
         drive(&mut self.wire, work).await

@@ -118,7 +118,6 @@ impl Place {
         trace.enter(Phase::Head);
         let response = shared.sender.clone().send_request(request).await;
         let response = response.map_err(|error| Broken::before_head(of_head(&error)))?;
-        trace.leave();
         let (answer, Ending::Complete | Ending::Cut) =
             message::answer(response, trace).await.map_err(Broken::after_head)?;
         self.fate = Fate::Keep;

@@ -158,7 +158,6 @@ impl Sender {
             Target::Name(name) => {
                 trace.enter(Phase::Lookup);
                 let found = self.names.look_up(name).await?;
-                trace.leave();
                 found.iter().map(|ip| SocketAddr::new(*ip, port)).collect()
             }
         };
@@ -168,10 +167,11 @@ impl Sender {
 
     fn take(&self, url: &EndpointUrl, addresses: &[Vetted]) -> Option<(Key, Taken)> {
         let mut key = key(url, *addresses.first()?);
-        addresses.iter().find_map(|address| {
+        let taken = addresses.iter().find_map(|address| {
             key.address = address.socket();
-            self.pool.take(&key).map(|taken| (key.clone(), taken))
-        })
+            self.pool.take(&key)
+        })?;
+        Some((key, taken))
     }
 
     async fn open(

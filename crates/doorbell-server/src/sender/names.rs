@@ -6,7 +6,7 @@
 //! lane of its own, where it only delays its like. Answers are kept for seconds, so that a busy endpoint does not cost a
 //! lookup per delivery. Nothing here says that an address may be called: that is judged after every lookup.
 
-use super::fault;
+use super::faults::fault;
 use crate::clock::Clock;
 use doorbell_core::attempt::{ErrorClass, Fault};
 use std::collections::HashMap;
@@ -94,35 +94,35 @@ impl Names {
     /// The addresses of a name, at most [`ADDRESSES`], at least one. Waits as long as the lookup takes; the caller has
     /// the deadline.
     pub(super) async fn look_up(&self, name: &str) -> Answer {
-        let mut page = self.page(name)?;
+        let mut page = match self.page(name) {
+            Page::Written(answer) => return answer,
+            Page::Blank(page) => page,
+        };
         let lost =
             || fault(ErrorClass::DnsFailed, format!("the lookup of {name} could not be started"));
         let found = page.wait_for(Option::is_some).await.map_err(|_| lost())?;
         found.as_ref().map_or_else(|| Err(lost()), |found| found.answer.clone())
     }
 
-    /// Where the answer stands, or will.
-    fn page(&self, name: &str) -> Result<watch::Receiver<Option<Found>>, Fault> {
+    fn page(&self, name: &str) -> Page {
         let now = self.clock.monotonic();
         let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
         let known = book.get(name);
-        if let Some(page) = known.filter(|page| is_current(page, now)) {
-            return Ok(page.clone());
+        if let Some(page) = known.and_then(|page| Page::current(page, now)) {
+            return page;
         }
         let was_slow = known
             .is_some_and(|page| page.borrow().as_ref().is_some_and(|found| found.took >= SLOW));
         if known.is_none() && book.len() >= NAMES {
-            book.retain(|_, page| is_current(page, now));
+            book.retain(|_, page| Page::current(page, now).is_some());
             if book.len() >= NAMES {
-                return Err(fault(
-                    ErrorClass::DnsFailed,
-                    "too many names are being looked up".to_owned(),
-                ));
+                let detail = "too many names are being looked up".to_owned();
+                return Page::Written(Err(fault(ErrorClass::DnsFailed, detail)));
             }
         }
         let page = self.start(name, if was_slow { &self.slow_lane } else { &self.lane });
         book.insert(name.into(), page.clone());
-        Ok(page)
+        Page::Blank(page)
     }
 
     fn start(&self, name: &str, lane: &Arc<Semaphore>) -> watch::Receiver<Option<Found>> {
@@ -149,13 +149,22 @@ impl Names {
     }
 }
 
-/// Whether this answer can still be used, or is still being waited for.
-fn is_current(page: &watch::Receiver<Option<Found>>, now: Duration) -> bool {
-    match page.borrow().as_ref() {
-        None => page.has_changed().is_ok(),
-        Some(found) => {
-            let hold = if found.answer.is_ok() { HOLD } else { HOLD_FAULT };
-            now.saturating_sub(found.at) < hold
+/// Where an answer stands, or will.
+enum Page {
+    Written(Answer),
+    Blank(watch::Receiver<Option<Found>>),
+}
+
+impl Page {
+    /// The page, when its answer can still be used or is still being waited for.
+    fn current(page: &watch::Receiver<Option<Found>>, now: Duration) -> Option<Self> {
+        match page.borrow().as_ref() {
+            None => page.has_changed().is_ok().then(|| Self::Blank(page.clone())),
+            Some(found) => {
+                let hold = if found.answer.is_ok() { HOLD } else { HOLD_FAULT };
+                let fresh = now.saturating_sub(found.at) < hold;
+                fresh.then(|| Self::Written(found.answer.clone()))
+            }
         }
     }
 }

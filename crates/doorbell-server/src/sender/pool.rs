@@ -4,9 +4,9 @@
 use super::http1::Http1;
 use super::http2::{Http2, Place};
 use super::limits::SHARED_PER_KEY;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// What makes two connections interchangeable.
@@ -62,20 +62,32 @@ pub(super) struct Pool {
 
 #[derive(Debug, Default)]
 struct Shelf {
-    /// Idle HTTP/1.1 connections by the order in which they were put here, the one idle for longest first.
-    idle: BTreeMap<u64, Idle>,
-    /// Where a receiver's idle connections stand in `idle`, oldest first.
-    places: HashMap<Key, Vec<u64>>,
-    shared: HashMap<Key, Vec<Arc<Http2>>>,
-    next: u64,
+    /// A receiver without connections stays until the next sweep: it will likely have one again at once.
+    receivers: HashMap<Key, Kept>,
+    /// HTTP/1.1 connections of all receivers.
+    idle: usize,
+    /// HTTP/1.1 connections that were ever put here.
+    turns: u64,
+}
+
+/// The connections to one receiver.
+#[derive(Debug, Default)]
+struct Kept {
+    /// Oldest first.
+    idle: VecDeque<Idle>,
+    shared: Vec<Arc<Http2>>,
 }
 
 #[derive(Debug)]
 struct Idle {
-    key: Key,
+    turn: u64,
     since: Duration,
     connection: Box<Http1>,
 }
+
+/// What is taken out to be closed. That happens when it is dropped, which should not be under the lock.
+#[derive(Debug, Default)]
+struct Closing(Vec<Idle>, Vec<Arc<Http2>>);
 
 impl Pool {
     pub(super) fn new(keep: KeepIdle) -> Self {
@@ -85,33 +97,27 @@ impl Pool {
     /// A connection that is still good, the most recently used first.
     pub(super) fn take(&self, key: &Key) -> Option<Taken> {
         loop {
-            let mut shelf = self.lock();
-            if let Some(place) = shelf.shared_place(key) {
-                return Some(Taken::Http2(place));
-            }
-            let mut connection = shelf.pop(key)?;
-            drop(shelf);
+            let mut taken = self.lock().take(key)?;
             // This looks at the socket, so not under the lock.
-            if connection.is_ready() {
-                return Some(Taken::Http1(connection));
+            let good = match &mut taken {
+                Taken::Http1(connection) => connection.is_ready(),
+                Taken::Http2(_) => true,
+            };
+            if good {
+                return Some(taken);
             }
         }
     }
 
     /// Keeps a connection that is ready for the next exchange; what is too much is closed, the oldest first.
     pub(super) fn put(&self, key: Key, connection: Box<Http1>, now: Duration) {
-        let closing = self.lock().push(Idle { key, since: now, connection }, self.keep);
+        let closing = self.lock().put(key, connection, now, self.keep);
         drop(closing);
     }
 
     /// Shares a connection, if there is room.
     pub(super) fn share(&self, key: Key, connection: &Arc<Http2>) {
-        let mut shelf = self.lock();
-        let total = shelf.shared.values().map(Vec::len).sum::<usize>() + shelf.idle.len();
-        let alike = shelf.shared.entry(key).or_default();
-        if alike.len() < SHARED_PER_KEY && total < self.keep.total {
-            alike.push(connection.clone());
-        }
+        self.lock().share(key, connection, self.keep);
     }
 
     /// Closes what has been idle for too long.
@@ -120,73 +126,82 @@ impl Pool {
         drop(closing);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Shelf> {
+    fn lock(&self) -> MutexGuard<'_, Shelf> {
         self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What is closed when it is dropped, which should not be under the lock.
-#[derive(Debug, Default)]
-struct Closing(Vec<Idle>, Vec<Arc<Http2>>);
-
 impl Shelf {
-    fn shared_place(&mut self, key: &Key) -> Option<Place> {
-        let alike = self.shared.get_mut(key)?;
-        alike.retain(|connection| !connection.is_done());
-        alike.iter().find_map(Http2::place)
-    }
-
-    fn pop(&mut self, key: &Key) -> Option<Box<Http1>> {
-        let places = self.places.get_mut(key)?;
-        let last = places.pop()?;
-        if places.is_empty() {
-            self.places.remove(key);
+    fn take(&mut self, key: &Key) -> Option<Taken> {
+        let kept = self.receivers.get_mut(key)?;
+        if !kept.shared.is_empty() {
+            kept.shared.retain(|connection| !connection.is_done());
+            if let Some(place) = kept.shared.iter().find_map(Http2::place) {
+                return Some(Taken::Http2(place));
+            }
         }
-        self.idle.remove(&last).map(|idle| idle.connection)
+        let youngest = kept.idle.pop_back()?;
+        self.idle -= 1;
+        Some(Taken::Http1(youngest.connection))
     }
 
-    /// Takes a connection in, and out what is then too much.
-    fn push(&mut self, new: Idle, keep: KeepIdle) -> Closing {
+    fn put(
+        &mut self,
+        key: Key,
+        connection: Box<Http1>,
+        since: Duration,
+        keep: KeepIdle,
+    ) -> Closing {
+        self.turns += 1;
+        self.idle += 1;
+        let kept = self.receivers.entry(key).or_default();
+        kept.idle.push_back(Idle { turn: self.turns, since, connection });
         let mut closing = Closing::default();
-        self.next += 1;
-        let alike = self.places.entry(new.key.clone()).or_default();
-        alike.push(self.next);
-        let too_many = alike.len() > keep.per_receiver;
-        let oldest = alike.first().copied().filter(|_| too_many);
-        self.idle.insert(self.next, new);
-        closing.0.extend(oldest.and_then(|place| self.remove(place)));
-        while self.idle.len() > keep.total {
-            let Some((&oldest, _)) = self.idle.first_key_value() else { break };
-            closing.0.extend(self.remove(oldest));
+        if kept.idle.len() > keep.per_receiver {
+            closing.0.extend(kept.idle.pop_front());
+            self.idle -= 1;
+        }
+        if self.idle > keep.total {
+            // An eighth at once, so that a full pool is not searched at every turn.
+            self.close_oldest((self.idle - keep.total).max(keep.total / 8), &mut closing);
         }
         closing
+    }
+
+    fn close_oldest(&mut self, count: usize, closing: &mut Closing) {
+        let idle = self.receivers.values().flat_map(|kept| &kept.idle);
+        let mut turns: Vec<u64> = idle.map(|idle| idle.turn).collect();
+        turns.sort_unstable();
+        let Some(&last) = turns.get(count.saturating_sub(1)) else { return };
+        for kept in self.receivers.values_mut() {
+            while let Some(oldest) = kept.idle.pop_front_if(|idle| idle.turn <= last) {
+                closing.0.push(oldest);
+                self.idle -= 1;
+            }
+        }
+    }
+
+    fn share(&mut self, key: Key, connection: &Arc<Http2>, keep: KeepIdle) {
+        let shared: usize = self.receivers.values().map(|kept| kept.shared.len()).sum();
+        let kept = self.receivers.entry(key).or_default();
+        if kept.shared.len() < SHARED_PER_KEY && shared + self.idle < keep.total {
+            kept.shared.push(connection.clone());
+        }
     }
 
     fn expire(&mut self, now: Duration, time: Duration) -> Closing {
         let mut closing = Closing::default();
         let old = |since: Duration| now.saturating_sub(since) >= time;
-        while let Some((&oldest, _)) =
-            self.idle.first_key_value().filter(|(_, idle)| old(idle.since))
-        {
-            closing.0.extend(self.remove(oldest));
-        }
-        for alike in self.shared.values_mut() {
-            closing.1.extend(alike.extract_if(.., |connection| {
+        for kept in self.receivers.values_mut() {
+            while let Some(oldest) = kept.idle.pop_front_if(|idle| old(idle.since)) {
+                closing.0.push(oldest);
+                self.idle -= 1;
+            }
+            closing.1.extend(kept.shared.extract_if(.., |connection| {
                 connection.is_done() || connection.idle_since().is_some_and(old)
             }));
         }
-        self.shared.retain(|_, alike| !alike.is_empty());
+        self.receivers.retain(|_, kept| !kept.idle.is_empty() || !kept.shared.is_empty());
         closing
-    }
-
-    fn remove(&mut self, place: u64) -> Option<Idle> {
-        let idle = self.idle.remove(&place)?;
-        if let Some(places) = self.places.get_mut(&idle.key) {
-            places.retain(|other| *other != place);
-            if places.is_empty() {
-                self.places.remove(&idle.key);
-            }
-        }
-        Some(idle)
     }
 }

@@ -1,7 +1,7 @@
 //! Where an attempt stands and how long its parts took, kept outside of the work itself so that it is still known when
 //! the deadline cuts the work off.
 
-use super::fault;
+use super::faults::fault;
 use crate::clock::Clock;
 use doorbell_core::attempt::{ErrorClass, Fault, Timings};
 use std::net::SocketAddr;
@@ -10,6 +10,8 @@ use std::time::Duration;
 /// The parts of an exchange, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
+    /// Nothing of what is below.
+    Preparing,
     /// Looking up the name.
     Lookup,
     /// Opening the TCP connection.
@@ -39,29 +41,26 @@ impl Trace {
         Self {
             clock,
             began,
-            phase: Phase::Lookup,
+            phase: Phase::Preparing,
             phase_began: began,
             timings: Timings::default(),
             address: None,
         }
     }
 
-    /// A part begins.
+    /// A part begins, which means that the one before is done.
     pub(super) fn enter(&mut self, phase: Phase) {
-        self.phase = phase;
-        self.phase_began = self.clock.monotonic();
-    }
-
-    /// The part that was entered last is over.
-    pub(super) fn leave(&mut self) {
-        let took = Some(self.clock.monotonic().saturating_sub(self.phase_began));
+        let now = self.clock.monotonic();
+        let took = Some(now.saturating_sub(self.phase_began));
         match self.phase {
             Phase::Lookup => self.timings.dns = took,
             Phase::Connect => self.timings.connect = took,
             Phase::Handshake => self.timings.tls = took,
             Phase::Head => self.timings.first_byte = took,
-            Phase::Body => {}
+            Phase::Preparing | Phase::Body => {}
         }
+        self.phase = phase;
+        self.phase_began = now;
     }
 
     /// This is the address that is, or is being, connected to.
@@ -71,13 +70,14 @@ impl Trace {
 
     /// A second try on a fresh connection: what was measured of the stale one does not count.
     pub(super) fn again(&mut self) {
-        self.timings.first_byte = None;
+        self.phase = Phase::Preparing;
         self.address = None;
     }
 
     /// The fault of an attempt that the deadline cut off here.
     pub(super) fn timed_out(&self, host: &str, limit: Duration) -> Fault {
         let (class, what) = match self.phase {
+            Phase::Preparing => (ErrorClass::TimeoutConnect, "before it began".to_owned()),
             Phase::Lookup => (ErrorClass::TimeoutConnect, format!("looking up {host}")),
             Phase::Connect => {
                 (ErrorClass::TimeoutConnect, format!("connecting to {}", self.place()))

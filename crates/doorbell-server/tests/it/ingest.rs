@@ -85,9 +85,9 @@ async fn believed_by_signature_and_told_apart_from_duplicates() {
     );
     let bytes = post("/in/github", &lines, b"Hello, World!");
     assert_eq!(sent(&world, &bytes).await, 202);
-    assert_eq!(world.seats.0.load(SeqCst), 999, "one delivery is on its way");
+    assert_eq!(world.desk.used(), 0, "what was promised is lent by the store now");
     assert_eq!(sent(&world, &bytes).await, 202);
-    assert_eq!(world.seats.0.load(SeqCst), 999, "a duplicate takes no room");
+    assert_eq!(world.desk.used(), 0, "a duplicate takes no room");
     let kept = world.kept().await;
     let first = kept[0].event.id;
     assert_eq!(kept[0].event.event_type.as_ref().unwrap().as_str(), "push");
@@ -318,7 +318,7 @@ async fn trouble_of_the_store_is_a_503() {
     answers.dedup();
     assert_eq!(answers.len(), 1, "{answers:?}");
     assert_eq!(status(&answers[0]), 503);
-    assert_eq!(world.seats.0.load(SeqCst), 1000, "no room is held");
+    assert_eq!(world.desk.used(), 0, "no room is held");
     assert_eq!(world.count(Metric::RequestsUnavailable), 4);
 }
 
@@ -385,8 +385,7 @@ async fn a_new_source_receives_once_the_configuration_is_renewed() {
     let world = start(config()).await;
     assert_eq!(sent(&world, &post("/in/new", "", b"x")).await, 404);
     let change = Change::Put(Resource::Source(source("new", "none")));
-    world.store.configure(vec![change]).await.unwrap();
-    world.node.shared().configured.renew().await.unwrap();
+    world.change(vec![change]).await;
     assert_eq!(sent(&world, &post("/in/new", "", b"x")).await, 202);
 }
 
@@ -431,8 +430,7 @@ async fn a_secret_that_is_handed_out_is_kept_once() {
     let world = start(config()).await;
     let mut asana = source("asana", "asana");
     asana.verification.secrets.clear();
-    world.store.configure(vec![Change::Put(Resource::Source(asana.clone()))]).await.unwrap();
-    world.node.shared().configured.renew().await.unwrap();
+    world.change(vec![Change::Put(Resource::Source(asana.clone()))]).await;
     let hello = |secret: &str| post("/in/asana", &format!("X-Hook-Secret: {secret}\r\n"), b"");
     world.store.fail_with(Some(StoreError::Full));
     assert_eq!(sent(&world, &hello("first-secret-of-asana")).await, 503);

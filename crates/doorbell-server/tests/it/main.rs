@@ -1,6 +1,8 @@
 #![cfg(test)]
-//! The running gateway, from outside: real sockets on loopback.
+//! The running gateway, from outside: real sockets on loopback, and the API in process.
 
+mod api;
+mod dispatch;
 mod ingest;
 mod listen;
 mod raw;

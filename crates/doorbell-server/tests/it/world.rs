@@ -11,18 +11,18 @@ use doorbell_core::secret::SecretText;
 use doorbell_core::source::{Dedupe, Source, Verification};
 use doorbell_core::time::Time;
 use doorbell_server::clock::{Clock, ManualClock};
-use doorbell_server::desk::{Desk, Window};
+use doorbell_server::configured::Snapshot;
+use doorbell_server::desk::Desk;
 use doorbell_server::listen::{Caller, Handler};
 use doorbell_server::metrics::Metric;
 use doorbell_server::node::{Node, NodeConfig, Running};
 use doorbell_store::memory::Memory;
-use doorbell_store::{AnyStore, EventDetail, EventQuery, Store as _};
+use doorbell_store::{AnyStore, EventDetail, EventQuery, Store as _, StoreError};
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 /// The moment at which the worlds stand.
@@ -36,20 +36,7 @@ pub(crate) struct World {
     pub(crate) node: Running,
     pub(crate) store: Memory,
     pub(crate) clock: ManualClock,
-    pub(crate) seats: Arc<Seats>,
-}
-
-/// Room for so many deliveries.
-pub(crate) struct Seats(pub(crate) AtomicUsize);
-
-impl Window for Seats {
-    fn reserve(&self, _: EndpointId) -> bool {
-        self.0.fetch_update(SeqCst, SeqCst, |free| free.checked_sub(1)).is_ok()
-    }
-
-    fn unreserve(&self, _: EndpointId) {
-        self.0.fetch_add(1, SeqCst);
-    }
+    pub(crate) desk: Desk,
 }
 
 struct NoAdmin;
@@ -87,13 +74,20 @@ pub(crate) async fn start(config: NodeConfig) -> World {
     changes.push(Change::Put(Resource::Endpoint(endpoint())));
     store.configure(changes).await.unwrap();
     let clock = ManualClock::new(NOW, 1);
-    let seats = Arc::new(Seats(AtomicUsize::new(1000)));
-    let window: Arc<dyn Window> = Arc::<Seats>::clone(&seats);
+    let desk = Desk::default();
     let home = Arc::new(AnyStore::from(store.clone()));
-    let node = Node::start(config, home, Desk::new(window), Clock::Manual(clock.clone()), |_| {
+    let node = Node::start(config, home, desk.clone(), Clock::Manual(clock.clone()), |_| {
         Arc::new(NoAdmin)
     });
-    World { node: node.await.unwrap(), store, clock, seats }
+    World { node: node.await.unwrap(), store, clock, desk }
+}
+
+impl World {
+    /// Changes the configuration as the API would.
+    pub(crate) async fn change(&self, changes: Vec<Change>) {
+        let plan = |_: &Snapshot| Ok::<_, StoreError>((changes, ()));
+        self.node.shared().configured.change(plan).await.unwrap();
+    }
 }
 
 pub(crate) fn source(name: &str, provider: &str) -> Source {

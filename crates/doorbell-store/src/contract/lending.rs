@@ -118,16 +118,16 @@ pub async fn keys_go_one_after_the_other(mut homes: impl Homes) {
     let by_key = Claim { by_key: true, ..everything(endpoint(1)) };
     let first = home.claim(by_key).await.unwrap();
     assert_eq!(ids(&first), made[..2]);
-    assert_eq!(ids(&home.claim(by_key).await.unwrap()), [], "both keys are in flight");
-    let later = State::Waiting { due: maker.now.after(HOUR) };
+    let nothing = home.claim(by_key).await.unwrap();
+    assert_eq!((ids(&nothing), nothing.next_due), (vec![], None), "both keys are in flight");
+    let retry = maker.now.after(HOUR);
+    let later = State::Waiting { due: retry };
     let put_off = maker.settlement(&first.lent[0], later, 500);
     home.settle(put_off).await.unwrap();
     let soon = Claim { due_by: maker.now, ..by_key };
-    assert_eq!(
-        ids(&home.claim(soon).await.unwrap()),
-        [],
-        "the first of the key waits for its retry"
-    );
+    let waits = home.claim(soon).await.unwrap();
+    let expected = (vec![], Some(retry));
+    assert_eq!((ids(&waits), waits.next_due), expected, "the first of the key waits for its retry");
     let again = home.claim(by_key).await.unwrap();
     assert_eq!(ids(&again), made[..1]);
     let done = maker.settlement(&again.lent[0], maker.delivered(), 200);
@@ -153,8 +153,8 @@ pub async fn a_dead_delivery_may_hold_its_key(mut homes: impl Homes) {
         let settlement = maker.settlement(&claims.lent[0], dead, 500);
         home.settle(settlement).await.unwrap();
     }
-    assert_eq!(ids(&home.claim(by_key).await.unwrap()), []);
-    assert!(home.claim(by_key).await.unwrap().next_due.is_some(), "one waits still");
+    let held = home.claim(by_key).await.unwrap();
+    assert_eq!((ids(&held), held.next_due), (vec![], None), "one waits still, for its key");
     let tenant = super::making::tenant(0);
     let cancel = Cancel { tenant, delivery: made[1], at: maker.now };
     home.amend(vec![cancel]).await.unwrap();
@@ -198,7 +198,7 @@ pub async fn without_a_key_nothing_is_held_back(mut homes: impl Homes) {
     accept(&home, &mut maker, more).await;
     let claims = home.claim(Claim { by_key: true, ..everything(endpoint(1)) }).await.unwrap();
     assert_eq!(ids(&claims), expected);
-    assert!(claims.next_due.is_some(), "the second of the key waits");
+    assert_eq!(claims.next_due, None, "the second of the key waits for the first");
 }
 
 /// The backlog names the endpoints with deliveries that wait and are not lent, and when the first is due.

@@ -98,7 +98,7 @@ macro_rules! contract_tests {
 
         #[test]
         fn agrees_with_the_model() {
-            $crate::contract::agreement::agrees_with_the_model(|| $homes);
+            $crate::contract::agreement::agrees_with_the_model(8, || $homes);
         }
     };
 }

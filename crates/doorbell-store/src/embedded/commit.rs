@@ -10,7 +10,7 @@ use super::shared::Shared;
 use crate::store::{Admitted, Lent, Locator, Settled, StoreError};
 use doorbell_core::delivery::Delivery;
 use doorbell_core::event::{Event, Fate};
-use doorbell_core::id::{DeliveryId, EventId};
+use doorbell_core::id::{DeliveryId, EndpointId, EventId};
 use doorbell_core::time::Time;
 use doorbell_wire::stored::{Kind, ReceivedRef, RecordHead, VERSION};
 use std::sync::Arc;
@@ -34,9 +34,9 @@ pub(crate) enum Work {
     /// An event comes in.
     Accept(Box<Accept>),
     /// A delivery changes.
-    Settle { delivery: DeliveryId, done: Done<Settled> },
+    Settle { delivery: DeliveryId, stirs: Option<EndpointId>, done: Done<Settled> },
     /// An event gets new deliveries.
-    Redeliver { event_at: u64, lend: Vec<Delivery>, done: Done<()> },
+    Redeliver { event_at: u64, lend: Vec<Delivery>, stirs: Vec<EndpointId>, done: Done<()> },
     /// Nothing: it is answered when everything before it is durable.
     Flush(Done<()>),
     /// Keys expired, or went with their segment.
@@ -52,6 +52,8 @@ pub(crate) struct Accept {
     pub(crate) key: Option<KeyHash>,
     /// Its deliveries that are lent at once.
     pub(crate) lend: Vec<Delivery>,
+    /// Where the others wait.
+    pub(crate) stirs: Vec<EndpointId>,
     /// `None`: nobody waits for it.
     pub(crate) done: Option<Done<Admitted>>,
 }
@@ -68,7 +70,7 @@ impl Item {
                 shared.unwatched_done(accept.done.is_none());
                 answer(accept.done, Err(why.clone()));
             }
-            Work::Settle { delivery, done } => {
+            Work::Settle { delivery, stirs: _, done } => {
                 shared.leases.lock().unsettled(delivery);
                 answer(Some(done), Err(why.clone()));
             }
@@ -154,7 +156,6 @@ impl Committer {
                 self.refuse_new(items);
                 match self.try_commit(items) {
                     Ok(()) => Ok(()),
-                    Err(WriteError::Full) => Ok(self.refuse(items, &StoreError::Full)),
                     Err(fault) => self.failed(items, fault),
                 }
             }
@@ -164,10 +165,14 @@ impl Committer {
 
     fn failed(&self, items: &mut Vec<Item>, fault: WriteError) -> Result<(), String> {
         match fault {
-            WriteError::Full => Ok(self.refuse(items, &StoreError::Full)),
+            WriteError::Full => {
+                self.refuse(items, &StoreError::Full);
+                Ok(())
+            }
             WriteError::Undone(fault) => {
                 let why = StoreError::Failed(format!("the journal cannot be written: {fault}"));
-                Ok(self.refuse(items, &why))
+                self.refuse(items, &why);
+                Ok(())
             }
             WriteError::Broken(why) => {
                 self.refuse(items, &StoreError::Broken(why.clone()));
@@ -292,10 +297,20 @@ impl Committer {
                         self.keys.push(hash, position - self.writer.base(), expires);
                     }
                     self.shared.unwatched_done(accept.done.is_none());
+                    if repeats.is_none() {
+                        self.shared.stirred.put(accept.stirs);
+                    }
                     answer(accept.done, Ok(repeats.map_or(Admitted::New, Admitted::Repeat)));
                 }
-                Work::Settle { delivery: _, done } => answer(Some(done), Ok(Settled::Kept)),
-                Work::Redeliver { done, .. } | Work::Flush(done) => answer(Some(done), Ok(())),
+                Work::Settle { delivery: _, stirs, done } => {
+                    self.shared.stirred.put(stirs);
+                    answer(Some(done), Ok(Settled::Kept));
+                }
+                Work::Redeliver { stirs, done, .. } => {
+                    self.shared.stirred.put(stirs);
+                    answer(Some(done), Ok(()));
+                }
+                Work::Flush(done) => answer(Some(done), Ok(())),
                 Work::Forget(keys) => {
                     keys.into_iter().for_each(|(hash, at)| self.table.remove(hash, at));
                 }
@@ -320,14 +335,14 @@ impl Committer {
                         lend(delivery, *position, Some(&accept.event));
                     }
                 }
-                Work::Redeliver { event_at, lend: deliveries, done: _ } => {
+                Work::Redeliver { event_at, lend: deliveries, .. } => {
                     deliveries.iter().for_each(|delivery| lend(delivery, *event_at, None));
                 }
                 Work::Accept(_) | Work::Settle { .. } | Work::Flush(_) | Work::Forget(_) => {}
             }
         }
         for Placed { item, position, repeats: _ } in placed {
-            if let Work::Settle { delivery, done: _ } = &item.work {
+            if let Work::Settle { delivery, .. } = &item.work {
                 held.settled(*delivery, *position);
             }
         }

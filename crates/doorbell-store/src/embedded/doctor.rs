@@ -20,7 +20,7 @@ pub struct Inspected {
     /// Bytes.
     pub bytes: u64,
     /// Everything that is not what it should be, oldest first. [`DamageKind::Torn`] at the very end is what a crash
-    /// leaves behind; the next start cuts it off.
+    /// leaves behind; the next start covers it.
     pub damage: Vec<Damage>,
 }
 
@@ -33,8 +33,7 @@ pub fn inspect(dir: &Path) -> Result<Inspected, OpenError> {
     std::fs::read_dir(&journal).map_err(OpenError::at(&journal))?;
     let home = Home::take(dir)?;
     let found = recover::find(&journal, home.id)?;
-    let reader =
-        Reader::new(journal.clone(), home.id, Arc::new(Segments::new(found.segments.clone())));
+    let reader = Reader::new(journal, home.id, Arc::new(Segments::new(found.segments.clone())));
     let mut inspected = Inspected { damage: found.damage, ..Inspected::default() };
     let sealed = found.segments.len().saturating_sub(1);
     for (at, segment) in found.segments.into_iter().enumerate() {

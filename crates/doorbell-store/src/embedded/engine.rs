@@ -4,7 +4,7 @@
 use super::commit::{Accept, Committer, Done, Item, Work};
 use super::dedupe::KeyHash;
 use super::dedupe::keys::SegmentKeys;
-use super::dedupe::load::{self, Loaded};
+use super::dedupe::load;
 use super::home::Home;
 use super::journal::frame::Frame;
 use super::journal::read::{ReadError, Reader};
@@ -15,12 +15,12 @@ use super::leases::Leases;
 use super::open::{OpenError, Options};
 use super::progress::Progress;
 use super::queue::{Queue, Urgency};
-use super::shared::{Outbox, SealedKeys, Shared, Space, Trouble, closed};
+use super::shared::{Gathered, Keyed, SealedKeys, Shared, Space, Trouble, closed};
 use super::tail::{Tail, View};
 use crate::store::{Admission, Admitted, NewDelivery, Settled, Settlement, StoreError};
 use doorbell_core::delivery::Delivery;
 use doorbell_core::event::{Event, Fate};
-use doorbell_core::id::{EventId, TenantId};
+use doorbell_core::id::{EndpointId, EventId, TenantId};
 use doorbell_core::time::Time;
 use doorbell_wire::stored::{self, Kind, ReceivedRef, Record, RecordHead, Redelivered, VERSION};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -36,8 +36,6 @@ pub(crate) struct Engine {
     pub(crate) home: Home,
     /// What was found damaged when the journal was opened.
     pub(crate) damage: Vec<Damage>,
-    /// Segments whose keys are in the table.
-    pub(crate) loaded: Mutex<Vec<Loaded>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -81,16 +79,17 @@ impl Opened {
             queue: Queue::new(options.queue_records, options.queue_bytes),
             leases: Leases::default(),
             space: Space::new(dir, options.reserve_bytes),
-            outbox: Outbox::default(),
+            outbox: Gathered::default(),
+            stirred: Gathered::default(),
             sealed: SealedKeys::default(),
+            keyed: Keyed::new(loaded),
             progress: Progress::new(0),
             trouble: Trouble::default(),
             unwatched: AtomicUsize::new(0),
         });
         let committer =
             Committer { shared: Arc::clone(&shared), writer, table, keys, seed: id.seed() };
-        let (loaded, threads) = (Mutex::new(loaded), Mutex::default());
-        let engine = Engine { shared, home, damage: found.damage, loaded, threads };
+        let engine = Engine { shared, home, damage: found.damage, threads: Mutex::default() };
         Ok(Self { engine, committer, options })
     }
 
@@ -105,8 +104,7 @@ impl Opened {
     /// When a thread cannot be started.
     pub(crate) fn start<V: View>(self, view: V) -> Result<Engine, OpenError> {
         let Self { engine, committer, options } = self;
-        engine.shared.progress.applied(view.applied().min(engine.durable()));
-        let tail = Tail { shared: Arc::clone(&engine.shared), view, lag: options.index_lag };
+        let tail = Tail::new(Arc::clone(&engine.shared), view, options.index_lag);
         engine.spawn("doorbell-commit", move || committer.run())?;
         engine.spawn("doorbell-index", move || tail.run())?;
         Ok(engine)
@@ -138,13 +136,13 @@ impl Engine {
         let Admission { event, fate, dedupe_window, deliveries } = admission;
         let unwatched = matches!(fate, Fate::Rejected(_));
         self.refuse_when_low()?;
-        let (deliveries, lend) = newborn(event.tenant, event.id, deliveries);
+        let Newborn { deliveries, lend, stirs } = newborn(event.tenant, event.id, deliveries);
         let record =
             ReceivedRef { event: &event, fate: &fate, dedupe_window, deliveries: &deliveries };
         let frame = frame(Kind::Received, |out| record.encode(out))?;
         let counts = fate.is_event() && !dedupe_window.is_zero();
         let key = counts.then(|| KeyHash::of(&self.shared.secret, &event)).flatten();
-        let mut accept = Box::new(Accept { event, dedupe_window, key, lend, done: None });
+        let mut accept = Box::new(Accept { event, dedupe_window, key, lend, stirs, done: None });
         if unwatched {
             self.shared.unwatched.fetch_add(1, Ordering::AcqRel);
             let item = Item { frame: Some(frame), work: Work::Accept(accept) };
@@ -158,6 +156,15 @@ impl Engine {
     }
 
     pub(crate) async fn settle(&self, settlement: Settlement) -> Result<Settled, StoreError> {
+        self.change(settlement, None).await
+    }
+
+    /// As [`Engine::settle`]; when it is durable, whoever waits for it is told that this endpoint wants a claim.
+    pub(crate) async fn change(
+        &self,
+        settlement: Settlement,
+        stirs: Option<EndpointId>,
+    ) -> Result<Settled, StoreError> {
         let id = settlement.delivery.id;
         let began = self.shared.leases.lock().settle(id, settlement.lease);
         let Some(previous) = began else { return Ok(Settled::LeaseLost) };
@@ -166,7 +173,7 @@ impl Engine {
         let record = stored::Settled { event_at: locator.0, previous, at, delivery, attempt };
         let built = frame(Kind::Settled, |out| record.encode(out));
         let frame = built.inspect_err(|_| self.shared.leases.lock().unsettled(id))?;
-        self.push_and_hear(Some(frame), |done| Work::Settle { delivery: id, done }).await
+        self.push_and_hear(Some(frame), |done| Work::Settle { delivery: id, stirs, done }).await
     }
 
     pub(crate) async fn redeliver(
@@ -176,10 +183,11 @@ impl Engine {
         at: Time,
     ) -> Result<(), StoreError> {
         self.refuse_when_low()?;
-        let (deliveries, lend) = newborn(tenant, event, deliveries);
+        let Newborn { deliveries, lend, stirs } = newborn(tenant, event, deliveries);
         let record = Redelivered { event_at, at, tenant, event, deliveries };
         let frame = frame(Kind::Redelivered, |out| record.encode(out))?;
-        self.push_and_hear(Some(frame), |done| Work::Redeliver { event_at, lend, done }).await
+        self.push_and_hear(Some(frame), |done| Work::Redeliver { event_at, lend, stirs, done })
+            .await
     }
 
     /// Waits until everything that was accepted before is durable, also what nobody waits for.
@@ -273,13 +281,18 @@ fn frame(kind: Kind, encode: impl FnOnce(&mut Vec<u8>)) -> Result<Frame, StoreEr
         .map_err(|_| StoreError::Failed("the record is too large for the journal".to_owned()))
 }
 
-/// The deliveries as they start, and those of them that are lent at once.
-fn newborn(
-    tenant: TenantId,
-    event: EventId,
-    new: Vec<NewDelivery>,
-) -> (Vec<Delivery>, Vec<Delivery>) {
-    let mut lend = Vec::new();
+/// New deliveries.
+struct Newborn {
+    /// All of them, as they start.
+    deliveries: Vec<Delivery>,
+    /// Those that are lent at once.
+    lend: Vec<Delivery>,
+    /// Where the others wait.
+    stirs: Vec<EndpointId>,
+}
+
+fn newborn(tenant: TenantId, event: EventId, new: Vec<NewDelivery>) -> Newborn {
+    let (mut lend, mut stirs) = (Vec::new(), Vec::new());
     let deliveries = new.into_iter().map(|new| {
         let delivery = Delivery {
             id: new.id,
@@ -291,12 +304,14 @@ fn newborn(
             attempts: 0,
             state: new.state,
         };
-        if new.lend && !new.state.is_settled() {
-            lend.push(delivery.clone());
+        match (new.state.is_settled(), new.lend) {
+            (true, _) => {}
+            (false, true) => lend.push(delivery.clone()),
+            (false, false) => stirs.push(new.endpoint),
         }
         delivery
     });
-    (deliveries.collect(), lend)
+    Newborn { deliveries: deliveries.collect(), lend, stirs }
 }
 
 /// The last segment is the one that is written to.

@@ -8,8 +8,9 @@ use super::journal::recover;
 use super::journal::segment::StoreId;
 use super::journal::write::sync_dir;
 use super::open::OpenError;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 const FIRST_LINE: &str = "doorbell store 1";
@@ -31,8 +32,12 @@ impl Home {
     /// [`OpenError::Locked`] when another process has it; [`OpenError::Io`] and those of the journal.
     pub(crate) fn take(dir: &Path) -> Result<Self, OpenError> {
         let journal = journal_dir(dir);
-        fs::create_dir_all(&journal).map_err(OpenError::at(&journal))?;
-        sync_dir(dir).map_err(OpenError::at(dir))?;
+        // Everything in here is for the owner only: bodies, headers and secrets.
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&journal);
+        made.and_then(|()| sync_dir(dir)).map_err(OpenError::at(&journal))?;
+        if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            sync_dir(parent).map_err(OpenError::at(parent))?;
+        }
         let lock = lock(dir)?;
         let path = dir.join("store");
         let written = match fs::read_to_string(&path) {
@@ -101,7 +106,8 @@ fn parse(written: &str) -> Option<(StoreId, [u8; 16])> {
 /// Writes a whole file that is either there or not, whatever happens.
 fn put(dir: &Path, path: &Path, text: &str) -> io::Result<()> {
     let new = path.with_extension("new");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&new)?;
+    let mut options = OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&new)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     fs::rename(&new, path)?;

@@ -119,9 +119,17 @@ impl Held {
         }
     }
 
-    /// Takes back what was lent and not settled.
-    pub(crate) fn give_back(&mut self, delivery: DeliveryId) {
-        if self.phase(delivery).is_some_and(|phase| !matches!(phase, Phase::Settled(_))) {
+    /// Says which attempt the next one of a held delivery follows.
+    pub(crate) fn continues(&mut self, delivery: DeliveryId, lease: Lease, previous: Option<u64>) {
+        if let Some(hold) = self.by_delivery.get_mut(&delivery).filter(|hold| hold.lease == lease) {
+            hold.previous = previous;
+        }
+    }
+
+    /// Ends a lease of which nothing is on the way to the disk.
+    pub(crate) fn give_back(&mut self, delivery: DeliveryId, lease: Lease) {
+        let hold = self.by_delivery.get(&delivery);
+        if hold.is_some_and(|hold| hold.lease == lease && hold.phase == Phase::Lent) {
             self.by_delivery.remove(&delivery);
         }
     }

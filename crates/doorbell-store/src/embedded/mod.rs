@@ -22,9 +22,19 @@ mod queue;
 
 mod commit;
 
+pub mod index;
+
 mod tail;
 
 pub(crate) mod engine;
+
+pub mod config;
+
+mod amend;
+mod prune;
+mod scan;
+
+mod home_store;
 
 mod doctor;
 
@@ -32,5 +42,6 @@ mod doctor;
 mod tests;
 
 pub use doctor::{Inspected, inspect};
+pub use home_store::Embedded;
 pub use journal::recover::{Damage, DamageKind};
 pub use open::{OpenError, Options};

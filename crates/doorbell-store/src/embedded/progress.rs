@@ -24,7 +24,15 @@ struct State {
     wanted: u64,
     /// The indexer waits for something new.
     idle: bool,
-    closed: bool,
+    end: End,
+}
+
+/// Whether the store goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum End {
+    #[default]
+    NotYet,
+    Come,
 }
 
 /// How far the index is.
@@ -64,7 +72,7 @@ impl Progress {
     pub(crate) fn wait(&self, lag: Duration) -> Woken {
         let upto = self.applied.borrow().upto;
         let mut state = self.lock();
-        while !state.grew && !state.closed {
+        while !state.grew && state.end == End::NotYet {
             state.idle = true;
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
@@ -72,17 +80,20 @@ impl Progress {
         state.grew = false;
         let (state, _) = self
             .changed
-            .wait_timeout_while(state, lag, |state| !state.closed && state.wanted <= upto)
+            .wait_timeout_while(state, lag, |state| {
+                state.end == End::NotYet && state.wanted <= upto
+            })
             .unwrap_or_else(PoisonError::into_inner);
-        if state.closed { Woken::ToStop } else { Woken::ToWork }
+        if state.end == End::Come { Woken::ToStop } else { Woken::ToWork }
     }
 
     /// Waits before something is tried again.
     pub(crate) fn pause(&self, time: Duration) -> Woken {
-        let waited = self.changed.wait_timeout_while(self.lock(), time, |state| !state.closed);
+        let waited =
+            self.changed.wait_timeout_while(self.lock(), time, |state| state.end == End::NotYet);
         let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         state.grew = true;
-        if state.closed { Woken::ToStop } else { Woken::ToWork }
+        if state.end == End::Come { Woken::ToStop } else { Woken::ToWork }
     }
 
     /// The index has applied everything before this position.
@@ -119,7 +130,7 @@ impl Progress {
 
     /// Ends the indexer, and the waiting for it.
     pub(crate) fn close(&self, why: StoreError) {
-        self.lock().closed = true;
+        self.lock().end = End::Come;
         self.changed.notify_one();
         self.stuck(why);
     }

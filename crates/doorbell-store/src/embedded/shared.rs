@@ -1,6 +1,7 @@
 //! What the verbs, the commit thread and the indexer share.
 
 use super::dedupe::keys::SegmentKeys;
+use super::dedupe::load::Loaded;
 use super::journal::read::Reader;
 use super::journal::segment::Segment;
 use super::journal::space;
@@ -8,6 +9,8 @@ use super::leases::Leases;
 use super::progress::Progress;
 use super::queue::Queue;
 use crate::store::{Lent, StoreError};
+use doorbell_core::id::EndpointId;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -21,8 +24,12 @@ pub(crate) struct Shared {
     pub(crate) queue: Queue,
     pub(crate) leases: Leases,
     pub(crate) space: Space,
-    pub(crate) outbox: Outbox,
+    /// Deliveries that were lent as they were accepted, in the order of the journal.
+    pub(crate) outbox: Gathered<Vec<Lent>>,
+    /// Endpoints at which something waits that only a claim can find.
+    pub(crate) stirred: Gathered<BTreeSet<EndpointId>>,
     pub(crate) sealed: SealedKeys,
+    pub(crate) keyed: Keyed,
     pub(crate) progress: Progress,
     pub(crate) trouble: Trouble,
     /// Records on their way to the disk for which nobody waits.
@@ -89,28 +96,32 @@ impl Space {
     }
 }
 
-/// Deliveries that were lent as they were accepted, in the order of the journal.
+/// What somebody waits for: it is gathered until he takes it.
 #[derive(Debug, Default)]
-pub(crate) struct Outbox {
-    lent: Mutex<Vec<Lent>>,
+pub(crate) struct Gathered<C> {
+    items: Mutex<C>,
     came: Notify,
 }
 
-impl Outbox {
-    pub(crate) fn put(&self, mut lent: Vec<Lent>) {
-        if !lent.is_empty() {
-            self.lent.lock().unwrap_or_else(PoisonError::into_inner).append(&mut lent);
+impl<T, C: Default + Extend<T> + IntoIterator<Item = T>> Gathered<C>
+where
+    for<'c> &'c C: IntoIterator,
+{
+    pub(crate) fn put(&self, items: impl IntoIterator<Item = T>) {
+        let mut items = items.into_iter().peekable();
+        if items.peek().is_some() {
+            self.items.lock().unwrap_or_else(PoisonError::into_inner).extend(items);
             self.came.notify_one();
         }
     }
 
     /// Waits for some and takes all. Nothing is lost when the caller goes before it has an answer.
-    pub(crate) async fn take(&self) -> Vec<Lent> {
+    pub(crate) async fn take(&self) -> C {
         loop {
-            let lent =
-                std::mem::take(&mut *self.lent.lock().unwrap_or_else(PoisonError::into_inner));
-            if !lent.is_empty() {
-                return lent;
+            let items =
+                std::mem::take(&mut *self.items.lock().unwrap_or_else(PoisonError::into_inner));
+            if (&items).into_iter().next().is_some() {
+                return items;
             }
             self.came.notified().await;
         }
@@ -128,6 +139,32 @@ impl SealedKeys {
 
     pub(crate) fn take(&self) -> Vec<(Segment, SegmentKeys)> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The segments whose keys are in the table and in a file.
+#[derive(Debug, Default)]
+pub(crate) struct Keyed(Mutex<Vec<Loaded>>);
+
+impl Keyed {
+    pub(crate) fn new(loaded: Vec<Loaded>) -> Self {
+        Self(Mutex::new(loaded))
+    }
+
+    pub(crate) fn put(&self, loaded: Loaded) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(loaded);
+    }
+
+    pub(crate) fn all(&self) -> Vec<Loaded> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether the segment was there.
+    pub(crate) fn remove(&self, base: u64) -> bool {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = all.len();
+        all.retain(|loaded| loaded.segment.base != base);
+        all.len() < before
     }
 }
 
@@ -164,13 +201,16 @@ impl Trouble {
     }
 
     /// # Errors
+    /// [`StoreError::Broken`] when the store is broken.
+    pub(crate) fn broken(&self) -> Result<(), StoreError> {
+        self.why.get().map_or(Ok(()), |why| Err(StoreError::Broken(why.clone())))
+    }
+
+    /// # Errors
     /// [`StoreError::Broken`] when the store is broken or closed.
     pub(crate) fn check(&self) -> Result<(), StoreError> {
-        match self.why.get() {
-            Some(why) => Err(StoreError::Broken(why.clone())),
-            None if self.closed.load(Ordering::Acquire) => Err(closed()),
-            None => Ok(()),
-        }
+        self.broken()?;
+        if self.closed.load(Ordering::Acquire) { Err(closed()) } else { Ok(()) }
     }
 }
 

@@ -2,9 +2,11 @@
 //! start it begins where the index is, so that catching up after a crash is the same path as every day.
 
 use super::dedupe::keys::SegmentKeys;
+use super::dedupe::load::Loaded;
+use super::index::Entry;
 use super::journal::read::ReadError;
 use super::journal::segment::Segment;
-use super::journal::walk::Step;
+use super::journal::walk::{Damaged, Framed, Step};
 use super::progress::Woken;
 use super::shared::Shared;
 use crate::store::StoreError;
@@ -16,18 +18,26 @@ use std::time::Duration;
 const BATCH: usize = 4096;
 /// How long the indexer waits before it tries again what failed.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// Bytes of the journal after which the index is made safe: so much is read again after a crash.
+const CHECKPOINT: u64 = 64 << 20;
 
 /// What is fed from the journal.
 pub(crate) trait View: Send + 'static {
-    /// The position up to which it has applied the journal.
-    fn applied(&self) -> u64;
+    /// Everything before this position is safe in it; what comes after may be there or not.
+    fn replay_from(&self) -> u64;
 
-    /// Applies records in the order of the journal and remembers, in the same transaction, that everything before
-    /// `upto` is applied.
+    /// Brings in the next records, in the order of the journal: all that stand before `upto`. To bring in what is there
+    /// already changes nothing.
     ///
     /// # Errors
-    /// When it could not; then nothing of it is applied, and it is tried again.
-    fn apply(&mut self, records: &[(u64, RecordHead)], upto: u64) -> Result<(), StoreError>;
+    /// When it could not; then the same records are brought in again.
+    fn apply(&mut self, records: &[Entry], upto: u64) -> Result<(), StoreError>;
+
+    /// Makes what was brought in survive a power cut, now and then.
+    ///
+    /// # Errors
+    /// When it could not; nothing is lost.
+    fn checkpoint(&mut self) -> Result<(), StoreError>;
 }
 
 /// The indexer's thread.
@@ -36,16 +46,29 @@ pub(crate) struct Tail<V> {
     pub(crate) shared: Arc<Shared>,
     pub(crate) view: V,
     pub(crate) lag: Duration,
+    /// Everything before is in the view.
+    upto: u64,
+    /// Where the view was last made safe.
+    safe: u64,
 }
 
 /// Records that go to the index together.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Gathered {
-    records: Vec<(u64, RecordHead)>,
+    records: Vec<Entry>,
     upto: u64,
 }
 
 impl<V: View> Tail<V> {
+    pub(crate) fn new(shared: Arc<Shared>, view: V, lag: Duration) -> Self {
+        // The position may lie within a segment, and behind the beginning of a record: start with its segment.
+        let safe = view.replay_from();
+        let segments = shared.reader.segments().all();
+        let holds = segments.iter().rev().find(|segment| segment.base <= safe);
+        let upto = holds.map_or(0, |segment| segment.base);
+        Self { shared, view, lag, upto, safe }
+    }
+
     /// Works until the store closes.
     pub(crate) fn run(mut self) {
         // What is already in the journal counts as new.
@@ -55,6 +78,10 @@ impl<V: View> Tail<V> {
             lag = self.lag;
             self.write_keys();
             while let Err(fault) = self.catch_up() {
+                if let StoreError::Corrupt(why) = fault {
+                    // It has seen to it that it is built again when the store is opened next.
+                    return self.shared.break_down(format!("the index is damaged: {why}"));
+                }
                 tracing::warn!(%fault, "the index could not be brought up to date and is tried again");
                 self.shared.progress.stuck(fault);
                 if self.shared.progress.pause(PATIENCE) == Woken::ToStop {
@@ -62,31 +89,40 @@ impl<V: View> Tail<V> {
                 }
             }
         }
+        self.make_safe();
     }
 
-    /// Applies everything that is durable by now.
+    /// Brings in everything that is durable by now.
     fn catch_up(&mut self) -> Result<(), StoreError> {
-        loop {
-            let from = self.view.applied();
-            let Some(segment) = self.shared.reader.segments().from(from) else {
-                self.advance(self.shared.reader.segments().durable());
-                return Ok(());
-            };
-            let gathered = self.gather(segment, from).map_err(|fault| failed(&fault))?;
+        while let Some(segment) = self.shared.reader.segments().from(self.upto) {
+            let gathered = self.gather(segment).map_err(|fault| failed(&fault))?;
             self.view.apply(&gathered.records, gathered.upto)?;
-            self.advance(gathered.upto);
+            self.upto = gathered.upto;
+            self.shared.leases.applied(self.upto);
+            self.shared.progress.applied(self.upto);
+            if self.upto - self.safe.min(self.upto) >= CHECKPOINT {
+                self.make_safe();
+            }
+        }
+        let end = self.shared.reader.segments().durable();
+        self.upto = self.upto.max(end);
+        self.shared.progress.applied(self.upto);
+        Ok(())
+    }
+
+    fn make_safe(&mut self) {
+        match self.view.checkpoint() {
+            Ok(()) => self.safe = self.upto,
+            Err(fault) => {
+                tracing::warn!(%fault, "the index could not be made safe; a start after a crash takes longer");
+            }
         }
     }
 
-    fn advance(&self, upto: u64) {
-        self.shared.leases.applied(upto);
-        self.shared.progress.applied(upto);
-    }
-
     /// Reads the next records of a segment; the damaged ones are left out.
-    fn gather(&self, segment: Segment, from: u64) -> Result<Gathered, ReadError> {
+    fn gather(&self, segment: Segment) -> Result<Gathered, ReadError> {
         let mut gathered = Gathered { records: Vec::new(), upto: segment.end };
-        let mut walk = match self.shared.reader.walk(segment, from) {
+        let mut walk = match self.shared.reader.walk(segment, self.upto) {
             // Retention took it in this moment.
             Err(ReadError::Missing(_)) => return Ok(gathered),
             other => other?,
@@ -94,25 +130,30 @@ impl<V: View> Tail<V> {
         loop {
             match walk.step()? {
                 Step::Frame(frame) => {
-                    match RecordHead::decode(frame.kind, frame.version, frame.payload) {
-                        Ok(head) => gathered.records.push((frame.position, head)),
-                        Err(fault) => {
-                            tracing::error!(position = frame.position, %fault, "a record of the journal cannot be understood");
-                        }
-                    }
+                    gathered.records.extend(self.understood(frame));
                     if gathered.records.len() >= BATCH {
                         gathered.upto = frame.end;
                         return Ok(gathered);
                     }
                 }
-                Step::Damaged(damage) => {
-                    tracing::error!(
-                        position = damage.position,
-                        bytes = damage.bytes,
-                        "the journal is damaged here; run doctor"
-                    );
+                Step::Damaged(Damaged { position, bytes }) => {
+                    tracing::error!(position, bytes, "the journal is damaged here; run doctor");
                 }
                 Step::End => return Ok(gathered),
+            }
+        }
+    }
+
+    fn understood(&self, frame: Framed<'_>) -> Option<Entry> {
+        let position = frame.position;
+        if position < self.safe {
+            return None;
+        }
+        match RecordHead::decode(frame.kind, frame.version, frame.payload) {
+            Ok(head) => Some((position, head)),
+            Err(fault) => {
+                tracing::error!(position, %fault, "a record of the journal cannot be understood");
+                None
             }
         }
     }
@@ -126,9 +167,11 @@ impl<V: View> Tail<V> {
 
     fn write_key_file(&self, segment: Segment, keys: SegmentKeys) {
         let dir = self.shared.reader.dir();
+        let expires = keys.expires();
         if let Err(fault) = keys.write(dir, &self.shared.secret, segment) {
             tracing::warn!(%fault, "a file of dedupe keys could not be written; the next start takes longer");
         }
+        self.shared.keyed.put(Loaded { segment, expires });
     }
 }
 

@@ -151,7 +151,7 @@ impl World {
             let free = due <= claim.due_by && !blocked.contains(&id);
             if free && claims.lent.len() < claim.most {
                 claims.lent.extend(self.lend(id));
-            } else if claims.next_due.is_none() {
+            } else if !blocked.contains(&id) && claims.next_due.is_none() {
                 claims.next_due = Some(due);
             }
         }

@@ -1,4 +1,9 @@
 #![cfg(test)]
 //! The promises of the store, on every home.
 
+mod config;
+mod embedded;
+mod index;
+mod indexed;
 mod memory;
+mod script;

@@ -14,32 +14,41 @@ use doorbell_wire::api::v1::endpoint::{EndpointIn, EndpointOut, Gates};
 use doorbell_wire::api::v1::event::{EventOut, TallyOut};
 use doorbell_wire::api::v1::redact::View;
 use doorbell_wire::api::v1::source::{SourceIn, SourceOut, masked};
-use doorbell_wire::problem::{Code, Faults, Problem};
-use expect_test::{Expect, expect};
+use doorbell_wire::problem::{Code, Faults, FieldError, Problem};
+use expect_test::{ExpectFile, expect_file};
 use serde_json::json;
 
 const NOW: Time = Time::from_ms(1_795_500_000_000);
 
-fn source(body: serde_json::Value) -> Result<Source, Vec<(String, String)>> {
-    let written: SourceIn = serde_json::from_value(body).unwrap();
+/// What is read, or the places of the faults.
+type Read<T> = Result<T, Vec<String>>;
+
+fn places(all: Vec<FieldError>) -> Vec<String> {
+    all.into_iter().map(|error| error.pointer).collect()
+}
+
+fn source(written: &SourceIn) -> Read<Source> {
     let mut faults = Faults::new();
     let id = SourceId::new(NOW, 1);
     let read = written.read(id, TenantId::DEFAULT, NOW, &mut faults);
-    faults.finish(read).map_err(|all| all.into_iter().map(|e| (e.pointer, e.detail)).collect())
+    faults.finish(read).map_err(places)
 }
 
-fn endpoint(body: serde_json::Value) -> Result<Endpoint, Vec<(String, String)>> {
-    let written: EndpointIn = serde_json::from_value(body).unwrap();
+fn endpoint(written: &EndpointIn) -> Read<Endpoint> {
     let mut faults = Faults::new();
     let ids = (EndpointId::new(NOW, 2), TenantId::DEFAULT);
     let inbox = |name: &str| (name == "inbox").then(|| SourceId::new(NOW, 1));
     let gates = Gates { sources: &inbox, policy: &UrlPolicy::default() };
     let read = written.read(ids, NOW, &gates, &mut faults);
-    faults.finish(read).map_err(|all| all.into_iter().map(|e| (e.pointer, e.detail)).collect())
+    faults.finish(read).map_err(places)
 }
 
-fn shown(value: &impl serde::Serialize, expected: Expect) {
-    expected.assert_eq(&serde_json::to_string_pretty(value).unwrap());
+fn written<T: serde::de::DeserializeOwned>(body: serde_json::Value) -> T {
+    serde_json::from_value(body).unwrap()
+}
+
+fn shown(value: &impl serde::Serialize, expected: &ExpectFile) {
+    expected.assert_eq(&format!("{}\n", serde_json::to_string_pretty(value).unwrap()));
 }
 
 #[test]
@@ -48,39 +57,8 @@ fn a_source_comes_out_as_it_went_in_with_its_secrets_masked() {
         "name": "billing", "provider": "stripe", "secrets": ["whsec_0123456789abcdefghijklmn", "short"],
         "dedupe": {"window": "24h", "key": {"pointer": "/id"}}, "methods": ["post"],
     });
-    let source = source(body).unwrap();
-    shown(
-        &SourceOut::from(&source),
-        expect![[r#"
-            {
-              "id": "src_01m8627gr00000000000000001",
-              "name": "billing",
-              "provider": "stripe",
-              "options": {},
-              "secrets": [
-                "whsec_…klmn",
-                "…"
-              ],
-              "public_url": null,
-              "enabled": true,
-              "methods": [
-                "POST"
-              ],
-              "event_types": [],
-              "type_rule": null,
-              "dedupe": {
-                "window": "1d",
-                "key": {
-                  "pointer": "/id"
-                }
-              },
-              "body_max": 33554432,
-              "response": null,
-              "path": "/in/billing",
-              "created_at": "2026-11-24T06:00:00.000Z",
-              "updated_at": "2026-11-24T06:00:00.000Z"
-            }"#]],
-    );
+    let source = source(&written(body)).unwrap();
+    shown(&SourceOut::from(&source), &expect_file!["snapshots/source.json"]);
     let again = serde_json::to_value(SourceIn::from(&source)).unwrap();
     let written: SourceIn = serde_json::from_value(again).unwrap();
     let read = written.read(source.id, source.tenant, NOW, &mut Faults::new());
@@ -96,74 +74,11 @@ fn an_endpoint_comes_out_as_it_went_in() {
         "rate": {"count": 5}, "retry": {"schedule": ["0s", "1m"], "never": ["400-404", "422"]},
         "order": {"key": {"header": "X-Key"}, "on_dead": "block"},
     });
-    let mut endpoint = endpoint(body).unwrap();
+    let mut endpoint = endpoint(&written(body)).unwrap();
     let secret = SecretText::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
     endpoint.secrets = vec![SigningSecret { secret, expires: Some(NOW) }];
     let names = Names::of(&Configuration::default());
-    shown(
-        &EndpointOut::of(&endpoint, &names),
-        expect![[r#"
-            {
-              "id": "ep_01m8627gr00000000000000002",
-              "name": "app",
-              "url": "https://example.com/hooks",
-              "status": "enabled",
-              "sources": [
-                "src_01m8627gr00000000000000001"
-              ],
-              "event_types": [
-                "invoice.*"
-              ],
-              "channels": [],
-              "filter": {
-                "body": {
-                  "amount": {
-                    "$gte": 10
-                  }
-                }
-              },
-              "headers": [
-                {
-                  "name": "authorization",
-                  "value": "***"
-                },
-                {
-                  "name": "x-env",
-                  "value": "prod"
-                }
-              ],
-              "secrets": [
-                {
-                  "hint": "whsec_…LaSw",
-                  "expires_at": "2026-11-24T06:00:00.000Z"
-                }
-              ],
-              "timeout": "15s",
-              "concurrency": 16,
-              "rate": {
-                "count": 5,
-                "per": "1s"
-              },
-              "retry": {
-                "schedule": [
-                  "0s",
-                  "1m"
-                ],
-                "never": [
-                  "400-404",
-                  "422"
-                ]
-              },
-              "order": {
-                "key": {
-                  "header": "x-key"
-                },
-                "on_dead": "block"
-              },
-              "created_at": "2026-11-24T06:00:00.000Z",
-              "updated_at": "2026-11-24T06:00:00.000Z"
-            }"#]],
-    );
+    shown(&EndpointOut::of(&endpoint, &names), &expect_file!["snapshots/endpoint.json"]);
     let again = serde_json::to_value(EndpointIn::of(&endpoint, &names)).unwrap();
     let written: EndpointIn = serde_json::from_value(again).unwrap();
     let any = |_: &str| Some(SourceId::new(NOW, 1));
@@ -175,14 +90,14 @@ fn an_endpoint_comes_out_as_it_went_in() {
 
 #[test]
 fn all_faults_are_told_at_once() {
-    let faults = endpoint(json!({
+    let faults = endpoint(&written(json!({
         "name": "App", "url": "http://169.254.169.254/", "sources": ["inbox", "nowhere"],
         "event_types": ["a b"], "channels": ["x,y"], "timeout": "10m", "concurrency": 0,
         "rate": {"count": 0, "per": "2d"}, "retry": {"schedule": [], "never": ["abc"]},
         "order": {"key": {"pointer": "id"}}, "filter": {"bdoy": 1},
         "headers": [{"name": "Host", "value": "x"}],
-    }));
-    let places: Vec<String> = faults.unwrap_err().into_iter().map(|(place, _)| place).collect();
+    })));
+    let places = faults.unwrap_err();
     assert_eq!(
         places,
         [
@@ -202,12 +117,12 @@ fn all_faults_are_told_at_once() {
             "/retry/never/0",
         ]
     );
-    let faults = source(json!({
+    let faults = source(&written(json!({
         "name": "src_x", "provider": "none", "secrets": [" "], "methods": ["P OST"],
         "type_rule": {"header": "a b"}, "dedupe": {"window": "31d"}, "body_max": 0,
         "response": {"status": 404},
-    }));
-    let places: Vec<String> = faults.unwrap_err().into_iter().map(|(place, _)| place).collect();
+    })));
+    let places = faults.unwrap_err();
     assert_eq!(
         places,
         [
@@ -270,57 +185,7 @@ fn credentials_are_hidden_without_the_admin_scope() {
     let hidden = event(View::Redacted);
     assert!(!serde_json::to_string(&hidden).unwrap().contains("canary"));
     assert_eq!(serde_json::to_string(&event(View::Whole)).unwrap().matches("canary").count(), 3);
-    shown(
-        &hidden,
-        expect![[r#"
-            {
-              "id": "evt_01m8627gr00000000000000003",
-              "type": null,
-              "at": "2026-11-24T06:00:00.000Z",
-              "source": "src_01m8627gr00000000000000001",
-              "source_name": null,
-              "fate": "no_endpoint",
-              "explanation": "Accepted, but no endpoint subscribes to it. Add an endpoint (or widen its subscription), then replay it.",
-              "dedupe_key": null,
-              "channels": [],
-              "deliveries": {
-                "waiting": 0,
-                "delivered": 0,
-                "failed": 0,
-                "discarded": 0
-              },
-              "request": {
-                "method": "POST",
-                "path": "/x",
-                "query": "token=***&a=1",
-                "headers": [
-                  {
-                    "name": "authorization",
-                    "value": "***"
-                  },
-                  {
-                    "name": "x-hub-signature-256",
-                    "value": "***"
-                  },
-                  {
-                    "name": "x-bytes",
-                    "value_base64": "/w=="
-                  },
-                  {
-                    "name": "content-type",
-                    "value": "application/json"
-                  }
-                ],
-                "peer": null,
-                "body": {
-                  "len": 2,
-                  "content_type": "application/json",
-                  "text": "{}",
-                  "truncated": false
-                }
-              }
-            }"#]],
-    );
+    shown(&hidden, &expect_file!["snapshots/event.json"]);
 }
 
 #[test]
@@ -328,22 +193,5 @@ fn a_problem_has_the_members_of_the_rfc() {
     let mut faults = Faults::new();
     faults.add("/url", "it is a private address");
     let problem = Problem::with_errors(Code::Invalid, faults.finish::<()>(None).unwrap_err());
-    shown(
-        &problem,
-        expect![[r#"
-        {
-          "type": "/docs/errors/invalid",
-          "code": "invalid",
-          "title": "A value cannot be accepted",
-          "status": 422,
-          "detail": "/url: it is a private address",
-          "remedy": "Correct the fields that `errors` names.",
-          "errors": [
-            {
-              "pointer": "/url",
-              "detail": "it is a private address"
-            }
-          ]
-        }"#]],
-    );
+    shown(&problem, &expect_file!["snapshots/problem.json"]);
 }

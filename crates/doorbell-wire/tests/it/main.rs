@@ -4,4 +4,5 @@
 mod api;
 mod documents;
 mod stored;
+mod stored_config;
 mod stored_any;

@@ -54,7 +54,7 @@ const ATTEMPTS: &[show::Column] = &[
     ("AT", "/at"),
     ("TRIGGER", "/trigger"),
     ("STATUS", "/response/status"),
-    ("ERROR", "/error/class"),
+    ("ERROR", "/error"),
     ("MS", "/timings/total_ms"),
     ("ADDRESS", "/address"),
     ("WHAT HAPPENED", "/explanation"),

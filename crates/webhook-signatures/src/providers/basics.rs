@@ -5,7 +5,8 @@ use crate::encoding::Encoding;
 use crate::hash::Hash;
 use crate::provider::{Confidence, Provider};
 use crate::scheme::{
-    Algorithm, Field, Fields, KeyForm, Piece, Place, Scheme, Signed, Stamp, Text, Token, Tolerance,
+    Algorithm, Field, Fields, HttpSignature, KeyForm, KeySource, Piece, Place, Scheme, Signed,
+    Stamp, Text, Token, Tolerance,
 };
 use crate::time::Unit;
 
@@ -33,6 +34,15 @@ pub(super) fn rows() -> Vec<Provider> {
         standard("svix", "Svix", "svix", KeyForm::Standard)
             .docs("https://docs.svix.com/receiving/verifying-payloads/how-manual")
             .verified("svix 2.9.1 for Python"),
+        http_signature("http-signature", "HTTP Message Signatures (RFC 9421)", vec![
+            Algorithm::Ed25519,
+            Algorithm::EcdsaP256Fixed,
+            Algorithm::RsaSha256,
+        ])
+        .takes("jwks_url", "The address of the sender's JWK set, when the secret is no key")
+        .verified("the vector in RFC 9421, B.2.6"),
+        http_signature("http-signature-hmac", "HTTP Message Signatures by HMAC", vec![Algorithm::Hmac(Hash::Sha256)])
+            .verified("the vector in RFC 9421, B.2.5"),
         generic(Generic::default()).source("by definition"),
     ]
 }
@@ -65,6 +75,25 @@ pub(super) fn standard(
         .or(scheme(Algorithm::Ed25519, KeyForm::StandardEd25519, "v1a"))
         .id(Field::header(format!("{prefix}-id")))
         .kind(Field::json("/type"))
+}
+
+/// RFC 9421 with the body's digest.
+pub(super) fn http_signature(
+    name: &'static str,
+    title: &'static str,
+    algorithms: Vec<Algorithm>,
+) -> Provider {
+    let asymmetric = algorithms.iter().any(|algorithm| algorithm.is_asymmetric());
+    let source = if asymmetric { KeySource::Setting("jwks_url".into()) } else { KeySource::Given };
+    let key = if asymmetric { KeyForm::Public } else { KeyForm::Utf8 };
+    let scheme =
+        HttpSignature { algorithms, key, source, covered: Vec::new(), tolerance: FIVE_MINUTES };
+    Provider::new(name, title, Scheme::HttpSignature(Box::new(scheme)))
+        .docs("https://www.rfc-editor.org/rfc/rfc9421")
+        .takes("keyid", "The key id to sign under")
+        .id(Field::header("webhook-id"))
+        .kind(Field::json("/type"))
+        .caveat("A body must be covered by content-digest.")
 }
 
 /// A private provider that signs by HMAC, as a configuration file says it.

@@ -5,8 +5,8 @@ use crate::encoding::Encoding::{Base64, Hex};
 use crate::hash::Hash;
 use crate::provider::{Challenge, Provider};
 use crate::scheme::{
-    Algorithm, Field, KeyForm, KeySource, Piece, Place, Repeats, Scheme, Signed, Token, Tolerance,
-    UrlForms,
+    Algorithm, Field, Fields, KeyForm, KeySource, Piece, Place, Repeats, Scheme, Signed, Token,
+    Tolerance, UrlForms,
 };
 use crate::time::Unit;
 
@@ -218,7 +218,7 @@ fn calls() -> Vec<Provider> {
             .kind(json("/data/event_type"))
             .success(200)
             .verified("telnyx 4.189.0 for Python"),
-        super::stamped("retell", "Retell", "x-retell-signature", crate::scheme::Fields::stamped(",", "v", "d"))
+        super::stamped("retell", "Retell", "x-retell-signature", Fields::stamped(",", "v", "d"))
             .signed(|signed| {
                 signed.stamp =
                     Some(crate::scheme::Stamp { at: None, unit: Unit::Millis, tolerance: FIVE_MINUTES });
@@ -236,16 +236,20 @@ fn calls() -> Vec<Provider> {
 
 fn identity() -> Vec<Provider> {
     vec![
-        super::stamped("workos", "WorkOS", "workos-signature", super::t_v1())
-            .signed(|signed| {
-                let tolerance = Tolerance::both(180);
-                signed.stamp =
-                    Some(crate::scheme::Stamp { at: None, unit: Unit::Millis, tolerance });
-            })
-            .docs("https://workos.com/docs/events/data-syncing/webhooks")
-            .id(json("/id"))
-            .kind(json("/event"))
-            .verified("workos 10.8.0 for Python"),
+        super::stamped(
+            "workos",
+            "WorkOS",
+            "workos-signature",
+            Fields { joint: ", ".into(), ..super::t_v1() },
+        )
+        .signed(|signed| {
+            let tolerance = Tolerance::both(180);
+            signed.stamp = Some(crate::scheme::Stamp { at: None, unit: Unit::Millis, tolerance });
+        })
+        .docs("https://workos.com/docs/events/data-syncing/webhooks")
+        .id(json("/id"))
+        .kind(json("/event"))
+        .verified("workos 10.8.0 for Python"),
         super::basics::standard("clerk", "Clerk", "svix", KeyForm::Standard)
             .docs("https://clerk.com/docs/webhooks/overview")
             .verified("@clerk/backend 3.25.0"),
@@ -272,20 +276,16 @@ fn identity() -> Vec<Provider> {
                 "The token is the whole value of the header Authorization, as configured there.",
             )
             .source("okta-developer-docs"),
-        super::stamped(
-            "persona",
-            "Persona",
-            "persona-signature",
-            crate::scheme::Fields::stamped(", ", "t", "v1"),
-        )
-        .signed(|signed| {
-            let tolerance = Tolerance::OFF;
-            signed.stamp = Some(crate::scheme::Stamp { at: None, unit: Unit::Seconds, tolerance });
-        })
-        .docs("https://docs.withpersona.com/webhooks-best-practices")
-        .id(json("/data/id"))
-        .kind(json("/data/attributes/name"))
-        .caveat("While a secret is rotated the header carries two pairs of time and signature.")
-        .source("skills.sh persona-webhooks"),
+        super::stamped("persona", "Persona", "persona-signature", Fields::stamped(", ", "t", "v1"))
+            .signed(|signed| {
+                let tolerance = Tolerance::OFF;
+                signed.stamp =
+                    Some(crate::scheme::Stamp { at: None, unit: Unit::Seconds, tolerance });
+            })
+            .docs("https://docs.withpersona.com/webhooks-best-practices")
+            .id(json("/data/id"))
+            .kind(json("/data/attributes/name"))
+            .caveat("While a secret is rotated the header carries two pairs of time and signature.")
+            .source("skills.sh persona-webhooks"),
     ]
 }

@@ -60,7 +60,8 @@ fn cards() -> Vec<Provider> {
                 "The public URL is signed: it must be the notification URL exactly as registered.",
             )
             .verified("squareup 46 for Python; published vectors"),
-        Provider::new("braintree", "Braintree", braintree())
+        Provider::new("braintree", "Braintree", braintree(""))
+            .or(braintree("\n"))
             .docs("https://developer.paypal.com/braintree/docs/guides/webhooks/parse/python")
             .kind(Field::Xml { form: Some("bt_payload".into()), element: "kind".into() })
             .takes("public_key", "The public key of the API key whose private key is the secret")
@@ -156,14 +157,15 @@ fn adyen() -> Provider {
         .verified("adyen 16.0.0 for Python; 4 published vectors")
 }
 
-fn braintree() -> Scheme {
+/// Braintree signs the payload, or the payload and a line break that the form has lost.
+fn braintree(end: &'static str) -> Scheme {
     let mut signed = Signed::raw(super::SHA1, "", Hex);
     signed.key = KeyForm::Sha1;
     signed.signatures = vec![Place {
         at: Field::Form("bt_signature".into()),
         layout: Layout::Fields(Fields::listed("&", '|', "*")),
     }];
-    signed.message = vec![Piece::Field(Field::Form("bt_payload".into()))];
+    signed.message = vec![Piece::Field(Field::Form("bt_payload".into())), Piece::Text(end.into())];
     Scheme::Signed(Box::new(signed))
 }
 

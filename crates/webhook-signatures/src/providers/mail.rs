@@ -87,6 +87,13 @@ pub(super) fn rows() -> Vec<Provider> {
             .docs("https://loops.so/docs/webhooks")
             .kind(json("/eventName"))
             .source("listed among the users of Standard Webhooks"),
+        super::basics::http_signature("mailchannels", "MailChannels", vec![Algorithm::Ed25519])
+            .takes("jwks_url", "Leave it empty: MailChannels gives single keys, which are the secret here")
+            .docs("https://docs.mailchannels.net/email-api/advanced/delivery-events/")
+            .kind(json("/0/event"))
+            .id(json("/0/request_id"))
+            .success(200)
+            .source("nuxt-webhook-validators"),
         Provider::token("brevo", "Brevo", Token::Bearer)
             .docs("https://developers.brevo.com/docs/secure-webhooks")
             .kind(json("/event"))

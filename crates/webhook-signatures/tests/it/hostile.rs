@@ -175,8 +175,9 @@ fn blank_secrets_are_none() {
     assert!(Secret::parse(standard, "whpk_AAAA").is_err());
     assert!(Secret::parse(find("basic").unwrap(), "nocolon").is_err());
     assert!(secret(find("token").unwrap(), "short").weakness().is_some());
-    assert!(secret(find("token").unwrap(), "long enough\n").weakness().is_some());
+    assert!(secret(find("github").unwrap(), "long enough\n").weakness().is_some());
     assert_eq!(secret(find("token").unwrap(), "long enough").weakness(), None);
+    assert!(Secret::parse(find("token").unwrap(), "two\nlines").is_err());
 }
 
 #[test]
@@ -329,5 +330,5 @@ fn a_doubled_key_in_a_partly_signed_body_does_not_pass() {
             );
         }
     }
-    assert_eq!(seen, 3);
+    assert_eq!(seen, 7);
 }

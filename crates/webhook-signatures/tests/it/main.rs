@@ -1,6 +1,8 @@
 #![cfg(test)]
 //! The crate's promises, through its public face.
 
+mod events;
+mod explanations;
 mod handshakes;
 mod hostile;
 mod keys;

@@ -21,6 +21,7 @@ const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
 const END_HEADERS: u8 = 4;
 
@@ -221,6 +222,45 @@ async fn a_stuck_connection_is_closed() {
     expect_fault(carried, ErrorClass::TimeoutResponse, "");
     tokio::time::timeout(LONG, ends.recv()).await.expect("it is closed").unwrap();
     assert_eq!(receiver.connections(), 2);
+}
+
+/// A receiver that opens all windows and reads nothing: the connection cannot even say good-bye. Its tasks end all the
+/// same. (The receiver lives in a runtime of its own; in this one there is the sender only.)
+#[tokio::test]
+async fn a_receiver_that_stops_reading_holds_nothing_back() {
+    const OPEN: &[u8] = &[0, 4, 0x7f, 0xff, 0xff, 0xff];
+    let authority = Arc::new(Authority::new());
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let own = authority.clone();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let receiver = by_hand(&own, OPEN, |mut stream| async move {
+                let update = frame(WINDOW_UPDATE, 0, 0, &0x7fff_0000_u32.to_be_bytes());
+                stream.write_all(&update).await?;
+                next_request(&mut stream).await?;
+                std::future::pending::<()>().await;
+                drop(stream);
+                Ok(())
+            });
+            tell.send(receiver.await).unwrap();
+            std::future::pending::<()>().await;
+        });
+    });
+    let receiver = told.await.unwrap();
+    let sender = authority.sender();
+    let body = Bytes::from(vec![b'x'; 32 << 20]);
+    let outgoing = Outgoing { body, ..post_within(&url(&receiver), SHORT) };
+    expect_fault(carry(&sender, outgoing).await, ErrorClass::TimeoutResponse, "");
+    let tasks = tokio::runtime::Handle::current().metrics();
+    // What is left is the pool's sweeper, which looks up only every 15 s.
+    let gone = async {
+        while tasks.num_alive_tasks() > 1 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    drop(sender);
+    tokio::time::timeout(Duration::from_secs(5), gone).await.expect("the connection's tasks end");
 }
 
 #[tokio::test]

@@ -8,9 +8,10 @@ use doorbell_server::clock::{Clock, ManualClock};
 use doorbell_server::sender::{Resolver, Sender, SenderOptions};
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
+use tokio::sync::watch;
 
 fn sender_asking(resolver: Resolver, clock: Clock) -> Sender {
     let allow_private = AllowPrivate::loopback();
@@ -103,6 +104,49 @@ async fn a_hung_resolver_delays_only_its_own_names() {
         expect_fault(carried, ErrorClass::TimeoutConnect, "looking up slow-");
     }
     assert_eq!(hung.load(Ordering::SeqCst), 10, "one thread a name");
+    drop(release);
+}
+
+/// Names that were slow before share a lane of 32; when it is full of them, the others go on.
+#[tokio::test]
+async fn slow_names_wait_for_each_other_only() {
+    let hand = ManualClock::new(Time::from_ms(1_800_000_000_000), 1);
+    let (release, hang) = mpsc::channel::<()>();
+    let hang = std::sync::Mutex::new(hang);
+    let hung = Arc::new(watch::Sender::new(0));
+    let (clock, count, second) = (hand.clone(), hung.clone(), Arc::new(AtomicBool::new(false)));
+    let is_second = second.clone();
+    let resolver = Resolver::answering(move |name| {
+        if name.starts_with("slow") && is_second.load(Ordering::SeqCst) {
+            count.send_modify(|count| *count += 1);
+            hang.lock().unwrap().recv().unwrap_err();
+        } else if name.starts_with("slow") {
+            clock.advance(Duration::from_secs(1));
+        }
+        Ok(vec!["127.0.0.1".parse().unwrap()])
+    });
+    let sender = Arc::new(sender_asking(resolver, Clock::Manual(hand.clone())));
+    let receiver = Receiver::start(|caller| async move {
+        serve_all(caller.tcp, b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await
+    })
+    .await;
+    let url = |name: &str| format!("http://{name}.example.com:{}/", receiver.address.port());
+    for number in 0..40 {
+        answered(sender.carry(post(&url(&format!("slow-{number}")))).await);
+    }
+    hand.advance(Duration::from_secs(60));
+    second.store(true, Ordering::SeqCst);
+    let mut all = tokio::task::JoinSet::new();
+    for number in 0..40 {
+        let (sender, url) = (sender.clone(), url(&format!("slow-{number}")));
+        all.spawn(async move { failed(sender.carry(post_within(&url, SHORT)).await).class });
+    }
+    hung.subscribe().wait_for(|count| *count >= 32).await.unwrap();
+    for name in ["quick-1", "quick-2", "quick-3"] {
+        assert_eq!(answered(sender.carry(post(&url(name))).await).status, 200);
+    }
+    assert_eq!(all.join_all().await, [ErrorClass::TimeoutConnect; 40]);
+    assert_eq!(*hung.borrow(), 32);
     drop(release);
 }
 

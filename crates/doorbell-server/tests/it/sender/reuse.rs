@@ -145,6 +145,28 @@ async fn idle_connections_are_closed_after_their_time() {
     tokio::time::timeout(LONG, ends.recv()).await.expect("it is closed").unwrap();
 }
 
+#[tokio::test]
+async fn an_attempt_that_is_dropped_hangs_up() {
+    let (heard, mut hears) = tokio::sync::mpsc::channel(2);
+    let receiver = Receiver::start(move |mut caller| {
+        let heard = heard.clone();
+        async move {
+            caller.request().await?;
+            heard.send("a request").await.map_err(std::io::Error::other)?;
+            caller.wait_for_end().await?;
+            heard.send("the end").await.map_err(std::io::Error::other)
+        }
+    })
+    .await;
+    let sender = sender();
+    tokio::select! {
+        carried = sender.carry(post(&receiver.url("/"))) => panic!("{carried:?}"),
+        heard = hears.recv() => assert_eq!(heard, Some("a request")),
+    }
+    let end = tokio::time::timeout(LONG, hears.recv()).await;
+    assert_eq!(end, Ok(Some("the end")));
+}
+
 /// However many were open at once, only so many are kept.
 #[tokio::test]
 async fn no_more_idle_connections_are_kept_than_allowed() {

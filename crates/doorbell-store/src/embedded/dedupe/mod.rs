@@ -8,7 +8,7 @@ pub(crate) mod keys;
 pub(crate) mod load;
 mod table;
 
-pub(crate) use table::Table;
+pub(crate) use table::{SHARDS, Table};
 
 use doorbell_core::event::{Event, Origin};
 use doorbell_core::id::TenantId;

@@ -4,7 +4,7 @@ use super::KeyHash;
 use crate::embedded::journal::frame::ALIGN;
 
 /// How many shards; the first eight bits of a hash choose.
-pub(super) const SHARDS: usize = 256;
+pub(crate) const SHARDS: usize = 256;
 /// A shard grows when more than this many of 100 slots are taken, and then so that few more than `ROOMY` are.
 const CROWDED: usize = 88;
 const ROOMY: usize = 77;
@@ -29,6 +29,7 @@ pub(super) struct Shard {
 }
 
 impl Table {
+    #[cfg(test)]
     pub(crate) fn new() -> Self {
         Self((0..SHARDS).map(|_| Shard::default()).collect())
     }
@@ -185,8 +186,13 @@ impl Shard {
 }
 
 const fn slot_of(KeyHash(hash): KeyHash, packed: u64) -> Slot {
-    let low = (packed >> 32) | ((hash & 0xff_ffff) << 8);
-    [packed as u32, low as u32, (hash >> 24) as u32]
+    let [p0, p1, p2, p3, p4, ..] = packed.to_le_bytes();
+    let [h0, h1, h2, h3, h4, h5, h6, _] = hash.to_le_bytes();
+    [
+        u32::from_le_bytes([p0, p1, p2, p3]),
+        u32::from_le_bytes([p4, h0, h1, h2]),
+        u32::from_le_bytes([h3, h4, h5, h6]),
+    ]
 }
 
 const fn position_of([position, mixed, _]: Slot) -> u64 {

@@ -19,7 +19,8 @@ use doorbell_wire::stored::Kind;
 /// Bytes before the payload.
 pub(crate) const HEADER: usize = 20;
 /// Frames begin at multiples of this.
-pub(crate) const ALIGN: u64 = 8;
+pub(crate) const ALIGN: u64 = STEP as u64;
+const STEP: usize = 8;
 /// The kind of a frame that stands over bytes which were never acknowledged.
 pub(crate) const GAP: u8 = 0;
 /// The largest payload: the largest body, its headers and the widest fan-out fit several times over.
@@ -142,7 +143,7 @@ fn put(bytes: &mut [u8], header: [u8; HEADER]) {
 
 /// The header is no multiple of eight, so the padding makes up for it too.
 const fn padded(payload: usize) -> usize {
-    (HEADER + payload).next_multiple_of(ALIGN as usize) - HEADER
+    (HEADER + payload).next_multiple_of(STEP) - HEADER
 }
 
 fn header_check(seed: u32, position: u64, header: &[u8; HEADER]) -> u32 {

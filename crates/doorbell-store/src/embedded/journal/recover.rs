@@ -1,12 +1,13 @@
-//! Opens a journal: finds its segments, cuts what a power cut left half written, and reports damage.
+//! Opens a journal: finds its segments, covers what a power cut left half written, and reports damage.
 //!
 //! Only the last segment can hold bytes that were never acknowledged: each batch is synced before the next begins, and
-//! a segment is left only after its last batch. So bytes behind the last whole frame are cut off; and damage with whole
-//! frames of the *same batch* behind it is a torn batch too: it is covered with a gap frame, and those behind stay.
+//! a segment is left only after its last batch. So bytes behind the last whole frame, and damage with whole frames of
+//! the *same batch* behind it, are what a torn batch left: a gap frame is stood over them, and the whole frames stay.
 //! Anything else that is damaged was once durable: it is reported and left alone, and what stands behind it is read.
 
-use super::frame::{FrameHead, GAP, HEADER};
+use super::frame::{ALIGN, FrameHead, GAP, HEADER};
 use super::segment::{self, HeaderFault, Segment, StoreId};
+use super::space;
 use super::walk::{Damaged, Framed, Step, Walk};
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -30,7 +31,7 @@ pub struct Damage {
 /// What kind of damage it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DamageKind {
-    /// A batch that was never acknowledged, left half written by a crash or power cut; it was cut off or covered. When
+    /// A batch that was never acknowledged, left half written by a crash or power cut; the next start covers it. When
     /// no crash came before, the disk has lost acknowledged bytes.
     Torn,
     /// Records that were durable are damaged: the disk (or somebody) changed them.
@@ -117,9 +118,8 @@ pub(crate) fn recover(
         let file = Arc::new(file);
         let walk = Walk::new(Arc::clone(&file), id.seed(), *last, last.base);
         let scan = scan(walk, *last, &mut seen).map_err(io_at(&path))?;
-        mend(&file, id.seed(), *last, &scan).map_err(io_at(&path))?;
-        last.end = scan.end;
         found.damage.extend(scan.told(&path, *last, Place::AtTheEnd));
+        last.end = mend(&file, id.seed(), *last, &scan).map_err(io_at(&path))?;
     }
     Ok(found)
 }
@@ -239,18 +239,33 @@ fn check_header(
     Ok(())
 }
 
-/// Cuts and covers what was never acknowledged in the last segment. It is synced afterwards, so that nothing that was
-/// read from it can be gone after the next power cut.
-fn mend(file: &File, seed: u32, segment: Segment, scan: &Scan) -> io::Result<()> {
+/// Covers what was never acknowledged in the last segment; returns where the segment ends now. Nothing is cut off, so
+/// that no position is ever used twice: what the index knows of one stays true. The file is synced afterwards, so that
+/// nothing that was read from it can be gone after the next power cut.
+fn mend(file: &File, seed: u32, segment: Segment, scan: &Scan) -> io::Result<u64> {
     for damaged in scan.damaged.iter().filter(|damaged| scan.is_torn(damaged)) {
         if damaged.position < scan.end {
             cover(file, seed, segment.base, *damaged)?;
         }
     }
+    let mut end = scan.end;
     if scan.end < segment.end {
-        file.set_len(scan.end - segment.base)?;
+        let least = (HEADER as u64).next_multiple_of(ALIGN);
+        let bytes = (segment.end - scan.end).next_multiple_of(ALIGN).max(least);
+        end += bytes;
+        let tail = Damaged { position: scan.end, bytes };
+        let covered = file.set_len(end - segment.base);
+        match covered.and_then(|()| cover(file, seed, segment.base, tail)) {
+            // Not even room for that: cut it off after all, the index is checked against the end.
+            Err(fault) if space::is_full(&fault) => {
+                end = scan.end;
+                file.set_len(end - segment.base)?;
+            }
+            other => other?,
+        }
     }
-    file.sync_all()
+    file.sync_all()?;
+    Ok(end)
 }
 
 /// Stands a gap frame over bytes that were never acknowledged; only its header is written.

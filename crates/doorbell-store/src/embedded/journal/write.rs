@@ -4,6 +4,7 @@ use super::segment::{self, Segment, Segments, StoreId};
 use super::space;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -142,7 +143,8 @@ fn undone(fault: io::Error) -> WriteError {
 /// cannot be removed is an unborn segment, which is made anew here or removed at the next open.
 fn make(dir: &Path, id: StoreId, base: u64) -> Result<File, WriteError> {
     let path = segment::path(dir, base);
-    let made = OpenOptions::new().write(true).create(true).truncate(true).open(&path);
+    let mut options = OpenOptions::new();
+    let made = options.write(true).create(true).truncate(true).mode(0o600).open(&path);
     let written = made.and_then(|mut file| {
         file.write_all(&segment::header(id, base))?;
         Ok(file)

@@ -94,7 +94,7 @@ async fn a_repeat_within_one_batch_is_seen() {
         .iter()
         .map(|(_, head)| match head {
             RecordHead::Received(head) => (head.fate.clone(), head.deliveries.len()),
-            other => panic!("{other:?}"),
+            RecordHead::Settled(_) | RecordHead::Redelivered(_) => panic!("{head:?}"),
         })
         .collect();
     let repeat = (Fate::Duplicate { of: first }, 0);
@@ -150,4 +150,66 @@ async fn a_damaged_key_file_is_made_anew() {
         drop(engine);
         assert_eq!(fs::read(&files[0]).unwrap(), whole);
     }
+}
+
+/// Ten million keys, in 250 key files as their segments would leave them: how much memory, and how long to load.
+#[test]
+#[ignore = "a measurement: cargo test --profile bench-quick -p doorbell-store --lib -- --ignored --nocapture ten_million"]
+#[expect(clippy::disallowed_methods, reason = "it measures time")]
+fn ten_million_keys_fit_in_200_mb_and_load_in_a_second() {
+    use crate::embedded::dedupe::keys::SegmentKeys;
+    use crate::embedded::dedupe::{KeyHash, load};
+    use crate::embedded::journal::read::Reader;
+    use crate::embedded::journal::segment::{Segment, Segments, StoreId};
+    use std::time::Instant;
+    let dir = tempfile::tempdir().unwrap();
+    let secret = [3; 16];
+    // Odd times odd is one to one, and spreads well.
+    let hash = |n: u64| {
+        KeyHash(
+            (n + 1)
+                .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+                .rotate_left(32)
+                .wrapping_mul(0xd6e8_feb8_6659_fd93),
+        )
+    };
+    let mut sealed = Vec::new();
+    for segment in 0..250 {
+        let base = segment << 26;
+        let mut keys = SegmentKeys::default();
+        for n in 0..40_000 {
+            keys.push(hash(segment * 40_000 + n), 64 + n * 1600, Time::from_ms(START + 1));
+        }
+        let segment = Segment { base, end: base + (1 << 26) };
+        keys.write(dir.path(), &secret, segment).unwrap();
+        sealed.push(segment);
+    }
+    let segments = Arc::new(Segments::new(sealed.clone()));
+    let reader = Reader::new(dir.path().to_owned(), StoreId([0; 16]), segments);
+    let before = resident();
+    let began = Instant::now();
+    let (mut table, loaded) = load::load(&reader, &secret, &sealed, Time::from_ms(START)).unwrap();
+    let took = began.elapsed();
+    let memory = resident() - before;
+    println!("{} keys loaded in {took:?}, {memory} MB", table.len());
+    assert_eq!((table.len(), loaded.len()), (10_000_000, 250));
+    assert_eq!(table.find(hash(123_456), 1 << 40), Some((3 << 26) + 64 + 3456 * 1600));
+    assert!(memory <= 200);
+
+    let began = Instant::now();
+    let mut slowest = Duration::ZERO;
+    for n in 10_000_000..12_000_000 {
+        let one = Instant::now();
+        table.put(hash(n), (n - 10_000_000) * 64 + (251 << 26));
+        slowest = slowest.max(one.elapsed());
+    }
+    println!("two million more: {:?} each, the slowest {slowest:?}", began.elapsed() / 2_000_000);
+    println!("{} keys, {} MB", table.len(), resident() - before);
+}
+
+/// Resident memory in MB that is not files.
+fn resident() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+    line.split_whitespace().next().unwrap().parse::<u64>().unwrap() / 1024
 }

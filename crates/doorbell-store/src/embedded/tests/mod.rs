@@ -7,6 +7,7 @@ mod order;
 
 use super::engine::{Engine, Opened};
 use super::home::Home;
+use super::index::Entry;
 use super::open::Options;
 use super::tail::View;
 use crate::store::{Admission, NewDelivery, StoreError};
@@ -26,20 +27,26 @@ use std::time::Duration;
 #[derive(Debug, Clone, Default)]
 struct Fed(Arc<Mutex<Vec<(u64, RecordHead)>>>);
 
-#[derive(Debug)]
-struct Remembers {
-    fed: Fed,
-    upto: u64,
+impl Fed {
+    fn all(&self) -> std::sync::MutexGuard<'_, Vec<(u64, RecordHead)>> {
+        self.0.lock().unwrap()
+    }
 }
 
+#[derive(Debug)]
+struct Remembers(Fed);
+
 impl View for Remembers {
-    fn applied(&self) -> u64 {
-        self.upto
+    fn replay_from(&self) -> u64 {
+        0
     }
 
-    fn apply(&mut self, records: &[(u64, RecordHead)], upto: u64) -> Result<(), StoreError> {
-        self.fed.0.lock().unwrap().extend_from_slice(records);
-        self.upto = upto;
+    fn apply(&mut self, records: &[Entry], _: u64) -> Result<(), StoreError> {
+        self.0.all().extend_from_slice(records);
+        Ok(())
+    }
+
+    fn checkpoint(&mut self) -> Result<(), StoreError> {
         Ok(())
     }
 }
@@ -58,7 +65,7 @@ fn options() -> Options {
 
 fn open_with(dir: &Path, options: Options) -> (Engine, Fed) {
     let fed = Fed::default();
-    let view = Remembers { fed: fed.clone(), upto: 0 };
+    let view = Remembers(fed.clone());
     let home = Home::take(dir).unwrap();
     (Opened::open(home, options).unwrap().start(view).unwrap(), fed)
 }

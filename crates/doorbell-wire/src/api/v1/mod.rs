@@ -19,6 +19,8 @@ pub mod token;
 
 pub mod source;
 
+pub mod policy;
+
 pub mod endpoint;
 
 pub mod event;

@@ -146,7 +146,7 @@ fn request_body(spec: &Spec, schemas: &mut SchemaGenerator) -> Option<Value> {
             let name = part_of(&whole, schemas);
             let part = json!({"$ref": format!("#/components/schemas/{name}")});
             let part = json!({"schema": part});
-            (true, json!({"application/json": part.clone(), "application/merge-patch+json": part}))
+            (true, json!({"application/json": &part, "application/merge-patch+json": &part}))
         }
         Input::JsonOrRaw(shape) => {
             let whole = json!({"schema": shape(schemas)});
@@ -169,13 +169,27 @@ fn part_of(whole: &Schema, schemas: &mut SchemaGenerator) -> String {
             json!(format!("Any part of {name} (RFC 7396): what is missing stays, null removes.")),
         );
         if let Some(Value::Object(properties)) = members.get_mut("properties") {
-            for schema in properties.values_mut() {
-                *schema = json!({"anyOf": [schema.take(), {"type": "null"}]});
-            }
+            properties.values_mut().for_each(or_null);
         }
     }
     schemas.definitions_mut().insert(part_name.clone(), part);
     part_name
+}
+
+/// What is missing keeps its value, so there is no default; `null` removes.
+fn or_null(schema: &mut Value) {
+    if let Value::Object(members) = schema {
+        members.remove("default");
+    }
+    let null = json!("null");
+    let listed = |list: Option<&Value>, one: &Value| {
+        list.and_then(Value::as_array).is_some_and(|list| list.contains(one))
+    };
+    let nullable =
+        listed(schema.get("type"), &null) || listed(schema.get("anyOf"), &json!({"type": "null"}));
+    if !nullable {
+        *schema = json!({"anyOf": [schema.take(), {"type": "null"}]});
+    }
 }
 
 fn responses(spec: &Spec, schemas: &mut SchemaGenerator) -> Value {

@@ -1,15 +1,20 @@
 //! Signing: what a sender adds to a request so that [`crate::verify`], or the provider's own library, accepts it.
 
+mod draft;
+mod httpsig;
+mod jwt;
+mod message;
+
+use crate::encoding::Encoding;
 use crate::hash::Hash;
-use crate::incoming::{Headers, Incoming};
-use crate::layout;
-use crate::message::{self, Source};
+use crate::incoming::Headers;
+use crate::json;
 use crate::provider::Provider;
 use crate::refusal::Refusal;
-use crate::scheme::{Algorithm, Field, Layout, Place, Scheme, Signed, Stamp, Text, Token};
+use crate::scheme::{Algorithm, Field, Layout, Scheme, Text, Token};
 use crate::secret::{Key, Secret};
-use crate::{Encoding, field, form};
-use std::borrow::Cow;
+use draft::Draft;
+use message::Signer;
 
 /// A request that is to be signed.
 #[derive(Clone, Copy)]
@@ -57,6 +62,11 @@ pub enum SignError {
     /// The id has a character that a signed id must not have.
     #[error("the message id is empty or has a character other than letters, digits, `-` and `_`")]
     Id,
+    /// The body has no place for what belongs into it.
+    #[error(
+        "the body is not of the kind that this provider sends, so the signature has no place in it"
+    )]
+    Body,
     /// Something that the message is made of is missing.
     #[error("the message to sign is incomplete: {0}")]
     Message(Refusal),
@@ -64,8 +74,11 @@ pub enum SignError {
 
 /// What to add to a request so that it passes as `provider`'s. Only the first scheme that the secret fits is used.
 ///
+/// A time, an id, an algorithm or a URL's hash that the scheme signs is added or brought up to date; where the signature
+/// stands in the body, the body is changed there and nowhere else. Public-key schemes want a private key as the secret.
+///
 /// # Errors
-/// When the secret cannot sign, or the scheme cannot be made from outside.
+/// When the secret cannot sign, or the body has no place for what belongs into it.
 pub fn sign(
     provider: &Provider,
     secret: &Secret,
@@ -74,16 +87,21 @@ pub fn sign(
     let mut last = Err(SignError::Secret);
     for (index, scheme) in provider.schemes.iter().enumerate() {
         let Some(key) = secret.key(index) else { continue };
+        let signer = Signer { provider, secret, key };
+        let mut draft = Draft::new(request);
         last = match scheme {
-            Scheme::None => Ok(Signature::default()),
+            Scheme::None => Ok(()),
             Scheme::Basic => {
                 let text = Encoding::Base64.encode(secret.expose().as_bytes());
-                Ok(header("authorization", format!("Basic {text}")))
+                draft.set_header("authorization", format!("Basic {text}"));
+                Ok(())
             }
-            Scheme::Token(token) => token_for(token, secret, request),
-            Scheme::Jwt(_) => Err(SignError::Scheme),
-            Scheme::Signed(signed) => signature(provider, signed, (secret, key), request),
-        };
+            Scheme::Token(token) => token_into(token, secret, &mut draft),
+            Scheme::HttpSignature(scheme) => httpsig::sign(signer, scheme, &mut draft),
+            Scheme::Jwt(jwt) => jwt::sign(signer, jwt, &mut draft),
+            Scheme::Signed(signed) => message::sign(signer, signed, &mut draft),
+        }
+        .map(|()| draft.done());
         if last.is_ok() {
             break;
         }
@@ -138,113 +156,25 @@ fn join(first: &str, second: &str, separator: char) -> String {
     new.fold(first.to_owned(), |whole, part| format!("{whole}{separator}{part}"))
 }
 
-fn header(name: impl Into<Text>, value: String) -> Signature {
-    Signature { headers: vec![(name.into(), value)], ..Signature::default() }
-}
-
-fn token_for(token: &Token, secret: &Secret, request: &ToSign<'_>) -> Result<Signature, SignError> {
+fn token_into(token: &Token, secret: &Secret, draft: &mut Draft<'_>) -> Result<(), SignError> {
     let text = secret.expose();
     match token {
-        Token::Header(name) => Ok(header(name.clone(), text.to_owned())),
-        Token::Bearer => Ok(header("authorization", format!("Bearer {text}"))),
-        Token::Query(name) => {
-            let mark = if request.url.contains('?') { '&' } else { '?' };
-            let pair =
-                format!("{}={}", form::encode(name.as_bytes()), form::encode(text.as_bytes()));
-            Ok(Signature {
-                url: Some(format!("{}{mark}{pair}", request.url)),
-                ..Signature::default()
-            })
-        }
+        Token::Header(name) => draft.set_header(name.clone(), text.to_owned()),
+        Token::Bearer => draft.set_header("authorization", format!("Bearer {text}")),
+        Token::Query(name) => draft.add_query(name, text),
+        Token::Field(field) => draft.set(field, text)?,
         Token::AnyOf(tokens) => {
-            tokens.first().map_or(Err(SignError::Scheme), |token| token_for(token, secret, request))
+            return token_into(tokens.first().ok_or(SignError::Scheme)?, secret, draft);
         }
-        Token::Field(_) | Token::Each { .. } => Err(SignError::Scheme),
-    }
-}
-
-/// The headers of the request and those that signing has added so far.
-struct Both<'a> {
-    added: Vec<(Text, String)>,
-    given: &'a dyn Headers,
-}
-
-impl Headers for Both<'_> {
-    fn at(&self, index: usize) -> Option<(&str, &[u8])> {
-        if let Some((name, value)) = self.added.get(index) {
-            return Some((name, value.as_bytes()));
+        Token::Each { array, pointer } => {
+            let elements = json::find(&draft.body, array).and_then(|raw| json::elements(raw, 100));
+            let count = elements.ok_or(SignError::Body)?.len();
+            for index in 0..count {
+                draft.set(&Field::json(format!("{array}/{index}{pointer}")), text)?;
+            }
         }
-        self.given.at(index - self.added.len())
     }
-}
-
-fn signature(
-    provider: &Provider,
-    signed: &Signed,
-    (secret, key): (&Secret, &Key),
-    request: &ToSign<'_>,
-) -> Result<Signature, SignError> {
-    let place = signed.signatures.first().ok_or(SignError::Scheme)?;
-    let Place { at: Field::Header(name), layout } = place else { return Err(SignError::Scheme) };
-    let mut both = Both { added: Vec::new(), given: request.headers };
-    if let Some(Field::Header(name)) = &signed.id {
-        both.added.push((name.clone(), signable_id(request.id)?.to_owned()));
-    }
-    let mut stamp = String::new();
-    if let Some(wanted) = &signed.stamp {
-        stamp = wanted.unit.write(request.now);
-        both.added.extend(stamp_header(wanted, &stamp, request)?);
-    }
-    let incoming =
-        Incoming { method: request.method, url: request.url, headers: &both, body: request.body };
-    let source = Source {
-        provider,
-        message: &signed.message,
-        id: signed.id.as_ref(),
-        body_hash_query: signed.body_hash_query.as_deref(),
-        incoming: &incoming,
-        body: request.body,
-        url: request.url,
-        stamp: Some(stamp.as_bytes()),
-        names: None,
-        secret: secret.expose(),
-    };
-    let parts = message::parts(source).map_err(SignError::Message)?;
-    let slices: Vec<&[u8]> = parts.iter().map(|part| &**part).collect();
-    let bytes = raw(signed.algorithm, key, &slices).ok_or(SignError::Secret)?;
-    let text = layout::write(layout, &stamp, &signed.encoding.encode(&bytes));
-    drop(parts);
-    let mut headers = both.added;
-    headers.push((name.clone(), text));
-    Ok(Signature { headers, ..Signature::default() })
-}
-
-/// The header for the time; a time in the body must be there already.
-fn stamp_header(
-    wanted: &Stamp,
-    stamp: &str,
-    request: &ToSign<'_>,
-) -> Result<Option<(Text, String)>, SignError> {
-    let incoming = Incoming {
-        method: request.method,
-        url: request.url,
-        headers: request.headers,
-        body: request.body,
-    };
-    let Some(at) = &wanted.at else { return Ok(None) };
-    let name = at
-        .as_header()
-        .or_else(|| if let Field::First(fields) = at { fields.first()?.as_header() } else { None });
-    match name {
-        Some(name) => Ok(Some((Cow::Owned(name.to_owned()), stamp.to_owned()))),
-        None if field::read(at, &incoming, request.body).is_some() => Ok(None),
-        None => Err(SignError::Message(Refusal::Missing(at.shown()))),
-    }
-}
-
-fn signable_id(id: &str) -> Result<&str, SignError> {
-    let fine = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    if id.is_empty() || !id.bytes().all(fine) { Err(SignError::Id) } else { Ok(id) }
+    Ok(())
 }
 
 /// The signature's bytes.

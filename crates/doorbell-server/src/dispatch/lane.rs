@@ -1,0 +1,276 @@
+//! One endpoint's queue in memory, as a plain state machine: what may start now, what to ask the store, when to look again.
+
+use crate::desk::Window;
+use doorbell_core::attempt::Outcome;
+use doorbell_core::breaker::{self, Breaker, Pass};
+use doorbell_core::directory::ReadyEndpoint;
+use doorbell_core::endpoint::{Endpoint, Policy, Status};
+use doorbell_core::limits;
+use doorbell_core::pace::{Pace, Turn};
+use doorbell_core::time::Time;
+use doorbell_store::{Claims, Lent};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Deliveries that are being discarded at once (endpoint disabled or deleted): no network, so no policy binds.
+const DISCARDS_AT_ONCE: usize = 64;
+
+/// One endpoint's queue.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    /// As configured now; `None` once it was deleted.
+    endpoint: Option<Arc<ReadyEndpoint>>,
+    pub(crate) window: Arc<Window>,
+    waiting: VecDeque<Lent>,
+    discarding: usize,
+    claiming: bool,
+    /// When the earliest delivery that waits in the store is due, as far as is known; `None`: nothing waits there.
+    stored_due: Option<Time>,
+    breaker: Breaker,
+    pace: Pace,
+    /// The earliest alarm that was set and has not rung.
+    alarm: Option<Time>,
+    /// It stands in the ring of lanes that may start something.
+    pub(crate) in_ring: bool,
+    /// It stands in the queue of lanes that wait to make a claim.
+    pub(crate) in_claim_queue: bool,
+}
+
+/// Whether a lane may start a delivery now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Gate {
+    /// It may.
+    Open,
+    /// Not before.
+    Until(Time),
+    /// Not until something else happens (a delivery ends, the configuration changes).
+    Shut,
+}
+
+/// A claim that a lane wants made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wish {
+    pub(crate) by_key: bool,
+    pub(crate) most: usize,
+}
+
+/// A delivery that starts. Without a pass it is only written off.
+#[derive(Debug)]
+pub(crate) struct Start {
+    pub(crate) lent: Lent,
+    pub(crate) endpoint: Option<Arc<ReadyEndpoint>>,
+    pub(crate) pass: Option<Pass>,
+}
+
+impl Lane {
+    pub(crate) fn new(endpoint: Option<Arc<ReadyEndpoint>>, window: Arc<Window>) -> Self {
+        let mut lane = Self {
+            endpoint: None,
+            window,
+            waiting: VecDeque::new(),
+            discarding: 0,
+            claiming: false,
+            stored_due: None,
+            breaker: Breaker::default(),
+            pace: Pace::new(&Policy::default()),
+            alarm: None,
+            in_ring: false,
+            in_claim_queue: false,
+        };
+        lane.configure(endpoint);
+        lane
+    }
+
+    /// Takes over a changed configuration. An endpoint that moved or was switched on again starts with a closed breaker.
+    pub(crate) fn configure(&mut self, endpoint: Option<Arc<ReadyEndpoint>>) {
+        if let Some(new) = endpoint.as_deref().map(ReadyEndpoint::endpoint) {
+            let known =
+                self.configured().filter(|old| old.url == new.url && old.status == new.status);
+            if known.is_none() {
+                self.breaker = Breaker::default();
+            }
+            self.pace.adjust(&new.policy);
+        }
+        self.endpoint = endpoint;
+    }
+
+    fn configured(&self) -> Option<&Endpoint> {
+        self.endpoint.as_deref().map(ReadyEndpoint::endpoint)
+    }
+
+    fn is_paused(&self) -> bool {
+        self.configured().is_some_and(|e| e.status == Status::Paused)
+    }
+
+    fn is_by_key(&self) -> bool {
+        self.configured().is_some_and(|e| e.policy.order.is_some())
+    }
+
+    /// Whether its deliveries are only to be written off.
+    fn is_off(&self) -> bool {
+        self.configured().is_none_or(|e| matches!(e.status, Status::Disabled { .. }))
+    }
+
+    /// Adds a delivery that the store lent. Its payload is kept only when it can start at once, so that a lane that
+    /// cannot run holds ids, not bodies.
+    pub(crate) fn push(&mut self, mut lent: Lent, now: Time) {
+        if !self.waiting.is_empty() || self.peek(now, usize::MAX) != Gate::Open {
+            lent.payload = None;
+        }
+        self.waiting.push_back(lent);
+    }
+
+    /// Something may wait in the store, due at `due` or earlier. What is due already goes before what is accepted next.
+    pub(crate) fn store_has(&mut self, due: Time, now: Time) {
+        if due <= now {
+            self.window.set_spilled(true);
+        }
+        self.stored_due = Some(self.stored_due.map_or(due, |known| known.min(due)));
+    }
+
+    /// Takes what a claim brought. What was learnt of the store meanwhile (a nudge) still counts.
+    pub(crate) fn claimed(&mut self, claims: Claims, now: Time) {
+        self.claiming = false;
+        self.stored_due = [self.stored_due, claims.next_due].into_iter().flatten().min();
+        self.waiting.extend(claims.lent);
+        self.window.set_spilled(self.stored_due.is_some_and(|due| due <= now));
+    }
+
+    /// A claim failed: look again at `retry`.
+    pub(crate) fn claim_failed(&mut self, retry: Time) {
+        self.claiming = false;
+        self.stored_due = Some(self.stored_due.map_or(retry, |known| known.min(retry)));
+    }
+
+    /// Whether a claim should be made now: something is due in the store and there is use for it here.
+    pub(crate) fn would_wish(&self, now: Time) -> bool {
+        let due = self.stored_due.is_some_and(|due| due <= now);
+        let held = self.waiting.len();
+        due && !self.claiming
+            && !self.is_paused()
+            && held <= limits::ENDPOINT_WINDOW / 4
+            && (held == 0 || self.peek(now, usize::MAX) == Gate::Open)
+    }
+
+    /// The claim to make now, if any; it counts as under way. A lane that cannot start anything (open breaker, rate)
+    /// claims one, to have its probe at hand.
+    pub(crate) fn wish(&mut self, now: Time) -> Option<Wish> {
+        if !self.would_wish(now) {
+            return None;
+        }
+        self.claiming = true;
+        self.stored_due = None;
+        let most =
+            if self.peek(now, usize::MAX) == Gate::Open { limits::ENDPOINT_WINDOW / 2 } else { 1 };
+        Some(Wish { by_key: self.is_by_key(), most })
+    }
+
+    /// When to look again by itself, if ever.
+    fn next_look(&self, now: Time) -> Option<Time> {
+        if self.is_paused() {
+            return None;
+        }
+        let gate = match self.peek(now, usize::MAX) {
+            Gate::Until(at) if !self.waiting.is_empty() => Some(at),
+            Gate::Open | Gate::Until(_) | Gate::Shut => None,
+        };
+        let stored = if self.claiming { None } else { self.stored_due.filter(|due| *due > now) };
+        gate.into_iter().chain(stored).min()
+    }
+
+    /// An alarm to set now, unless one as early is set already.
+    pub(crate) fn new_alarm(&mut self, now: Time) -> Option<Time> {
+        let at = self.next_look(now)?;
+        if self.alarm.is_some_and(|set| set <= at) {
+            return None;
+        }
+        self.alarm = Some(at);
+        Some(at)
+    }
+
+    pub(crate) fn alarm_rang(&mut self, at: Time) {
+        if self.alarm == Some(at) {
+            self.alarm = None;
+        }
+    }
+
+    /// Whether it may start a delivery now, with at most `share` out. Changes nothing.
+    fn peek(&self, now: Time, share: usize) -> Gate {
+        if self.is_paused() {
+            return Gate::Shut;
+        }
+        if self.is_off() {
+            return if self.discarding < DISCARDS_AT_ONCE { Gate::Open } else { Gate::Shut };
+        }
+        if usize::try_from(self.pace.out()).unwrap_or(usize::MAX) >= share {
+            return Gate::Shut;
+        }
+        let (mut pace, mut breaker) = (self.pace, self.breaker);
+        match pace.admit(now) {
+            Turn::Full => Gate::Shut,
+            Turn::Wait(until) => Gate::Until(until),
+            Turn::Go => match breaker.admit(now) {
+                breaker::Gate::Go(_) => Gate::Open,
+                breaker::Gate::Wait(until) => Gate::Until(until),
+            },
+        }
+    }
+
+    /// Takes the next delivery to start, if there is one and it may start.
+    pub(crate) fn start(&mut self, now: Time, share: usize) -> Option<Start> {
+        if !self.is_ready(now, share) {
+            return None;
+        }
+        let lent = self.waiting.pop_front()?;
+        let endpoint = self.endpoint.clone();
+        if self.is_off() {
+            self.discarding += 1;
+            return Some(Start { lent, endpoint, pass: None });
+        }
+        let (Turn::Go, breaker::Gate::Go(pass)) = (self.pace.admit(now), self.breaker.admit(now))
+        else {
+            self.waiting.push_front(lent);
+            return None;
+        };
+        Some(Start { lent, endpoint, pass: Some(pass) })
+    }
+
+    /// Whether it has something to start and may.
+    pub(crate) fn is_ready(&self, now: Time, share: usize) -> bool {
+        !self.waiting.is_empty() && self.peek(now, share) == Gate::Open
+    }
+
+    /// A delivery has ended. `outcome`: what came of its try, if one was made.
+    pub(crate) fn ended(
+        &mut self,
+        pass: Option<Pass>,
+        outcome: Option<&Outcome>,
+        now: Time,
+        dice: u64,
+    ) {
+        let Some(pass) = pass else {
+            self.discarding = self.discarding.saturating_sub(1);
+            return;
+        };
+        self.pace.back();
+        match outcome {
+            Some(outcome) => self.breaker.after(pass, outcome, now, dice),
+            None => self.breaker.unsent(pass, now),
+        }
+    }
+
+    /// Hands over all that waits in memory, to be given back to the store (pause, stop).
+    pub(crate) fn clear(&mut self) -> VecDeque<Lent> {
+        std::mem::take(&mut self.waiting)
+    }
+
+    pub(crate) fn should_give_back(&self) -> bool {
+        self.is_paused() && !self.waiting.is_empty()
+    }
+
+    /// Whether it can be forgotten: nothing is held, out, or known to wait.
+    pub(crate) fn is_idle(&self) -> bool {
+        let nothing_held = self.waiting.is_empty() && self.discarding == 0 && self.pace.out() == 0;
+        nothing_held && !self.claiming && self.stored_due.is_none()
+    }
+}

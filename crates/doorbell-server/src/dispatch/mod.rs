@@ -1,0 +1,56 @@
+//! Which delivery is tried when: a bounded queue per endpoint in memory, fed by acceptance and by claims from the store.
+//!
+//! One loop owns all queues (`run`), each queue is a plain state machine (`lane`), and each delivery is a task of its own
+//! (`deliver`); who accepts events asks for room at [`crate::desk`]. A slow or dead endpoint holds its own lane and
+//! nothing else.
+
+mod lane;
+mod deliver;
+mod run;
+
+use crate::clock::Clock;
+use crate::configured::Configured;
+use crate::desk::Desk;
+use crate::live::Live;
+use crate::metrics::Metrics;
+use crate::sender::AnySender;
+use crate::tasks::Stop;
+use deliver::Deliverer;
+use doorbell_store::AnyStore;
+use run::{MESSAGES, Run};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// What dispatch works with.
+#[derive(Debug)]
+pub struct Parts {
+    /// Where deliveries wait and are settled.
+    pub store: Arc<AnyStore>,
+    /// Who carries them.
+    pub sender: AnySender,
+    /// Where they go.
+    pub configured: Arc<Configured>,
+    /// Where those who accept events ask for room.
+    pub desk: Desk,
+    /// What time it is.
+    pub clock: Clock,
+    /// Who watches.
+    pub live: Live,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+/// Delivers until the node drains; then lets what is in flight end, gives the rest back to the store, and returns.
+pub async fn dispatch(parts: Parts, stop: Stop) {
+    let Parts { store, sender, configured, desk, clock, live, metrics } = parts;
+    let (tell, inbox) = mpsc::channel(MESSAGES);
+    let deliverer = Arc::new(Deliverer {
+        store: Arc::clone(&store),
+        sender,
+        configured: Arc::clone(&configured),
+        clock: clock.clone(),
+        live,
+        metrics,
+    });
+    Run::new(store, deliverer, (configured, desk), clock, tell).run(inbox, stop).await;
+}

@@ -1,0 +1,375 @@
+//! The loop that owns all lanes: it takes in what was lent, claimed, ended or changed, and starts what may start.
+//!
+//! It decides and starts; it never waits for a delivery, the store or the network itself.
+
+use crate::clock::Clock;
+use crate::configured::Configured;
+use crate::desk::Desk;
+use crate::dispatch::deliver::{Deliverer, Done};
+use crate::dispatch::lane::{Lane, Wish};
+use crate::metrics::Metric;
+use crate::tasks::{Stage, Stop};
+use doorbell_core::delivery::State;
+use doorbell_core::directory::Directory;
+use doorbell_core::id::EndpointId;
+use doorbell_core::time::Time;
+use doorbell_store::{AnyStore, Claim, Claims, Lent, Settlement, Store, StoreError};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Deliveries in flight to all endpoints together.
+const IN_FLIGHT_MAX: usize = 2_048;
+/// Deliveries a lane may start before the next lane has its turn.
+const BURST: usize = 8;
+/// Claims under way at once.
+const CLAIMS_MAX: usize = 16;
+/// How long a lease lasts: the longest timeout, and time to settle.
+const LEASE: Duration = Duration::from_secs(300);
+/// The clock is looked at at least so often, so that a jump of the wall clock delays nothing for longer.
+const TICK: Duration = Duration::from_secs(1);
+/// When a claim failed, the store is asked again after this.
+const CLAIM_RETRY: Duration = Duration::from_secs(1);
+
+/// Room for all that can be told at once: no task ever waits to be heard.
+pub(crate) const MESSAGES: usize = IN_FLIGHT_MAX + CLAIMS_MAX + 16;
+
+/// What the tasks tell the loop.
+#[derive(Debug)]
+pub(crate) enum Message {
+    Ended(Box<Done>),
+    Claimed { endpoint: EndpointId, claims: Result<Claims, StoreError> },
+}
+
+/// The loop's state.
+pub(crate) struct Run {
+    store: Arc<AnyStore>,
+    deliverer: Arc<Deliverer>,
+    desk: Desk,
+    configured: Arc<Configured>,
+    clock: Clock,
+    directory: Arc<Directory>,
+    lanes: HashMap<EndpointId, Lane>,
+    /// Lanes that may start something, each once; served in turn.
+    ring: VecDeque<EndpointId>,
+    /// When to look at a lane again. An alarm that no longer matters only costs a look.
+    alarms: BinaryHeap<Reverse<(Time, EndpointId)>>,
+    in_flight: usize,
+    claims: usize,
+    /// Lanes whose claim waits until fewer are under way, each once.
+    claim_queue: VecDeque<EndpointId>,
+    tell: mpsc::Sender<Message>,
+}
+
+impl Run {
+    pub(crate) fn new(
+        store: Arc<AnyStore>,
+        deliverer: Arc<Deliverer>,
+        (configured, desk): (Arc<Configured>, Desk),
+        clock: Clock,
+        tell: mpsc::Sender<Message>,
+    ) -> Self {
+        Self {
+            store,
+            deliverer,
+            desk,
+            directory: configured.directory(),
+            configured,
+            clock,
+            lanes: HashMap::new(),
+            ring: VecDeque::new(),
+            alarms: BinaryHeap::new(),
+            in_flight: 0,
+            claims: 0,
+            claim_queue: VecDeque::new(),
+            tell,
+        }
+    }
+
+    /// Runs until the node drains, then until nothing is in flight any more.
+    pub(crate) async fn run(mut self, mut inbox: mpsc::Receiver<Message>, mut stop: Stop) {
+        let mut changed = self.configured.watch();
+        self.take_backlog().await;
+        let mut messages = Vec::with_capacity(256);
+        loop {
+            self.turn();
+            let wait = self.until_next_alarm();
+            tokio::select! {
+                _ = inbox.recv_many(&mut messages, 256) => {}
+                lent = self.store.lent() => self.take_lent(lent),
+                stirred = self.store.stirred() => self.take_stirred(&stirred),
+                result = changed.changed() => if result.is_ok() { self.take_directory() },
+                () = stop.reached(Stage::Draining) => break,
+                () = tokio::time::sleep(wait) => {}
+            }
+            self.take_messages(&mut messages);
+            self.measure();
+        }
+        self.drain(inbox).await;
+    }
+
+    fn measure(&self) {
+        let metrics = &self.deliverer.metrics;
+        metrics.set(Metric::DeliveriesInFlight, self.in_flight as u64);
+        metrics.set(Metric::DeliveriesInMemory, self.desk.used() as u64);
+    }
+
+    /// Lets what is in flight end and gives the rest back.
+    async fn drain(&mut self, mut inbox: mpsc::Receiver<Message>) {
+        let waiting: Vec<Lent> = self.lanes.values_mut().flat_map(Lane::clear).collect();
+        for lent in waiting {
+            give_back(&*self.store, lent).await;
+        }
+        while self.in_flight > 0 || self.claims > 0 {
+            match inbox.recv().await {
+                Some(Message::Ended(_)) => self.in_flight = self.in_flight.saturating_sub(1),
+                Some(Message::Claimed { claims, .. }) => {
+                    self.claims = self.claims.saturating_sub(1);
+                    for lent in claims.map(|claims| claims.lent).unwrap_or_default() {
+                        give_back(&*self.store, lent).await;
+                    }
+                }
+                None => return,
+            }
+        }
+    }
+
+    /// At start: what waits in the store from before.
+    async fn take_backlog(&mut self) {
+        loop {
+            match self.store.backlog().await {
+                Ok(backlog) => {
+                    for one in backlog {
+                        let now = self.clock.now();
+                        self.lane(one.endpoint).store_has(one.next_due, now);
+                        self.look(one.endpoint);
+                    }
+                    return;
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the backlog could not be read; trying again");
+                    tokio::time::sleep(CLAIM_RETRY).await;
+                }
+            }
+        }
+    }
+
+    fn lane(&mut self, endpoint: EndpointId) -> &mut Lane {
+        let (directory, desk) = (&self.directory, &self.desk);
+        self.lanes.entry(endpoint).or_insert_with(|| {
+            Lane::new(directory.endpoint(endpoint).cloned(), desk.window(endpoint))
+        })
+    }
+
+    fn take_lent(&mut self, lent: Vec<Lent>) {
+        let now = self.clock.now();
+        for one in lent {
+            let endpoint = one.delivery.endpoint;
+            let lane = self.lane(endpoint);
+            lane.push(one, now);
+            let window = Arc::clone(&lane.window);
+            self.desk.hold(&window, 1);
+            self.look(endpoint);
+        }
+    }
+
+    fn take_stirred(&mut self, endpoints: &[EndpointId]) {
+        let now = self.clock.now();
+        for endpoint in endpoints {
+            self.lane(*endpoint).store_has(Time::EPOCH, now);
+            self.look(*endpoint);
+        }
+    }
+
+    fn take_directory(&mut self) {
+        self.directory = self.configured.directory();
+        let endpoints: Vec<EndpointId> = self.lanes.keys().copied().collect();
+        for endpoint in endpoints {
+            let configured = self.directory.endpoint(endpoint).cloned();
+            let gone = configured.is_none();
+            let lane = self.lane(endpoint);
+            lane.configure(configured);
+            if gone && lane.is_idle() {
+                self.lanes.remove(&endpoint);
+                self.desk.forget(endpoint);
+                continue;
+            }
+            if lane.should_give_back() {
+                self.give_lane_back(endpoint);
+            }
+            self.look(endpoint);
+        }
+    }
+
+    /// A paused lane holds nothing: its deliveries wait in the store.
+    fn give_lane_back(&mut self, endpoint: EndpointId) {
+        let now = self.clock.now();
+        let lane = self.lane(endpoint);
+        let waiting = lane.clear();
+        lane.store_has(Time::EPOCH, now);
+        let window = Arc::clone(&lane.window);
+        self.desk.release(&window, waiting.len());
+        let store = Arc::clone(&self.store);
+        tokio::spawn(async move {
+            for lent in waiting {
+                give_back(&*store, lent).await;
+            }
+        });
+    }
+
+    fn take_messages(&mut self, messages: &mut Vec<Message>) {
+        for message in messages.drain(..) {
+            match message {
+                Message::Ended(done) => self.take_ended(&done),
+                Message::Claimed { endpoint, claims } => self.take_claims(endpoint, claims),
+            }
+        }
+    }
+
+    fn take_ended(&mut self, done: &Done) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        let now = self.clock.now();
+        let lane = self.lane(done.endpoint);
+        lane.ended(done.pass, done.outcome.as_ref(), now, done.dice);
+        match done.state {
+            Some(State::Waiting { due }) => lane.store_has(due, now),
+            // Its key's next one may be lent now.
+            Some(State::Delivered { .. } | State::Failed { .. } | State::Discarded { .. })
+                if done.by_key =>
+            {
+                lane.store_has(Time::EPOCH, now);
+            }
+            Some(State::Delivered { .. } | State::Failed { .. } | State::Discarded { .. }) => {}
+            // Not settled (lease lost, or the store gave up): the store knows better.
+            None => lane.store_has(now.after(CLAIM_RETRY), now),
+        }
+        let window = Arc::clone(&lane.window);
+        self.desk.release(&window, 1);
+        self.look(done.endpoint);
+    }
+
+    fn take_claims(&mut self, endpoint: EndpointId, claims: Result<Claims, StoreError>) {
+        self.claims = self.claims.saturating_sub(1);
+        let now = self.clock.now();
+        let lane = self.lane(endpoint);
+        match claims {
+            Ok(claims) => {
+                let (window, count) = (Arc::clone(&lane.window), claims.lent.len());
+                lane.claimed(claims, now);
+                self.desk.hold(&window, count);
+            }
+            Err(error) => {
+                tracing::warn!(%endpoint, %error, "a claim failed; trying again");
+                lane.claim_failed(now.after(CLAIM_RETRY));
+            }
+        }
+        self.look(endpoint);
+        if let Some(next) = self.claim_queue.pop_front() {
+            self.lane(next).in_claim_queue = false;
+            self.look(next);
+        }
+    }
+
+    /// After anything happened to a lane: into the ring, a claim, an alarm.
+    fn look(&mut self, endpoint: EndpointId) {
+        let now = self.clock.now();
+        let share = self.share();
+        let may_claim = self.claims < CLAIMS_MAX;
+        let lane = self.lane(endpoint);
+        if !lane.in_ring && lane.is_ready(now, share) {
+            lane.in_ring = true;
+            self.ring.push_back(endpoint);
+        }
+        let lane = self.lane(endpoint);
+        if may_claim {
+            if let Some(wish) = lane.wish(now) {
+                self.claim(endpoint, wish, now);
+            }
+        } else if !lane.in_claim_queue && lane.would_wish(now) {
+            lane.in_claim_queue = true;
+            self.claim_queue.push_back(endpoint);
+        }
+        if let Some(at) = self.lane(endpoint).new_alarm(now) {
+            self.alarms.push(Reverse((at, endpoint)));
+        }
+    }
+
+    fn claim(&mut self, endpoint: EndpointId, wish: Wish, now: Time) {
+        let window = Arc::clone(&self.lane(endpoint).window);
+        let most = self.desk.room(&window, wish.most);
+        self.claims += 1;
+        let claim = Claim {
+            endpoint,
+            by_key: wish.by_key,
+            due_by: now,
+            most,
+            lease_until: now.after(LEASE),
+        };
+        let (store, tell) = (Arc::clone(&self.store), self.tell.clone());
+        tokio::spawn(async move {
+            let claims = store.claim(claim).await;
+            // The loop outlives its tasks; were it gone, the lease would end by itself.
+            drop(tell.send(Message::Claimed { endpoint, claims }).await);
+        });
+    }
+
+    /// How many deliveries one lane may have in flight: its own limit while there is plenty, a fair share when not.
+    fn share(&self) -> usize {
+        if self.in_flight < IN_FLIGHT_MAX / 2 {
+            return usize::MAX;
+        }
+        (IN_FLIGHT_MAX / self.ring.len().max(1)).clamp(1, IN_FLIGHT_MAX / 16)
+    }
+
+    /// Starts what may start, lane by lane, a few at a time.
+    fn turn(&mut self) {
+        let now = self.clock.now();
+        self.ring_alarms(now);
+        while self.in_flight < IN_FLIGHT_MAX {
+            let Some(endpoint) = self.ring.pop_front() else { return };
+            let share = self.share();
+            for _ in 0..BURST {
+                let lane = self.lane(endpoint);
+                let Some(start) = lane.start(now, share) else { break };
+                self.in_flight += 1;
+                self.deliverer.spawn(start, self.tell.clone());
+            }
+            let lane = self.lane(endpoint);
+            lane.in_ring = false;
+            self.look(endpoint);
+        }
+    }
+
+    fn ring_alarms(&mut self, now: Time) {
+        while let Some(Reverse((at, endpoint))) = self.alarms.peek().copied() {
+            if at > now {
+                return;
+            }
+            self.alarms.pop();
+            if let Some(lane) = self.lanes.get_mut(&endpoint) {
+                lane.alarm_rang(at);
+                self.look(endpoint);
+            }
+        }
+    }
+
+    fn until_next_alarm(&self) -> Duration {
+        let next = self.alarms.peek().map_or(TICK, |Reverse((at, _))| at.since(self.clock.now()));
+        next.clamp(Duration::from_millis(1), TICK)
+    }
+}
+
+/// Gives a lent delivery back unchanged.
+async fn give_back(store: &AnyStore, lent: Lent) {
+    let settlement = Settlement {
+        lease: lent.lease,
+        locator: lent.locator,
+        delivery: lent.delivery,
+        attempt: None,
+    };
+    if let Err(error) = store.settle(settlement).await {
+        tracing::warn!(%error, "a delivery could not be given back; its lease will end");
+    }
+}

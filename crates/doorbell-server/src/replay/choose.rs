@@ -1,0 +1,185 @@
+//! Which deliveries a replay makes for one event.
+
+use crate::configured::Snapshot;
+use doorbell_core::configuration::{Replay, ReplayChoice};
+use doorbell_core::delivery::State;
+use doorbell_core::endpoint::{Endpoint, Status};
+use doorbell_core::id::{DeliveryId, EndpointId, EventId, ReplayId, TenantId};
+use doorbell_core::intake;
+use doorbell_core::limits;
+use doorbell_core::name::EventTypePattern;
+use doorbell_core::time::Time;
+use doorbell_store::{
+    AnyStore, DeliveryQuery, EventQuery, FateWord, NewDelivery, StateWord, Store as _, StoreError,
+};
+use std::collections::BTreeSet;
+
+/// What is chosen, and where it goes.
+#[derive(Debug, Clone)]
+pub(super) struct Wanted {
+    pub(super) tenant: TenantId,
+    pub(super) choice: ReplayChoice,
+    pub(super) to: Option<EndpointId>,
+    /// The replay that makes the deliveries; its own earlier ones do not count as originals.
+    pub(super) by: ReplayId,
+}
+
+impl Wanted {
+    pub(super) fn of(replay: &Replay) -> Self {
+        Self { tenant: replay.tenant, choice: replay.choice.clone(), to: replay.to, by: replay.id }
+    }
+
+    /// The list of events that it walks.
+    pub(super) fn query(&self, cursor: Option<String>, limit: usize) -> EventQuery {
+        let choice = &self.choice;
+        EventQuery {
+            tenant: self.tenant,
+            source: choice.source,
+            event_type: choice.event_type.as_deref().and_then(|t| EventTypePattern::parse(t).ok()),
+            fates: vec![FateWord::Accepted, FateWord::NoEndpoint, FateWord::Filtered],
+            endpoint: choice.endpoint,
+            state: self.state(),
+            since: choice.since,
+            until: choice.until,
+            cursor,
+            limit,
+        }
+    }
+
+    fn state(&self) -> Option<StateWord> {
+        match self.choice.state.as_deref() {
+            Some("delivered") => Some(StateWord::Delivered),
+            Some("failed") => Some(StateWord::Failed),
+            Some("discarded") => Some(StateWord::Discarded),
+            _ => None,
+        }
+    }
+
+    /// The events that are named one by one and are there, newest first.
+    pub(super) async fn named(&self, store: &AnyStore) -> Result<Vec<EventId>, StoreError> {
+        let mut found = BTreeSet::new();
+        for id in &self.choice.events {
+            let kept = store.event(self.tenant, *id).await?;
+            if kept.is_some_and(|kept| kept.fate.is_event()) {
+                found.insert(*id);
+            }
+        }
+        Ok(found.into_iter().rev().collect())
+    }
+
+    /// The endpoints to which the event goes again, each once. Those that are gone or disabled get nothing.
+    pub(super) async fn endpoints(
+        &self,
+        store: &AnyStore,
+        settings: &Snapshot,
+        event: EventId,
+    ) -> Result<BTreeSet<EndpointId>, StoreError> {
+        let mut endpoints = match self.to {
+            Some(to) if self.is_chosen(store, event).await? => BTreeSet::from([to]),
+            Some(_) => BTreeSet::new(),
+            None => self.first_ones(store, event).await?,
+        };
+        endpoints.retain(|id| self.open(settings, *id).is_some());
+        Ok(endpoints)
+    }
+
+    /// Whether the event has a delivery that fits, where one is asked for. The list of events sees to that itself; events
+    /// that are named one by one do not come from it.
+    async fn is_chosen(&self, store: &AnyStore, event: EventId) -> Result<bool, StoreError> {
+        let choice = &self.choice;
+        let asked = choice.endpoint.is_some() || choice.state.is_some();
+        if choice.events.is_empty() || !asked {
+            return Ok(true);
+        }
+        Ok(!self.first_ones(store, event).await?.is_empty())
+    }
+
+    /// The endpoints of its deliveries so far that fit.
+    async fn first_ones(
+        &self,
+        store: &AnyStore,
+        event: EventId,
+    ) -> Result<BTreeSet<EndpointId>, StoreError> {
+        let mut query = DeliveryQuery {
+            tenant: self.tenant,
+            event: Some(event),
+            endpoint: self.choice.endpoint,
+            state: self.state(),
+            replay: None,
+            since: None,
+            until: None,
+            cursor: None,
+            limit: limits::PAGE_MAX,
+        };
+        let mut endpoints = BTreeSet::new();
+        loop {
+            let page = store.deliveries(query.clone()).await?;
+            let own = |id| id == Some(self.by);
+            let others = page.items.iter().filter(|row| !own(row.delivery.replay));
+            endpoints.extend(others.map(|row| row.delivery.endpoint));
+            match page.next {
+                Some(next) if endpoints.len() < limits::FANOUT => query.cursor = Some(next),
+                Some(_) | None => return Ok(endpoints),
+            }
+        }
+    }
+
+    fn open<'a>(&self, settings: &'a Snapshot, id: EndpointId) -> Option<&'a Endpoint> {
+        let endpoint = settings.directory.endpoint(id)?.endpoint();
+        let open = !matches!(endpoint.status, Status::Disabled { .. });
+        (open && endpoint.tenant == self.tenant).then_some(endpoint)
+    }
+
+    /// The delivery of the event to the endpoint, due now; `None` when the endpoint is closed by now, or the event gone.
+    pub(super) async fn delivery(
+        &self,
+        store: &AnyStore,
+        settings: &Snapshot,
+        (event, endpoint): (EventId, EndpointId),
+        now: Time,
+    ) -> Result<Option<NewDelivery>, StoreError> {
+        let Some(endpoint) = self.open(settings, endpoint) else { return Ok(None) };
+        let order_key = if endpoint.policy.order.is_some() {
+            let Some(kept) = store.event(self.tenant, event).await? else { return Ok(None) };
+            intake::planned(endpoint, &kept.event).order_key
+        } else {
+            None
+        };
+        Ok(Some(NewDelivery {
+            id: delivery_id(self.by, event, endpoint.id),
+            endpoint: endpoint.id,
+            order_key,
+            state: State::Waiting { due: now },
+            replay: Some(self.by),
+            lend: false,
+        }))
+    }
+}
+
+/// The id of the delivery that this replay makes of this event for this endpoint: always the same. Its time is the
+/// replay's; its dice are a hash of all three.
+pub(super) fn delivery_id(replay: ReplayId, event: EventId, endpoint: EndpointId) -> DeliveryId {
+    let mut text = [0_u8; 48];
+    let parts = [replay.bytes(), event.bytes(), endpoint.bytes()];
+    text.copy_from_slice(parts.as_flattened());
+    let digest = ring::digest::digest(&ring::digest::SHA256, &text);
+    let dice = digest.as_ref().first_chunk::<16>().map_or(0, |bytes| u128::from_be_bytes(*bytes));
+    DeliveryId::new(replay.at(), dice)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_of_deliveries_are_always_the_same_and_never_shared() {
+        let now = Time::from_ms(1_000);
+        let ids = |r, e, p| {
+            delivery_id(ReplayId::new(now, r), EventId::new(now, e), EndpointId::new(now, p))
+        };
+        assert_eq!(ids(1, 2, 3), ids(1, 2, 3));
+        let all = BTreeSet::from([ids(1, 2, 3), ids(1, 3, 2), ids(2, 1, 3), ids(3, 2, 1)]);
+        assert_eq!(all.len(), 4);
+        assert_eq!(ids(1, 2, 3).at(), now);
+    }
+}

@@ -1,0 +1,277 @@
+//! Sources, endpoints, tokens and tenants: made, changed, guarded.
+
+use super::world::World;
+use doorbell_core::configuration::Scope;
+use doorbell_store::Store as _;
+use doorbell_store::StoreError;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+#[tokio::test]
+async fn a_source_lives() {
+    let world = World::new().await;
+    let body =
+        json!({"name": "github", "provider": "github", "secrets": ["a long enough secret 0123"]});
+    let made = world.post("/v1/sources", body).await.is(201);
+    assert_eq!((&made["path"], &made["secrets"]), (&json!("/in/github"), &json!(["…0123"])));
+    let directory = world.parts.configured.directory();
+    assert!(directory.source_at("github").is_some(), "requests see it at once");
+    world.hand.advance(Duration::from_secs(1));
+
+    let patch = json!({"event_types": ["push"], "dedupe": {"window": "1h"}});
+    let changed = world.call("PATCH", "/v1/sources/github").json(&patch).answer().await.is(200);
+    assert_eq!(changed["event_types"], json!(["push"]));
+    assert_eq!((&changed["id"], &changed["created_at"]), (&made["id"], &made["created_at"]));
+    assert_ne!(changed["updated_at"], made["updated_at"]);
+    assert_eq!(changed["secrets"], made["secrets"], "a change of a part keeps the secret");
+
+    let rotate = json!({"secret": "another long secret 4567"});
+    let rotated = world.post("/v1/sources/github/rotate-secret", rotate).await.is(200);
+    assert_eq!(rotated["secrets"], json!(["…4567", "…0123"]));
+    let id = rotated["id"].as_str().unwrap();
+    assert_eq!(world.get(&format!("/v1/sources/{id}")).await.is(200), rotated);
+    world.call("DELETE", "/v1/sources/github").answer().await.is(204);
+    world.get("/v1/sources/github").await.problem("not_found");
+    assert_eq!(world.get("/v1/sources").await.is(200)["data"], json!([]));
+}
+
+#[tokio::test]
+async fn a_source_that_could_believe_nobody_is_refused() {
+    let world = World::new().await;
+    for (body, pointer) in [
+        (json!({"name": "a", "provider": "github"}), "/secrets"),
+        (json!({"name": "a", "provider": "github", "secrets": [" "]}), "/secrets/0"),
+        (json!({"name": "a", "provider": "nobody", "secrets": ["x"]}), "/provider"),
+        (
+            json!({"name": "a", "provider": "github", "secrets": ["x"], "options": {"x": "y"}}),
+            "/options/x",
+        ),
+        (json!({"name": "Ä", "provider": "none"}), "/name"),
+    ] {
+        let problem = world.post("/v1/sources", body).await.problem("invalid");
+        assert_eq!(problem["errors"][0]["pointer"], pointer, "{problem}");
+    }
+    let wrong_shape = world.post("/v1/sources", json!({"name": 5, "provider": "none"})).await;
+    assert_eq!(wrong_shape.problem("malformed")["errors"][0]["pointer"], "/name");
+    world.post("/v1/sources", json!({"name": "open", "provider": "none"})).await.is(201);
+    world
+        .post("/v1/sources", json!({"name": "open", "provider": "none"}))
+        .await
+        .problem("conflict");
+}
+
+#[tokio::test]
+async fn a_source_in_use_stays() {
+    let world = World::new().await;
+    world.post("/v1/sources", json!({"name": "inbox", "provider": "none"})).await.is(201);
+    let body = json!({"name": "app", "url": "https://example.com/", "sources": ["inbox"]});
+    let made = world.post("/v1/endpoints", body).await.is(201);
+    assert_eq!(made["sources"], json!(["inbox"]));
+    let kept = world.call("DELETE", "/v1/sources/inbox").answer().await;
+    assert!(kept.problem("conflict")["detail"].as_str().unwrap().contains("app"));
+}
+
+#[tokio::test]
+async fn an_endpoint_lives_and_shows_its_secret_once() {
+    let world = World::new().await;
+    let body = json!({
+        "name": "app", "url": "https://example.com/hook",
+        "headers": [{"name": "x-api-key", "value": "canary"}],
+    });
+    let made = world.post("/v1/endpoints", body).await.is(201);
+    let secret = made["secret"].as_str().unwrap();
+    assert!(secret.starts_with("whsec_") && secret.len() > 40);
+    let shown = world.get("/v1/endpoints/app").await.is(200);
+    assert_eq!((&shown["secret"], &shown["headers"][0]["value"]), (&Value::Null, &json!("***")));
+    assert!(!shown.to_string().contains(secret));
+
+    let patch = json!({"timeout": "3s", "headers": [{"name": "X-Api-Key", "value": "***"}]});
+    let changed = world.call("PATCH", "/v1/endpoints/app").json(&patch).answer().await.is(200);
+    assert_eq!(changed["timeout"], "3s");
+    let stored = world.home.configuration().await.unwrap().endpoints.remove(0);
+    assert_eq!(stored.headers, [("X-Api-Key".to_owned(), "canary".to_owned())]);
+    assert_eq!(stored.secrets[0].secret.reveal(), secret);
+
+    let mut changes = world.parts.configured.watch();
+    for (verb, status) in [("pause", "paused"), ("enable", "enabled"), ("disable", "disabled")] {
+        let path = format!("/v1/endpoints/app/{verb}");
+        assert_eq!(world.call("POST", &path).answer().await.is(200)["status"], status);
+        assert!(changes.has_changed().unwrap(), "whoever delivers is told");
+        changes.mark_unchanged();
+    }
+    world.call("DELETE", "/v1/endpoints/app").answer().await.is(204);
+    world.get("/v1/endpoints/app").await.problem("not_found");
+}
+
+#[tokio::test]
+async fn rotated_secrets_overlap() {
+    let world = World::new().await;
+    let old = world
+        .post("/v1/endpoints", json!({"name": "app", "url": "https://example.com/"}))
+        .await
+        .is(201);
+    let rotated = world.call("POST", "/v1/endpoints/app/rotate-secret").answer().await.is(200);
+    assert_ne!(rotated["secret"], old["secret"]);
+    let secrets = rotated["secrets"].as_array().unwrap();
+    assert_eq!((&secrets[0]["expires_at"], secrets.len()), (&Value::Null, 2));
+    assert_eq!(secrets[1]["expires_at"], "2026-11-25T06:00:00.000Z");
+    let now = world.post("/v1/endpoints/app/rotate-secret", json!({"overlap": "0s"})).await.is(200);
+    assert_eq!(now["secrets"].as_array().unwrap().len(), 1);
+    for (body, pointer) in [
+        (json!({"secret": "whsec_"}), "/secret"),
+        (json!({"secret": "short"}), "/secret"),
+        (json!({"overlap": "8d"}), "/overlap"),
+    ] {
+        let refused = world.post("/v1/endpoints/app/rotate-secret", body).await;
+        assert_eq!(refused.problem("invalid")["errors"][0]["pointer"], pointer);
+    }
+}
+
+#[tokio::test]
+async fn a_url_that_could_never_be_delivered_to_is_refused() {
+    let world = World::new().await;
+    for url in
+        ["http://169.254.169.254/", "http://10.0.0.1/", "ftp://example.com/", "https://a b/", ""]
+    {
+        let refused = world.post("/v1/endpoints", json!({"name": "x", "url": url})).await;
+        let problem = refused.problem("invalid");
+        assert_eq!(problem["errors"][0]["pointer"], "/url", "{url}");
+    }
+    let loopback = json!({"name": "x", "url": "http://127.0.0.1:9000/hook"});
+    world.post("/v1/endpoints", loopback).await.is(201);
+}
+
+#[tokio::test]
+async fn lists_are_pages_newest_first() {
+    let world = World::new().await;
+    for name in ["a", "b", "c"] {
+        world.endpoint(name).await;
+        world.hand.advance(Duration::from_millis(1));
+    }
+    let first = world.get("/v1/endpoints?limit=2").await.is(200);
+    let names = |page: &Value| -> Vec<String> {
+        let items = page["data"].as_array().unwrap().iter();
+        items.map(|item| item["name"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names(&first), ["c", "b"]);
+    let cursor = first["next_cursor"].as_str().unwrap();
+    let second = world.get(&format!("/v1/endpoints?limit=2&cursor={cursor}")).await.is(200);
+    assert_eq!((names(&second), &second["next_cursor"]), (vec!["a".to_owned()], &Value::Null));
+    for (query, place) in [
+        ("limit=0", "?limit"),
+        ("limit=1001", "?limit"),
+        ("limit=x", "?limit"),
+        ("cursor=x", "?cursor"),
+        ("colour=red", "?"),
+    ] {
+        let problem = world.get(&format!("/v1/endpoints?{query}")).await.problem("parameter");
+        assert!(problem["errors"][0]["pointer"].as_str().unwrap().starts_with(place), "{problem}");
+    }
+}
+
+#[tokio::test]
+async fn tokens_are_shown_once_and_end() {
+    let world = World::new().await;
+    let body = json!({"name": "ci", "scopes": ["read"], "expires_in": "1h"});
+    let made = world.post("/v1/tokens", body).await.is(201);
+    let text = made["token"].as_str().unwrap();
+    assert!(text.starts_with("db_live_"));
+    assert!(!world.get("/v1/tokens").await.is(200).to_string().contains(text));
+    let with = |path| world.bare("GET", path).token(text).answer();
+    with("/v1/sources").await.is(200);
+    world.hand.advance(Duration::from_secs(3600));
+    with("/v1/sources").await.problem("unauthorized");
+
+    let text = world.token(&[Scope::Read], None).await;
+    let id = world.get("/v1/tokens?limit=1").await.is(200)["data"][0]["id"].clone();
+    world.bare("GET", "/v1/status").token(&text).answer().await.is(200);
+    let path = format!("/v1/tokens/{}", id.as_str().unwrap());
+    world.call("DELETE", &path).answer().await.is(204);
+    world.bare("GET", "/v1/status").token(&text).answer().await.problem("unauthorized");
+    let useless = world.post("/v1/tokens", json!({"name": "", "scopes": []})).await;
+    assert_eq!(useless.problem("invalid")["errors"].as_array().unwrap().len(), 2);
+}
+
+/// What is wrong with a token never shows, and past a bound the answer is another one; a good token is not held up.
+#[tokio::test]
+async fn bad_tokens_get_one_answer() {
+    let world = World::new().await;
+    let mut answers = Vec::new();
+    let almost = format!("{}x", &world.root[..world.root.len() - 1]);
+    let other = doorbell_server::api::TokenText::new([8; 32]);
+    for line in
+        ["", "Bearer", "Bearer ", "Basic abc", &almost, &format!("Bearer {}", other.reveal())]
+    {
+        let answer = world.bare("GET", "/v1/sources").header("authorization", line).answer().await;
+        assert_eq!(answer.header("www-authenticate"), "Bearer realm=\"doorbell\"");
+        answers.push(answer.problem("unauthorized"));
+    }
+    let twice = world.call("GET", "/v1/sources").token(&world.root).answer().await;
+    answers.push(twice.problem("unauthorized"));
+    assert!(answers.windows(2).all(|pair| pair[0] == pair[1]));
+    for _ in answers.len()..20 {
+        world.bare("GET", "/v1/sources").answer().await.problem("unauthorized");
+    }
+    let limited = world.bare("GET", "/v1/sources").answer().await;
+    limited.problem("too_many");
+    assert_eq!(limited.header("retry-after"), "60");
+    world.get("/v1/sources").await.is(200);
+    world.hand.advance(Duration::from_secs(60));
+    world.bare("GET", "/v1/sources").answer().await.problem("unauthorized");
+}
+
+#[tokio::test]
+async fn what_the_store_cannot_take_is_503_with_retry_after() {
+    let world = World::new().await;
+    let body = json!({"name": "x", "provider": "none"});
+    for (error, code) in [
+        (StoreError::Busy, "busy"),
+        (StoreError::Full, "full"),
+        (StoreError::Failed("canary".to_owned()), "unavailable"),
+        (StoreError::Broken("canary".to_owned()), "unavailable"),
+    ] {
+        world.home.fail_with(Some(error));
+        let answer = world.post("/v1/sources", body.clone()).await;
+        answer.problem(code);
+        assert_eq!(answer.status.as_u16(), 503);
+        assert!(answer.header("retry-after").parse::<u32>().unwrap() >= 1);
+        assert!(!String::from_utf8_lossy(&answer.body).contains("canary"));
+        let answer = world.post("/v1/events", json!({"type": "a", "data": 1})).await;
+        assert_eq!(answer.status.as_u16(), 503);
+    }
+    world.home.fail_with(None);
+    world.post("/v1/sources", body).await.is(201);
+}
+
+#[tokio::test]
+async fn bodies_are_bounded_and_typed() {
+    let world = World::new().await;
+    let large =
+        world.call("POST", "/v1/sources").raw("application/json", vec![b' '; (1 << 20) + 1]);
+    large.answer().await.problem("too_large");
+    let form = world.call("POST", "/v1/sources").raw("application/x-www-form-urlencoded", "a=b");
+    form.answer().await.problem("media_type");
+    let torn = world.call("POST", "/v1/sources").raw("application/json", "{\"name\": ");
+    torn.answer().await.problem("malformed");
+    let deep = "[".repeat(100_000);
+    let deep = world.call("POST", "/v1/sources").raw("application/json", deep);
+    deep.answer().await.problem("malformed");
+    world.get("/v2/sources").await.problem("not_found");
+    let put = world.call("PUT", "/v1/sources").answer().await;
+    put.problem("method");
+    assert_eq!(put.status.as_u16(), 405);
+    assert!(put.header("allow").contains("POST"), "{:?}", put.headers);
+}
+
+#[tokio::test]
+async fn the_document_is_served_and_the_status_tells() {
+    let world = World::new().await;
+    let document = world.bare("GET", "/v1/openapi.json").answer().await.is(200);
+    assert_eq!(document["openapi"], "3.1.0");
+    world.endpoint("app").await;
+    let status = world.get("/v1/status").await.is(200);
+    assert_eq!(status["endpoints"][0]["name"], "app");
+    assert_eq!(status["store"]["events"], 0);
+    let metrics = world.get("/metrics").await;
+    assert!(String::from_utf8_lossy(&metrics.body).contains("doorbell_requests_total"));
+}

@@ -1,0 +1,83 @@
+//! Deliveries: shown, retried, cancelled.
+
+use super::world::{START, World};
+use bytes::Bytes;
+use doorbell_core::attempt::{Answer, Attempt, Outcome, Timings, Trigger};
+use doorbell_core::delivery::{Delivery, State};
+use doorbell_core::id::AttemptId;
+use doorbell_core::request::Headers;
+use doorbell_store::{Claim, Settlement, Store as _};
+use expect_test::expect_file;
+use std::time::Duration;
+
+fn failed() -> State {
+    State::Failed { at: START, holds_key: false }
+}
+
+#[tokio::test]
+async fn a_dead_letter_is_retried_and_a_waiting_one_cancelled() {
+    let world = World::new().await;
+    let endpoint = world.endpoint("app").await;
+    world.publish("a").await;
+    world.settle(endpoint, failed()).await;
+    let page = world.get("/v1/deliveries?state=failed&endpoint=app").await.is(200);
+    let id = page["data"][0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(page["data"][0]["endpoint_name"], "app");
+    let path = |verb: &str| format!("/v1/deliveries/{id}{verb}");
+    assert_eq!(world.get(&path("")).await.is(200)["state"], "failed");
+    let again = world.call("POST", &path("/retry")).answer().await.is(202);
+    assert_eq!(again["state"], "pending");
+    assert_eq!(world.parts.admitting.store.stirred().await, [endpoint]);
+    world.call("POST", "/v1/endpoints/app/pause").answer().await.is(200);
+    assert_eq!(world.get(&path("")).await.is(200)["state"], "paused");
+    let gone = world.call("POST", &path("/cancel")).answer().await.is(200);
+    assert_eq!(
+        (&gone["state"], &gone["discarded_because"]),
+        (&"discarded".into(), &"cancelled".into())
+    );
+    world.call("POST", &path("/cancel")).answer().await.problem("state");
+    world.call("POST", "/v1/endpoints/app/disable").answer().await.is(200);
+    world.call("POST", &path("/retry")).answer().await.problem("state");
+}
+
+#[tokio::test]
+async fn what_is_in_flight_is_left_alone_and_its_attempt_explains_itself() {
+    let world = World::new().await;
+    let endpoint = world.endpoint("app").await;
+    world.publish("a").await;
+    let lease_until = START.after(Duration::from_secs(60));
+    let claim = Claim { endpoint, by_key: false, due_by: START, most: 1, lease_until };
+    let lent = world.home.claim(claim).await.unwrap().lent.remove(0);
+    let id = lent.delivery.id;
+    let path = |verb: &str| format!("/v1/deliveries/{id}{verb}");
+    assert_eq!(world.get(&path("")).await.is(200)["state"], "in_flight");
+    world.call("POST", &path("/retry")).answer().await.problem("in_flight");
+    world.call("POST", &path("/cancel")).answer().await.problem("in_flight");
+
+    let mut headers = Headers::default();
+    headers.push("content-type", "text/plain");
+    headers.push("set-cookie", "canary");
+    let body = Bytes::from_static(b"no such user");
+    let answer = Answer { status: 404, headers, body, truncated: false };
+    let attempt = Attempt {
+        id: AttemptId::new(START, 1),
+        number: 1,
+        at: START,
+        trigger: Trigger::Initial,
+        address: Some(([203, 0, 113, 7], 443).into()),
+        timings: Timings { total: Duration::from_micros(12_345), ..Timings::default() },
+        outcome: Outcome::Answered(answer),
+    };
+    let delivery = Delivery {
+        attempts: 1,
+        state: State::Waiting { due: START.after(Duration::from_secs(5)) },
+        ..lent.delivery
+    };
+    let (lease, locator) = (lent.lease, lent.locator);
+    let settlement = Settlement { lease, locator, delivery, attempt: Some(attempt) };
+    world.home.settle(settlement).await.unwrap();
+    let shown = world.get(&path("")).await.is(200);
+    assert_eq!((&shown["state"], &shown["last_status"]), (&"scheduled".into(), &404.into()));
+    let attempts = world.get(&path("/attempts")).await.is(200);
+    expect_file!["attempts.json"].assert_eq(&format!("{attempts:#}\n"));
+}

@@ -1,0 +1,10 @@
+//! The API in process: the router called directly, over the model store, with a clock that stands still.
+
+mod config;
+mod deliveries;
+mod isolation;
+mod publish;
+mod replays;
+mod served;
+mod streams;
+mod world;

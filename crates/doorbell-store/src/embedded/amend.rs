@@ -1,0 +1,127 @@
+//! Changes of deliveries at someone's request: retry, cancel, replay.
+
+use super::home_store::Parts;
+use super::leases::Standing;
+use crate::store::{
+    Amended, Amendment, Lease, Locator, NewDelivery, Settled, Settlement, StoreError,
+};
+use doorbell_core::delivery::{Delivery, DiscardReason, State};
+use doorbell_core::id::{DeliveryId, EventId, TenantId};
+use doorbell_core::time::Time;
+
+/// Makes one change.
+///
+/// # Errors
+/// Those of reading and writing.
+pub(super) async fn amend(parts: &Parts, amendment: Amendment) -> Result<Amended, StoreError> {
+    parts.engine.catch_up().await?;
+    match amendment {
+        Amendment::Retry { tenant, delivery, due } => {
+            change(parts, tenant, delivery, |state| Some(retried(state, due))).await
+        }
+        Amendment::Cancel { tenant, delivery, at } => {
+            change(parts, tenant, delivery, |state| cancelled(state, at)).await
+        }
+        Amendment::Redeliver { tenant, event, deliveries } => {
+            redeliver(parts, tenant, event, deliveries).await
+        }
+    }
+}
+
+fn retried(state: State, due: Time) -> State {
+    match state {
+        State::Waiting { due: earlier } => State::Waiting { due: earlier.min(due) },
+        State::Delivered { .. } | State::Failed { .. } | State::Discarded { .. } => {
+            State::Waiting { due }
+        }
+    }
+}
+
+/// `None`: what is delivered or discarded cannot be cancelled.
+fn cancelled(state: State, at: Time) -> Option<State> {
+    match state {
+        State::Waiting { .. } | State::Failed { .. } => {
+            Some(State::Discarded { at, why: DiscardReason::Cancelled })
+        }
+        State::Delivered { .. } | State::Discarded { .. } => None,
+    }
+}
+
+/// A delivery that is held while it is changed, as if it were lent; it is given back when the change is not made.
+struct Hold<'a> {
+    parts: &'a Parts,
+    delivery: DeliveryId,
+    lease: Lease,
+}
+
+impl Drop for Hold<'_> {
+    fn drop(&mut self) {
+        self.parts.engine.shared.leases.lock().give_back(self.delivery, self.lease);
+    }
+}
+
+async fn change(
+    parts: &Parts,
+    tenant: TenantId,
+    id: DeliveryId,
+    to: impl FnOnce(State) -> Option<State>,
+) -> Result<Amended, StoreError> {
+    let found = parts.index.delivery(id)?;
+    if found.is_none_or(|found| found.row.delivery.tenant != tenant) {
+        return Ok(Amended::Unknown);
+    }
+    let Some(hold) = hold(parts, id).await? else { return Ok(Amended::InFlight) };
+    // Nobody else changes it from here on, and the index has what was changed before.
+    let Some(found) = parts.index.delivery(id)? else { return Ok(Amended::Unknown) };
+    let Some(state) = to(found.row.delivery.state) else { return Ok(Amended::NotAllowed) };
+    parts.engine.shared.leases.lock().continues(id, hold.lease, found.last_attempt);
+    let settlement = Settlement {
+        lease: hold.lease,
+        locator: Locator(found.event_at),
+        delivery: Delivery { state, ..found.row.delivery },
+        attempt: None,
+    };
+    let endpoint = settlement.delivery.endpoint;
+    match parts.engine.change(settlement, Some(endpoint)).await? {
+        Settled::Kept => Ok(Amended::Done(Some(endpoint))),
+        Settled::LeaseLost => Ok(Amended::InFlight),
+    }
+}
+
+/// Takes a delivery that nobody has, after the index has learned what was settled; `None` when somebody has it.
+async fn hold(parts: &Parts, delivery: DeliveryId) -> Result<Option<Hold<'_>>, StoreError> {
+    loop {
+        let standing = {
+            let mut held = parts.engine.shared.leases.lock();
+            if let Some(lease) = held.lend(delivery, None) {
+                return Ok(Some(Hold { parts, delivery, lease }));
+            }
+            held.standing(delivery)
+        };
+        let Standing::Settled(position) = standing else { return Ok(None) };
+        parts.engine.shared.progress.reach(position + 1).await?;
+    }
+}
+
+async fn redeliver(
+    parts: &Parts,
+    tenant: TenantId,
+    event: EventId,
+    deliveries: Vec<NewDelivery>,
+) -> Result<Amended, StoreError> {
+    let found = parts.index.event(event)?;
+    let Some(found) = found.filter(|found| found.tenant == tenant) else {
+        return Ok(Amended::Unknown);
+    };
+    let at = deliveries.iter().map(|new| moment(new.state)).max().unwrap_or(found.row.at);
+    parts.engine.redeliver((tenant, event, found.position), deliveries, at).await?;
+    Ok(Amended::Done(None))
+}
+
+/// The time that stands in a state.
+const fn moment(state: State) -> Time {
+    match state {
+        State::Waiting { due } => due,
+        State::Delivered { at } | State::Failed { at, .. } | State::Discarded { at, .. } => at,
+    }
+}

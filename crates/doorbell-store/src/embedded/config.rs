@@ -1,0 +1,275 @@
+//! The configuration of the embedded home: one small `SQLite` file, each change durable when it returns.
+//!
+//! What a change does is decided in memory, as in every home; this file only keeps the result. The documents in it hold
+//! secrets, so nobody but its owner may read it. Nothing of events or deliveries comes in here.
+
+use crate::changes;
+use crate::store::StoreError;
+use doorbell_core::configuration::{Change, Configuration, Resource, ResourceId};
+use doorbell_wire::stored_config::{self, DocumentError, Kind};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, params};
+use std::collections::BTreeSet;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+/// Of the table below; in `user_version`.
+const VERSION: i64 = 1;
+/// `Bell`, in `application_id`: tells the file from other databases.
+const APPLICATION: i64 = 0x4265_6c6c;
+
+const TABLE: &str = "
+CREATE TABLE resources (
+    kind TEXT NOT NULL,
+    id TEXT NOT NULL,
+    tenant TEXT NOT NULL,
+    name TEXT,
+    document TEXT NOT NULL,
+    updated INTEGER NOT NULL,
+    PRIMARY KEY (kind, id),
+    UNIQUE (kind, tenant, name)
+) STRICT;
+CREATE UNIQUE INDEX source_names ON resources (name) WHERE kind = 'source';
+CREATE UNIQUE INDEX tenant_uids ON resources (name) WHERE kind = 'tenant';
+";
+
+/// Why the configuration cannot be read or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be made or opened.
+    #[error("the configuration's file cannot be opened: {0}")]
+    Io(#[from] io::Error),
+    /// `SQLite` could not.
+    #[error("the configuration's file failed: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// The file is another program's.
+    #[error("the configuration's file is not one of Doorbell's")]
+    Foreign,
+    /// The file was written by a newer version.
+    #[error(
+        "the configuration was written by a newer Doorbell (layout {found}, this one knows {VERSION}); use that one"
+    )]
+    Newer {
+        /// Its version.
+        found: i64,
+    },
+    /// One document cannot be read.
+    #[error("the stored {kind} {id} cannot be read: {why}")]
+    Document {
+        /// Of which kind.
+        kind: String,
+        /// Which.
+        id: String,
+        /// Why.
+        why: DocumentError,
+    },
+    /// A name is taken, or something has to stay.
+    #[error(transparent)]
+    Refused(StoreError),
+}
+
+/// `SQLITE_IOERR_FSYNC` and `SQLITE_IOERR_DIR_FSYNC`: after these nothing can be promised.
+const FAILED_SYNCS: [i32; 2] = [1034, 1290];
+
+impl From<ConfigError> for StoreError {
+    fn from(error: ConfigError) -> Self {
+        let text = error.to_string();
+        match error {
+            ConfigError::Refused(refused) => refused,
+            ConfigError::Document { .. } | ConfigError::Foreign | ConfigError::Newer { .. } => {
+                Self::Corrupt(text)
+            }
+            ConfigError::Io(_) => Self::Failed(text),
+            ConfigError::Sqlite(inner) => match inner.sqlite_error() {
+                Some(code) if FAILED_SYNCS.contains(&code.extended_code) => Self::Broken(text),
+                Some(code) if code.code == ErrorCode::DiskFull => Self::Full,
+                Some(code)
+                    if matches!(
+                        code.code,
+                        ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase
+                    ) =>
+                {
+                    Self::Corrupt(text)
+                }
+                Some(_) | None => Self::Failed(text),
+            },
+        }
+    }
+}
+
+/// The configuration's file. Methods block.
+#[derive(Debug)]
+pub struct Config(Mutex<Connection>);
+
+impl Config {
+    /// Opens the file, or makes it with nothing but the default tenant in it.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn open(file: &Path) -> Result<Self, ConfigError> {
+        make(file)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut db = Connection::open_with_flags(file, flags)?;
+        check(&db)?;
+        db.pragma_update(None, "journal_mode", "WAL")?;
+        db.pragma_update(None, "synchronous", "FULL")?;
+        if version(&db)? == 0 {
+            let transaction = db.transaction()?;
+            transaction.execute_batch(TABLE)?;
+            for tenant in changes::initial().tenants {
+                insert(&transaction, &Resource::Tenant(tenant))?;
+            }
+            transaction.pragma_update(None, "application_id", APPLICATION)?;
+            transaction.pragma_update(None, "user_version", VERSION)?;
+            transaction.commit()?;
+        }
+        Ok(Self(Mutex::new(db)))
+    }
+
+    /// Everything that is configured, each list sorted by id.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn configuration(&self) -> Result<Configuration, ConfigError> {
+        load(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Makes all changes or none; they are durable when this returns.
+    ///
+    /// # Errors
+    /// [`ConfigError::Refused`] when a name is taken; otherwise [`ConfigError`].
+    pub fn configure(&self, changes: &[Change]) -> Result<(), ConfigError> {
+        let mut db = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let transaction = db.transaction()?;
+        let after = changes::applied(load(&transaction)?, changes).map_err(ConfigError::Refused)?;
+        let touched: BTreeSet<ResourceId> = changes.iter().map(id_of_change).collect();
+        // All old ones go first: two may swap their names.
+        for id in &touched {
+            let sql = "DELETE FROM resources WHERE kind = ? AND id = ?";
+            transaction.execute(sql, params![Kind::of_id(*id).word(), id_text(*id)])?;
+        }
+        for resource in resources(after) {
+            if touched.contains(&id_of(&resource)) {
+                insert(&transaction, &resource)?;
+            }
+        }
+        Ok(transaction.commit()?)
+    }
+}
+
+/// Makes the file if it is not there, for its owner alone, so that it is there after a power cut.
+fn make(file: &Path) -> Result<(), ConfigError> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(file) {
+        Ok(made) => {
+            made.sync_all()?;
+            if let Some(dir) = file.parent() {
+                File::open(dir)?.sync_all()?;
+            }
+            Ok(())
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn version(db: &Connection) -> Result<i64, ConfigError> {
+    Ok(db.query_row("PRAGMA user_version", [], |row| row.get(0))?)
+}
+
+/// Whether the file is ours, and not of a later day.
+fn check(db: &Connection) -> Result<(), ConfigError> {
+    let found = version(db)?;
+    let application: i64 = db.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    let tables: i64 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    let new = found == 0 && application == 0 && tables == 0;
+    if !new && application != APPLICATION {
+        return Err(ConfigError::Foreign);
+    }
+    if found > VERSION { Err(ConfigError::Newer { found }) } else { Ok(()) }
+}
+
+fn load(db: &Connection) -> Result<Configuration, ConfigError> {
+    let mut all = Configuration::default();
+    let mut statement = db.prepare("SELECT kind, id, document FROM resources ORDER BY kind, id")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (kind, id, document): (String, String, String) =
+            (row.get(0)?, row.get(1)?, row.get(2)?);
+        let known = Kind::of_word(&kind).ok_or(DocumentError::Value("kind"));
+        match known.and_then(|known| stored_config::decode(known, &document)) {
+            Ok(Resource::Tenant(tenant)) => all.tenants.push(tenant),
+            Ok(Resource::Source(source)) => all.sources.push(source),
+            Ok(Resource::Endpoint(endpoint)) => all.endpoints.push(endpoint),
+            Ok(Resource::Token(token)) => all.tokens.push(token),
+            Ok(Resource::Replay(replay)) => all.replays.push(replay),
+            Err(why) => return Err(ConfigError::Document { kind, id, why }),
+        }
+    }
+    Ok(all)
+}
+
+fn insert(transaction: &Transaction<'_>, resource: &Resource) -> Result<(), ConfigError> {
+    let id = id_of(resource);
+    let kind = Kind::of(resource).word();
+    let document = stored_config::encode(resource).map_err(|why| ConfigError::Document {
+        kind: kind.to_owned(),
+        id: id_text(id),
+        why,
+    })?;
+    let (tenant, name, updated) = match resource {
+        Resource::Tenant(tenant) => (tenant.id, Some(tenant.uid.as_str()), tenant.created),
+        Resource::Source(source) => (source.tenant, Some(source.name.as_str()), source.updated),
+        Resource::Endpoint(endpoint) => {
+            (endpoint.tenant, Some(endpoint.name.as_str()), endpoint.updated)
+        }
+        Resource::Token(token) => (token.tenant, Some(token.name.as_str()), token.created),
+        Resource::Replay(replay) => (replay.tenant, None, replay.updated),
+    };
+    transaction.execute(
+        "INSERT INTO resources VALUES (?, ?, ?, ?, ?, ?)",
+        params![kind, id_text(id), tenant.to_string(), name, document, updated.ms().cast_signed()],
+    )?;
+    Ok(())
+}
+
+fn resources(all: Configuration) -> impl Iterator<Item = Resource> {
+    all.tenants
+        .into_iter()
+        .map(Resource::Tenant)
+        .chain(all.sources.into_iter().map(Resource::Source))
+        .chain(all.endpoints.into_iter().map(Resource::Endpoint))
+        .chain(all.tokens.into_iter().map(Resource::Token))
+        .chain(all.replays.into_iter().map(Resource::Replay))
+}
+
+const fn id_of(resource: &Resource) -> ResourceId {
+    match resource {
+        Resource::Tenant(tenant) => ResourceId::Tenant(tenant.id),
+        Resource::Source(source) => ResourceId::Source(source.id),
+        Resource::Endpoint(endpoint) => ResourceId::Endpoint(endpoint.id),
+        Resource::Token(token) => ResourceId::Token(token.id),
+        Resource::Replay(replay) => ResourceId::Replay(replay.id),
+    }
+}
+
+const fn id_of_change(change: &Change) -> ResourceId {
+    match change {
+        Change::Put(resource) => id_of(resource),
+        Change::Delete(id) => *id,
+    }
+}
+
+fn id_text(id: ResourceId) -> String {
+    match id {
+        ResourceId::Tenant(id) => id.to_string(),
+        ResourceId::Source(id) => id.to_string(),
+        ResourceId::Endpoint(id) => id.to_string(),
+        ResourceId::Token(id) => id.to_string(),
+        ResourceId::Replay(id) => id.to_string(),
+    }
+}

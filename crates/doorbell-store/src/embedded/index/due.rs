@@ -1,0 +1,168 @@
+//! What waits in one partition: in the order of due times, and the first of each order key.
+
+use super::Error;
+use super::codes::{id_of, time_column};
+use super::place::event_seq;
+use doorbell_core::id::{DeliveryId, EndpointId};
+use doorbell_core::time::Time;
+use rusqlite::{Connection, OptionalExtension as _, params};
+use std::collections::BTreeMap;
+
+/// Tells which deliveries are lent out, and so not to be lent again.
+pub type Lent<'a> = &'a dyn Fn(DeliveryId) -> bool;
+
+/// Whether deliveries have an order key: each has an index of its own, so that neither is in the way of the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keyed {
+    No,
+    Yes,
+}
+
+/// A delivery that waits: when it is due, and its `seq`. They sort as they are to be tried.
+pub(super) type Due = (i64, i64);
+
+/// The first `most` deliveries to this endpoint that wait and are not lent.
+pub(super) fn waiting(
+    db: &Connection,
+    endpoint: i64,
+    keyed: Keyed,
+    most: usize,
+    lent: Lent<'_>,
+) -> Result<Vec<Due>, Error> {
+    let sql = match keyed {
+        Keyed::No => {
+            "SELECT moment, seq, id_high, id_low FROM deliveries INDEXED BY delivery_by_due
+            WHERE endpoint = ? AND state = 0 AND order_key IS NULL ORDER BY moment, seq"
+        }
+        Keyed::Yes => {
+            "SELECT moment, seq, id_high, id_low FROM deliveries INDEXED BY delivery_by_due_keyed
+            WHERE endpoint = ? AND state = 0 AND order_key IS NOT NULL ORDER BY moment, seq"
+        }
+    };
+    let mut statement = db.prepare_cached(sql)?;
+    let mut rows = statement.query([endpoint])?;
+    let mut found = Vec::new();
+    while found.len() < most
+        && let Some(row) = rows.next()?
+    {
+        if !lent(DeliveryId::from_bytes(id_of(row.get(2)?, row.get(3)?))) {
+            found.push((row.get(0)?, row.get(1)?));
+        }
+    }
+    Ok(found)
+}
+
+/// As [`waiting`], with and without a key.
+pub(super) fn all_waiting(
+    db: &Connection,
+    endpoint: i64,
+    most: usize,
+    lent: Lent<'_>,
+) -> Result<Vec<Due>, Error> {
+    let mut all = waiting(db, endpoint, Keyed::No, most, lent)?;
+    all.extend(waiting(db, endpoint, Keyed::Yes, most, lent)?);
+    all.sort_unstable();
+    all.truncate(most);
+    Ok(all)
+}
+
+/// A key's place on the way round: keys above the start come in the first lap, the others in the second.
+pub(super) type Turn = (u8, i64);
+
+/// Which keys to look at.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Round {
+    pub(super) endpoint: i64,
+    /// Begin behind this key.
+    pub(super) start: i64,
+    /// Deliveries that are due by then.
+    pub(super) due_by: Time,
+    /// Find at most so many.
+    pub(super) most: usize,
+    /// Look at no more keys than that.
+    pub(super) budget: usize,
+}
+
+/// First deliveries of keys that can be lent.
+#[derive(Debug, Default)]
+pub(super) struct Heads {
+    pub(super) found: BTreeMap<Turn, Due>,
+    /// The last key that was looked at; `None`: all were.
+    pub(super) reached: Option<Turn>,
+}
+
+/// Goes from key to key, without a look at what stands behind the first of each.
+pub(super) fn heads(db: &Connection, round: Round, lent: Lent<'_>) -> Result<Heads, Error> {
+    let mut heads = Heads::default();
+    let mut looked = 0;
+    let laps = [(0, round.start.checked_add(1), i64::MAX), (1, Some(i64::MIN), round.start)];
+    for (lap, mut from, to) in laps {
+        while let Some(least) = from
+            && let Some(head) = first_of_next_key(db, round.endpoint, least, to)?
+        {
+            looked += 1;
+            let turn = (lap, head.key);
+            if head.waits && head.due.0 <= time_column(round.due_by) && !lent(head.id) {
+                heads.found.insert(turn, head.due);
+            }
+            if looked >= round.budget || heads.found.len() >= round.most {
+                heads.reached = Some(turn);
+                return Ok(heads);
+            }
+            from = head.key.checked_add(1);
+        }
+    }
+    Ok(heads)
+}
+
+struct Head {
+    key: i64,
+    due: Due,
+    waits: bool,
+    id: DeliveryId,
+}
+
+fn first_of_next_key(
+    db: &Connection,
+    endpoint: i64,
+    least: i64,
+    greatest: i64,
+) -> Result<Option<Head>, Error> {
+    let sql = "SELECT held_key, moment, seq, state = 0, id_high, id_low
+        FROM deliveries INDEXED BY delivery_by_key
+        WHERE endpoint = ? AND held_key >= ? AND held_key <= ? ORDER BY held_key, seq LIMIT 1";
+    let head = db.prepare_cached(sql)?.query_row(params![endpoint, least, greatest], |row| {
+        let due = (row.get(1)?, row.get(2)?);
+        let id = DeliveryId::from_bytes(id_of(row.get(4)?, row.get(5)?));
+        Ok(Head { key: row.get(0)?, due, waits: row.get(3)?, id })
+    });
+    Ok(head.optional()?)
+}
+
+/// Whether a delivery with this key is unsettled (or holds its key) here.
+pub(super) fn occupies(db: &Connection, endpoint: i64, key: i64) -> Result<bool, Error> {
+    Ok(first_of_next_key(db, endpoint, key, key)?.is_some())
+}
+
+/// The endpoints with deliveries that wait here, lent ones included.
+pub(super) fn endpoints(db: &Connection) -> Result<Vec<(i64, EndpointId)>, Error> {
+    let sql = "SELECT DISTINCT lanes.endpoint, endpoints.id FROM lanes
+        JOIN endpoints ON endpoints.ref = lanes.endpoint WHERE lanes.waiting > 0";
+    let mut statement = db.prepare_cached(sql)?;
+    let mut rows = statement.query([])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let id = super::codes::id_bytes(&row.get::<_, Vec<u8>>(1)?)?;
+        found.push((row.get(0)?, EndpointId::from_bytes(id)));
+    }
+    Ok(found)
+}
+
+/// The `seq` of the first event with a delivery that waits.
+pub(super) fn oldest_waiting(db: &Connection) -> Result<Option<i64>, Error> {
+    let sql = "SELECT min(first) FROM (SELECT
+        (SELECT seq FROM deliveries WHERE lane = lanes.ref AND state = 0 ORDER BY seq LIMIT 1)
+        AS first FROM lanes WHERE waiting > 0)";
+    let seq: Option<i64> = db.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+    Ok(seq.map(event_seq))
+}

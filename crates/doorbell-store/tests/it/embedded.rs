@@ -1,0 +1,190 @@
+//! The embedded home keeps the promises, over and over on small segments.
+
+use doorbell_core::delivery::State;
+use doorbell_core::event::{Event, Fate, Origin};
+use doorbell_core::id::{DeliveryId, EndpointId, EventId, TenantId};
+use doorbell_core::request::{Headers, Request};
+use doorbell_core::time::Time;
+use doorbell_store::contract::Homes;
+use doorbell_store::embedded::{Embedded, Options};
+use doorbell_store::{
+    Admission, Admitted, EventQuery, Lent, NewDelivery, Retention, Settled, Settlement, Store,
+};
+use std::fs;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Opens the store in one directory, again and again.
+struct OnDisk {
+    dir: tempfile::TempDir,
+}
+
+fn on_disk() -> OnDisk {
+    OnDisk { dir: tempfile::tempdir().unwrap() }
+}
+
+impl Homes for OnDisk {
+    type Home = Embedded;
+
+    async fn open(&mut self) -> Embedded {
+        let options = Options {
+            segment_bytes: 16 << 10,
+            reserve_bytes: 0,
+            index_lag: Duration::from_millis(1),
+            ..Options::at(Time::EPOCH)
+        };
+        Embedded::open(self.dir.path(), options).unwrap()
+    }
+}
+
+mod contract {
+    use super::on_disk;
+    doorbell_store::contract_tests!(lasting: on_disk());
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+const ENDPOINT: EndpointId = EndpointId::from_bytes([9; 16]);
+
+fn at(n: u64) -> Time {
+    Time::from_ms(1_790_000_000_000 + n * 1000)
+}
+
+/// An event a second, with a delivery that is lent.
+fn admission(n: u64) -> Admission {
+    let id = EventId::new(at(n), n.into());
+    let request = Request {
+        method: "POST".to_owned(),
+        path: String::new(),
+        query: None,
+        headers: Headers::default(),
+        body: vec![b'a'; 2000].into(),
+        peer: None,
+    };
+    let event = Event {
+        id,
+        tenant: TenantId::DEFAULT,
+        at: at(n),
+        origin: Origin::Api,
+        event_type: None,
+        dedupe_key: Some(id.to_string().into()),
+        channels: Vec::new(),
+        request,
+    };
+    let delivery = NewDelivery {
+        id: DeliveryId::new(at(n), n.into()),
+        endpoint: ENDPOINT,
+        order_key: None,
+        state: State::Waiting { due: at(n) },
+        replay: None,
+        lend: true,
+    };
+    let (fate, deliveries) = (Fate::Accepted, vec![delivery]);
+    Admission { event: Arc::new(event), fate, dedupe_window: HOUR, deliveries }
+}
+
+fn delivered(lent: Lent) -> Settlement {
+    let Lent { mut delivery, locator, lease, payload: _ } = lent;
+    delivery.state = State::Delivered { at: delivery.event.at() };
+    Settlement { lease, locator, delivery, attempt: None }
+}
+
+/// Takes these events in, and delivers all but those that are to wait.
+async fn fill(home: &Embedded, numbers: Range<u64>, waiting: &[u64]) {
+    for n in numbers {
+        assert_eq!(home.accept(admission(n)).await, Ok(Admitted::New));
+        let lent = home.lent().await.remove(0);
+        if !waiting.contains(&n) {
+            assert_eq!(home.settle(delivered(lent)).await, Ok(Settled::Kept));
+        }
+    }
+}
+
+/// The numbers of all events, the newest first, and how many of their deliveries are done.
+async fn listed(home: &Embedded) -> Vec<(EventId, u64)> {
+    let query = EventQuery { limit: 1000, ..EventQuery::of(TenantId::DEFAULT) };
+    let page = home.events(query).await.unwrap();
+    page.items.into_iter().map(|row| (row.id, row.tally.delivered)).collect()
+}
+
+fn segments(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir.join("journal")).unwrap();
+    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "seg"));
+    paths.sort();
+    paths
+}
+
+/// Whole segments go, the oldest first, with their keys; what waits keeps its segment and all behind it.
+#[tokio::test]
+async fn retention_removes_segments() {
+    let mut homes = on_disk();
+    let home = homes.open().await;
+    fill(&home, 0..100, &[60]).await;
+    let before = segments(homes.dir.path());
+    let by_age = Retention { age: Some(Duration::from_secs(70)), bytes: None };
+    let pruned = home.prune(at(100), by_age).await.unwrap();
+    assert!((20..=30).contains(&pruned.events), "{pruned:?}");
+    assert_eq!(listed(&home).await.len() as u64, 100 - pruned.events);
+    let after = segments(homes.dir.path());
+    assert!(after.len() < before.len() && before.ends_with(&after));
+    // What is forgotten is forgotten as a duplicate, too; what is kept is not.
+    let again = |n| {
+        let mut again = admission(n);
+        again.deliveries.clear();
+        again
+    };
+    assert_eq!(home.accept(again(0)).await, Ok(Admitted::New));
+    assert!(matches!(home.accept(again(99)).await, Ok(Admitted::Repeat(_))));
+
+    // However small it may be, and however often one asks: number 60 waits.
+    for _ in 0..5 {
+        home.prune(at(100), Retention { age: None, bytes: Some(0) }).await.unwrap();
+    }
+    let left = listed(&home).await;
+    assert!(left.contains(&(EventId::new(at(60), 60), 0)) && left.len() < 50, "{left:?}");
+    home.close().await.unwrap();
+    drop(home);
+    let home = homes.open().await;
+    assert_eq!((home.damage(), listed(&home).await), (&[][..], left));
+}
+
+/// The index is a view: without it, it is made again from the journal.
+#[tokio::test]
+async fn a_lost_index_is_built_again() {
+    let mut homes = on_disk();
+    let home = homes.open().await;
+    fill(&home, 0..40, &[7, 8]).await;
+    let (before, stats) = (listed(&home).await, home.stats().await.unwrap());
+    home.close().await.unwrap();
+    drop(home);
+    fs::remove_dir_all(homes.dir.path().join("index")).unwrap();
+    let home = homes.open().await;
+    assert_eq!(listed(&home).await, before);
+    assert_eq!(home.stats().await.unwrap().waiting, stats.waiting);
+}
+
+/// When the disk has lost the journal's end, an index that still knows of it is not believed: what comes to stand at the
+/// same place is delivered.
+#[tokio::test]
+async fn an_index_ahead_of_the_journal_is_built_again() {
+    let mut homes = on_disk();
+    let home = homes.open().await;
+    fill(&home, 0..10, &[]).await;
+    let kept = listed(&home).await;
+    let last = segments(homes.dir.path()).pop().unwrap();
+    let length = fs::metadata(&last).unwrap().len();
+    fill(&home, 10..13, &[10, 11, 12]).await;
+    listed(&home).await;
+    home.close().await.unwrap();
+    drop(home);
+    let cut = segments(homes.dir.path()).pop().unwrap();
+    assert_eq!(cut, last, "the last events are in the same segment");
+    fs::OpenOptions::new().write(true).open(last).unwrap().set_len(length).unwrap();
+
+    let home = homes.open().await;
+    assert_eq!(listed(&home).await, kept);
+    fill(&home, 10..13, &[]).await;
+    assert_eq!(listed(&home).await.len(), 13);
+}

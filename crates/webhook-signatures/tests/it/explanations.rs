@@ -1,0 +1,171 @@
+//! The debugger: each usual mistake, made on purpose, is found out.
+
+use webhook_signatures::{
+    Certainty, Explanation, Generic, Incoming, Known, Provider, Refusal, Secret, ToSign, explain,
+    find, generic, sign, verify,
+};
+
+const NOW: i64 = 1_767_225_600;
+const URL: &str = "https://hooks.example.com/in/a?b=c";
+const BODY: &[u8] = b"{\"type\": \"a.b\", \"name\": \"\xc3\xa9\"}";
+
+/// A request as `provider` signs it, and the headers of it.
+fn signed(provider: &Provider, secret: &str, body: &[u8], url: &str) -> Vec<(String, String)> {
+    let secret = Secret::parse(provider, secret).unwrap();
+    let none: [(&str, &[u8]); 0] = [];
+    let request = ToSign { id: "msg_1", now: NOW, url, method: "POST", headers: &none, body };
+    let signature = sign(provider, &secret, &request).unwrap();
+    signature.headers.into_iter().map(|(name, value)| (name.into_owned(), value)).collect()
+}
+
+struct Case<'a> {
+    provider: &'a Provider,
+    secret: &'a str,
+    headers: &'a [(String, String)],
+    url: &'a str,
+    body: &'a [u8],
+    now: i64,
+}
+
+impl<'a> Case<'a> {
+    fn new(provider: &'a Provider, secret: &'a str, headers: &'a [(String, String)]) -> Self {
+        Self { provider, secret, headers, url: URL, body: BODY, now: NOW }
+    }
+
+    fn explained(&self, known: &[Known<'_>]) -> Explanation {
+        let secrets = [Secret::parse(self.provider, self.secret).unwrap()];
+        let incoming =
+            Incoming { method: "POST", url: self.url, headers: &self.headers, body: self.body };
+        let explanation = explain(self.provider, &secrets, known, &incoming, self.now);
+        assert_eq!(explanation.verdict, verify(self.provider, &secrets, &incoming, self.now));
+        explanation
+    }
+
+    fn finds(&self, code: &str) {
+        self.finds_with(code, &[]);
+    }
+
+    fn finds_with(&self, code: &str, known: &[Known<'_>]) {
+        let explanation = self.explained(known);
+        assert!(explanation.verdict.is_err(), "{code}: the request passes");
+        let found: Vec<_> = explanation.findings.iter().map(|finding| finding.code).collect();
+        assert_eq!(
+            explanation.findings.first().map(|finding| finding.certainty),
+            Some(Certainty::Proved),
+            "{code}: {found:?}"
+        );
+        assert_eq!(found.first(), Some(&code), "{found:?}");
+        let told = format!("{explanation:?}");
+        assert!(!told.contains(self.secret.trim()), "the secret is told");
+    }
+}
+
+#[test]
+fn what_passes_has_no_findings() {
+    let github = find("github").unwrap();
+    let headers = signed(github, "a long secret", BODY, URL);
+    let explanation = Case::new(github, "a long secret", &headers).explained(&[]);
+    assert!(explanation.verdict.is_ok() && explanation.findings.is_empty());
+    assert_eq!(explanation.signed_text.unwrap().as_bytes(), BODY);
+    assert_eq!(explanation.received.unwrap(), headers[0].1);
+}
+
+#[test]
+fn bodies_that_were_changed() {
+    let github = find("github").unwrap();
+    for (original, code) in [
+        (&b"{\"type\":\"a.b\",\"name\":\"\xc3\xa9\"}"[..], "reserialised"),
+        (b"{\n  \"type\": \"a.b\",\n  \"name\": \"\xc3\xa9\"\n}", "reserialised"),
+        (b"{\"type\": \"a.b\", \"name\": \"\\u00e9\"}", "reserialised_escapes"),
+        (b"{\"type\": \"a.b\", \"name\": \"\xc3\xa9\"}\n", "trailing_newline"),
+        (b"", "body_lost"),
+        (b"payload=%7B%22type%22%3A+%22a.b%22%2C+%22name%22%3A+%22%C3%A9%22%7D", "json_for_form"),
+    ] {
+        let headers = signed(github, "a long secret", original, URL);
+        Case::new(github, "a long secret", &headers).finds(code);
+    }
+    for (came, code) in [
+        (&b"eyJ0eXBlIjogImEuYiIsICJuYW1lIjogIsOpIn0="[..], "base64_body"),
+        (b"payload=%7B%22type%22%3A+%22a.b%22%2C+%22name%22%3A+%22%C3%A9%22%7D", "form_for_json"),
+        (b"\xef\xbb\xbf{\"type\": \"a.b\", \"name\": \"\xc3\xa9\"}", "byte_order_mark"),
+        (b"{\"type\": \"a.b\", \"name\": \"\\u00e9\"}", "reserialised_escapes"),
+        (b"{\"type\": \"a.b\", \"name\": \"\xc3\xa9\"}\r\n", "trailing_newline"),
+    ] {
+        let headers = signed(github, "a long secret", BODY, URL);
+        Case { body: came, ..Case::new(github, "a long secret", &headers) }.finds(code);
+    }
+}
+
+#[test]
+fn secrets_that_are_not_right() {
+    let (github, stripe, standard) =
+        (find("github").unwrap(), find("stripe").unwrap(), find("standard-webhooks").unwrap());
+    let headers = signed(github, "a long secret", BODY, URL);
+    Case::new(github, "a long secret\n", &headers).finds("secret_white_space");
+    Case::new(github, "\"a long secret\"", &headers).finds("secret_quotes");
+    let known =
+        [Known { name: "billing", text: "another" }, Known { name: "shop", text: "a long secret" }];
+    Case::new(github, "the secret of someone", &headers).finds_with("other_secret", &known);
+    let headers = signed(github, "a long secret\n", BODY, URL);
+    Case::new(github, "a long secret", &headers).finds("secret_white_space");
+    let headers = signed(stripe, "whsec_abcdefgh", BODY, URL);
+    Case::new(stripe, "abcdefgh", &headers).finds("whsec_prefix");
+    let headers = signed(stripe, "abcdefgh", BODY, URL);
+    Case::new(stripe, "whsec_abcdefgh", &headers).finds("whsec_prefix");
+    let text = Secret::generate_standard([8; 32]).expose().to_owned();
+    let raw = find("polar").unwrap();
+    let headers = signed(raw, text.strip_prefix("whsec_").unwrap(), BODY, URL);
+    Case::new(standard, &text, &headers).finds("key_encoding");
+}
+
+#[test]
+fn times_addresses_and_rows() {
+    let (slack, square) = (find("slack").unwrap(), find("square").unwrap());
+    let headers = signed(slack, "a long secret", BODY, URL);
+    Case { now: NOW + 4000, ..Case::new(slack, "a long secret", &headers) }.finds("old_timestamp");
+    Case { now: NOW - 4000, ..Case::new(slack, "a long secret", &headers) }
+        .finds("future_timestamp");
+    for signed_url in [
+        "http://hooks.example.com/in/a?b=c",
+        "https://hooks.example.com:8080/in/a?b=c",
+        "https://hooks.example.com/in/a/?b=c",
+    ] {
+        let headers = signed(square, "a long secret", BODY, signed_url);
+        Case::new(square, "a long secret", &headers).finds("public_url");
+    }
+    let mut headers = signed(square, "a long secret", BODY, "https://public.example/in/a?b=c");
+    headers.push(("Host".into(), "public.example".into()));
+    Case::new(square, "a long secret", &headers).finds("public_url");
+
+    let ours = |encoding, hash, prefix: &'static str| {
+        generic(Generic {
+            header: "x-sig".into(),
+            encoding,
+            hash,
+            prefix: prefix.into(),
+            ..Generic::default()
+        })
+    };
+    use webhook_signatures::{
+        Encoding::{Base64, Hex},
+        Hash::{Sha1, Sha256},
+    };
+    let right = ours(Hex, Sha256, "");
+    let headers = signed(&right, "a long secret", BODY, URL);
+    Case::new(&ours(Base64, Sha256, ""), "a long secret", &headers).finds("signature_encoding");
+    Case::new(&ours(Hex, Sha1, ""), "a long secret", &headers).finds("hash");
+    Case::new(&ours(Hex, Sha256, "sha256="), "a long secret", &headers).finds("prefix");
+}
+
+#[test]
+fn another_providers_request_is_recognised() {
+    let headers = signed(find("stripe").unwrap(), "a long secret", BODY, URL);
+    let explanation = Case::new(find("github").unwrap(), "a long secret", &headers).explained(&[]);
+    assert!(matches!(explanation.verdict, Err(Refusal::Missing(_))));
+    let finding = explanation.findings.first().unwrap();
+    assert_eq!((finding.code, finding.certainty), ("other_provider", Certainty::Likely));
+    assert!(finding.sentence.contains("stripe"));
+    let headers = signed(find("github").unwrap(), "a long secret", b"another body altogether", URL);
+    let explanation = Case::new(find("github").unwrap(), "a long secret", &headers).explained(&[]);
+    assert_eq!(explanation.findings.first().unwrap().code, "secret_or_body");
+}

@@ -1,0 +1,120 @@
+//! `cargo xtask bench`: what the gateway costs, beside what the same work costs without it, in the same run. Ratios are
+//! what to trust; absolute figures are this machine's. Everything is built with the release profile.
+
+mod sample;
+mod process;
+mod wire;
+mod load;
+mod sink;
+mod bare;
+mod gateway;
+mod report;
+mod plot;
+mod ingest;
+mod deliver;
+mod fleet;
+mod backlog;
+mod crowd;
+
+pub(crate) use bare::serve as serve_bare;
+
+use crate::place::{self, Profile};
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum What {
+    /// Durable acknowledgements, against a bare hyper server with the same check.
+    Ingest,
+    /// From the sender to the receiver, against a bare loop between the two.
+    Deliver,
+    /// Accept and event-to-delivered at a calm rate.
+    Latency,
+    /// One dead endpoint among a thousand.
+    Isolation,
+    /// One event to ten thousand endpoints.
+    Fanout,
+    /// Millions of deliveries that wait: memory, lists, start, and how fast they go when they may.
+    Backlog,
+    /// Ten thousand connections, honest or slow.
+    Crowd,
+    /// Full rate for long: memory.
+    Soak,
+    /// All of them, with their usual figures.
+    All,
+    /// Draws the runs so far.
+    Plot,
+}
+
+/// How it is measured.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Flags {
+    /// What to measure.
+    #[arg(value_enum)]
+    what: What,
+    /// Rounds; each measures both sides.
+    #[arg(long, default_value_t = 5)]
+    rounds: u32,
+    /// Seconds of each side of a round (of `soak`: in all).
+    #[arg(long)]
+    seconds: Option<u64>,
+    /// Keep-alive connections of the load.
+    #[arg(long, default_value_t = 64)]
+    connections: u64,
+    /// Events a second, where the rate is fixed.
+    #[arg(long)]
+    rate: Option<f64>,
+    /// Endpoints (isolation, fanout) or waiting deliveries (backlog).
+    #[arg(long)]
+    count: Option<u64>,
+}
+
+impl Flags {
+    fn seconds(&self, usual: u64) -> Duration {
+        Duration::from_secs(self.seconds.unwrap_or(usual))
+    }
+}
+
+/// Measures; a build without optimisation first makes one with, and lets that do it.
+pub(crate) fn run(flags: &Flags) -> Result<()> {
+    if flags.what == What::Plot {
+        return plot::run();
+    }
+    if cfg!(debug_assertions) {
+        let optimised = place::build("xtask", Profile::BenchQuick)?;
+        // Ten thousand connections need as many descriptors, on both sides.
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "ulimit -n 65536 || ulimit -n \"$(ulimit -H -n)\"; exec \"$0\" \"$@\""]);
+        return place::run(shell.arg(optimised).args(std::env::args_os().skip(1)));
+    }
+    measure(flags.what, flags)
+}
+
+/// A number that no other load of this run has got: it sets the ids of its events apart.
+fn fresh_number() -> u64 {
+    static LOADS: AtomicU64 = AtomicU64::new(1);
+    LOADS.fetch_add(1, Ordering::Relaxed)
+}
+
+fn measure(what: What, flags: &Flags) -> Result<()> {
+    match what {
+        What::Ingest => ingest::run(flags),
+        What::Deliver => deliver::run(flags),
+        What::Latency => deliver::latency(flags),
+        What::Isolation => fleet::isolation(flags),
+        What::Fanout => fleet::fanout(flags),
+        What::Backlog => backlog::run(flags),
+        What::Crowd => crowd::run(flags),
+        What::Soak => ingest::soak(flags),
+        What::Plot => plot::run(),
+        What::All => {
+            use What::{Backlog, Crowd, Deliver, Fanout, Ingest, Isolation, Latency, Plot, Soak};
+            let all = [Ingest, Deliver, Latency, Isolation, Fanout, Crowd, Backlog, Soak, Plot];
+            all.into_iter().try_for_each(|what| measure(what, flags))
+        }
+    }
+}

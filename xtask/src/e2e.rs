@@ -1,0 +1,81 @@
+//! `cargo xtask e2e`: the real binary, with the official Python and JavaScript libraries as signers and judges.
+//! They are installed, at pinned versions, into `target/e2e`.
+
+use crate::node::CONFIGURATION;
+use crate::place::{self, Profile};
+use crate::shim;
+use anyhow::{Context, Result};
+use clap::Args;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What to run.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Flags {
+    /// A binary that is there already.
+    #[arg(long)]
+    binary: Option<PathBuf>,
+    /// Arguments for pytest.
+    #[arg(last = true)]
+    pytest: Vec<String>,
+}
+
+/// Installs what is missing, and runs the tests.
+pub(crate) fn run(flags: &Flags) -> Result<()> {
+    let binary = flags.binary.clone().map_or_else(|| place::build("doorbell", Profile::Dev), Ok)?;
+    let tests = place::root().join("tests/e2e");
+    let folder = place::work_folder("e2e")?;
+    let python = python(&tests, &folder).context("the judges from PyPI")?;
+    let judges = npm(&tests, &folder).context("the judges from npm")?;
+    let mut pytest = Command::new(python);
+    pytest
+        .args(["-m", "pytest", "-q", "-p", "no:cacheprovider", "--basetemp"])
+        .arg(folder.join("pytest"))
+        .args(&flags.pytest)
+        .current_dir(&tests)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("DOORBELL", binary)
+        .env("DOORBELL_CONFIGURATION", CONFIGURATION)
+        .env("JUDGES", judges)
+        .env("CLOCK_SHIM", shim::build("clock")?);
+    place::run(&mut pytest)
+}
+
+/// A virtual environment with the requirements; made anew when they change.
+fn python(tests: &Path, folder: &Path) -> Result<PathBuf> {
+    let wanted = std::fs::read_to_string(tests.join("requirements.txt"))?;
+    let (venv, stamp) = (folder.join("venv"), folder.join("requirements.installed"));
+    let python = venv.join("bin/python");
+    if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) && python.exists()
+    {
+        return Ok(python);
+    }
+    place::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
+    let mut pip = Command::new(&python);
+    pip.args(["-m", "pip", "install", "--quiet", "--requirement"])
+        .arg(tests.join("requirements.txt"));
+    place::run(&mut pip)?;
+    std::fs::write(stamp, wanted)?;
+    Ok(python)
+}
+
+/// A folder with `node_modules` as the lock file says; made anew when that changes.
+fn npm(tests: &Path, folder: &Path) -> Result<PathBuf> {
+    let judges = folder.join("npm");
+    std::fs::create_dir_all(&judges)?;
+    let lock = "package-lock.json";
+    let wanted = std::fs::read(tests.join(lock))?;
+    let done = judges.join("node_modules/.package-lock.json").exists();
+    if done && std::fs::read(judges.join(lock)).is_ok_and(|installed| installed == wanted) {
+        return Ok(judges);
+    }
+    for file in ["package.json", lock] {
+        std::fs::copy(tests.join(file), judges.join(file))?;
+    }
+    let mut npm = Command::new("npm");
+    place::run(
+        npm.args(["ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"])
+            .current_dir(&judges),
+    )?;
+    Ok(judges)
+}
