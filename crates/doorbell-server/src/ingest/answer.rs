@@ -52,8 +52,8 @@ pub(crate) fn of(reply: Reply) -> Answer {
 /// A word in plain text.
 pub(crate) fn text(status: u16, text: &'static str) -> Answer {
     let mut headers = Headers::default();
-    headers.push("content-type", Bytes::from_static(b"text/plain; charset=utf-8"));
-    headers.push("cache-control", Bytes::from_static(b"no-store"));
+    headers.push("content-type", "text/plain; charset=utf-8");
+    headers.push("cache-control", "no-store");
     of(Reply { status, headers, body: Bytes::from_static(text.as_bytes()) })
 }
 

@@ -17,7 +17,7 @@ pub(crate) fn of_http1<'a>(head: &'a Bytes, read: &Parts) -> Option<(&'a str, He
     if method != read.method.as_str().as_bytes() || !agrees(target, &read.uri) {
         return None;
     }
-    let mut headers = Headers::with_capacity(16);
+    let mut headers = Headers::with_capacity(24);
     while let Some((line, after)) = line(rest) {
         rest = after;
         if line.is_empty() {
@@ -25,7 +25,7 @@ pub(crate) fn of_http1<'a>(head: &'a Bytes, read: &Parts) -> Option<(&'a str, He
         }
         let (name, value) = line.split_at_checked(memchr::memchr(b':', line)?)?;
         let value = value.get(1..)?.trim_ascii();
-        headers.push(str::from_utf8(name).ok()?, head.slice_ref(value));
+        headers.push(str::from_utf8(name).ok()?, value);
     }
     Some((str::from_utf8(target).ok()?, headers))
 }
@@ -50,10 +50,10 @@ pub(crate) fn of_http2(parts: &Parts) -> (&str, Headers) {
     if let Some(authority) = parts.uri.authority()
         && !parts.headers.contains_key(http::header::HOST)
     {
-        headers.push("host", Bytes::copy_from_slice(authority.as_str().as_bytes()));
+        headers.push("host", authority.as_str());
     }
     for (name, value) in &parts.headers {
-        headers.push(name.as_str(), Bytes::copy_from_slice(value.as_bytes()));
+        headers.push(name.as_str(), value);
     }
     let target = parts.uri.path_and_query().map_or("", http::uri::PathAndQuery::as_str);
     (target, headers)

@@ -196,14 +196,17 @@ impl<H: Handler> Door<H> {
             stop: self.stop.clone(),
         };
         let open = Open::new(Arc::clone(&self.metrics));
-        let tls = self.listener.tls.clone();
-        self.open.spawn(async move {
-            let _open = open;
-            match tls {
-                None => connection.http1(stream).await,
-                Some(tls) => encrypted(connection, &tls, stream).await,
-            }
-        });
+        // Two kinds of task, so that a plain connection does not hold room for TLS.
+        match self.listener.tls.clone() {
+            None => self.open.spawn(async move {
+                let _open = open;
+                connection.http1(stream).await;
+            }),
+            Some(tls) => self.open.spawn(async move {
+                let _open = open;
+                encrypted(connection, &tls, stream).await;
+            }),
+        };
     }
 }
 
@@ -214,8 +217,8 @@ async fn encrypted<H: Handler>(connection: Connection<H>, tls: &Tls, stream: Tcp
         return;
     };
     match stream.get_ref().1.alpn_protocol() {
-        Some(b"h2") => connection.http2(stream).await,
-        _ => connection.http1(stream).await,
+        Some(b"h2") => Box::pin(connection.http2(stream)).await,
+        _ => Box::pin(connection.http1(stream)).await,
     }
 }
 

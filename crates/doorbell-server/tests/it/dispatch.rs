@@ -82,7 +82,7 @@ impl World {
         let now = self.admitting.clock.now();
         let mut headers = Headers::default();
         headers.push("content-type", "application/json");
-        headers.push("x-key", key.to_owned());
+        headers.push("x-key", key);
         let event = Event {
             id: EventId::new(now, self.admitting.clock.dice()),
             tenant: TenantId::DEFAULT,

@@ -5,10 +5,10 @@ use crate::world::{GITHUB_SIGNATURE, NOW, World, config, rejection, source, star
 use doorbell_core::configuration::{Change, Resource};
 use doorbell_core::event::{Fate, RejectionReason};
 use doorbell_core::limits;
+use doorbell_server::listen::TrustedProxies;
 use doorbell_server::live::{Happening, Heard};
 use doorbell_server::metrics::Metric;
 use doorbell_store::{Store as _, StoreError};
-use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 
@@ -366,7 +366,7 @@ async fn rejected_requests_are_kept_up_to_a_rate() {
 #[tokio::test]
 async fn a_stalled_body_is_told_408_and_kept() {
     let mut config = config();
-    config.ingest.deadlines.idle = Duration::from_millis(200);
+    config.ingest.deadlines.idle = Duration::from_secs(1);
     let world = start(config).await;
     let mut stream = connect(world.ingest()).await;
     stream
@@ -456,4 +456,20 @@ async fn a_secret_that_is_handed_out_is_kept_once() {
             .count(),
         1
     );
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_says_who_called() {
+    let lines = "X-Forwarded-For: 6.6.6.6, 203.0.113.9\r\n";
+    let trusting = |networks: &[&str]| {
+        let mut config = config();
+        let networks = networks.iter().map(|network| network.parse().unwrap());
+        config.proxies = TrustedProxies::new(networks.collect());
+        config
+    };
+    for (networks, peer) in [(&["127.0.0.0/8"][..], [203, 0, 113, 9]), (&[], [127, 0, 0, 1])] {
+        let world = start(trusting(networks)).await;
+        assert_eq!(sent(&world, &post("/in/inbox", lines, b"x")).await, 202);
+        assert_eq!(world.kept().await[0].event.request.peer, Some(peer.into()));
+    }
 }
