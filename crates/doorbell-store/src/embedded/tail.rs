@@ -94,7 +94,14 @@ impl<V: View> Tail<V> {
 
     /// Brings in everything that is durable by now.
     fn catch_up(&mut self) -> Result<(), StoreError> {
-        while let Some(segment) = self.shared.reader.segments().from(self.upto) {
+        loop {
+            // Read before the question whether more is there: what becomes durable in between is not passed over.
+            let end = self.shared.reader.segments().durable();
+            let Some(segment) = self.shared.reader.segments().from(self.upto) else {
+                self.upto = self.upto.max(end);
+                self.shared.progress.applied(self.upto);
+                return Ok(());
+            };
             let gathered = self.gather(segment).map_err(|fault| failed(&fault))?;
             self.view.apply(&gathered.records, gathered.upto)?;
             self.upto = gathered.upto;
@@ -104,10 +111,6 @@ impl<V: View> Tail<V> {
                 self.make_safe();
             }
         }
-        let end = self.shared.reader.segments().durable();
-        self.upto = self.upto.max(end);
-        self.shared.progress.applied(self.upto);
-        Ok(())
     }
 
     fn make_safe(&mut self) {

@@ -106,15 +106,20 @@ fn fill(files: &[KeyFile]) -> Result<Table, Bad> {
 fn fill_shards(files: &[KeyFile], shards: std::ops::Range<usize>) -> Result<Vec<Shard>, Bad> {
     let mut buffer = Vec::new();
     let mut filled = Vec::with_capacity(shards.len());
+    // A power cut may have torn several files, and all of them are to be made anew in one go.
+    let mut bad = Bad::new();
     for at in shards {
         let mut shard = Shard::with_room(files.iter().map(|file| file.count(at)).sum());
         for file in files {
-            let keys = file.shard(at, &mut buffer).map_err(|_| vec![file.segment()])?;
-            for (hash, position) in keys {
-                shard.put(hash, pack(position));
+            match file.shard(at, &mut buffer) {
+                Ok(keys) => keys.for_each(|(hash, position)| {
+                    shard.put(hash, pack(position));
+                }),
+                Err(_) if bad.contains(&file.segment()) => {}
+                Err(_) => bad.push(file.segment()),
             }
         }
         filled.push(shard);
     }
-    Ok(filled)
+    if bad.is_empty() { Ok(filled) } else { Err(bad) }
 }
