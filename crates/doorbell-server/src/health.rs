@@ -44,6 +44,16 @@ impl Health {
         Self { stop, unready_until: AtomicU64::new(0) }
     }
 
+    /// Resolves when the node drains: what would go on for ever ends itself then.
+    pub async fn draining(&self) {
+        let mut stop = self.stop.clone();
+        stop.reached(Stage::Draining).await;
+        if stop.stage() < Stage::Draining {
+            // Nobody is left who could drain: then nothing does.
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// The store could not take something. A full queue is no illness: it sheds and goes on.
     pub fn store_failed(&self, error: &StoreError, now: Time) {
         let until = match error {

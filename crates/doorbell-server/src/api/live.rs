@@ -20,6 +20,7 @@ use doorbell_wire::api::v1::text::Moment;
 use futures_util::stream;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How often a comment is sent while nothing happens, so that a dead connection is noticed.
@@ -85,8 +86,16 @@ struct Feed {
 }
 
 impl Feed {
-    /// The next event, or a comment when nothing happens for a while; `None` when the node is gone.
+    /// The next event, or a comment when nothing happens for a while; `None` when the node drains.
     async fn next(&mut self) -> Option<Bytes> {
+        let health = Arc::clone(&self.state.admitting.health);
+        tokio::select! {
+            () = health.draining() => None,
+            next = self.next_or_heartbeat() => next,
+        }
+    }
+
+    async fn next_or_heartbeat(&mut self) -> Option<Bytes> {
         let next = async {
             loop {
                 match self.watcher.next().await? {
