@@ -30,10 +30,17 @@ pub(crate) struct Lane {
     pace: Pace,
     /// The earliest alarm that was set and has not rung.
     alarm: Option<Time>,
-    /// It stands in the ring of lanes that may start something.
-    pub(crate) in_ring: bool,
-    /// It stands in the queue of lanes that wait to make a claim.
-    pub(crate) in_claim_queue: bool,
+    /// Where it stands in line.
+    pub(crate) lines: Lines,
+}
+
+/// The lines of the loop in which a lane stands, in each at most once.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Lines {
+    /// Of those that may start something.
+    pub(crate) ring: bool,
+    /// Of those that wait to make a claim.
+    pub(crate) claims: bool,
 }
 
 /// Whether a lane may start a delivery now.
@@ -74,8 +81,7 @@ impl Lane {
             breaker: Breaker::default(),
             pace: Pace::new(&Policy::default()),
             alarm: None,
-            in_ring: false,
-            in_claim_queue: false,
+            lines: Lines::default(),
         };
         lane.configure(endpoint);
         lane

@@ -120,7 +120,7 @@ impl Run {
     async fn drain(&mut self, mut inbox: mpsc::Receiver<Message>) {
         let waiting: Vec<Lent> = self.lanes.values_mut().flat_map(Lane::clear).collect();
         for lent in waiting {
-            give_back(&*self.store, lent).await;
+            give_back(&self.store, lent).await;
         }
         while self.in_flight > 0 || self.claims > 0 {
             match inbox.recv().await {
@@ -128,7 +128,7 @@ impl Run {
                 Some(Message::Claimed { claims, .. }) => {
                     self.claims = self.claims.saturating_sub(1);
                     for lent in claims.map(|claims| claims.lent).unwrap_or_default() {
-                        give_back(&*self.store, lent).await;
+                        give_back(&self.store, lent).await;
                     }
                 }
                 None => return,
@@ -214,7 +214,7 @@ impl Run {
         let store = Arc::clone(&self.store);
         tokio::spawn(async move {
             for lent in waiting {
-                give_back(&*store, lent).await;
+                give_back(&store, lent).await;
             }
         });
     }
@@ -267,7 +267,7 @@ impl Run {
         }
         self.look(endpoint);
         if let Some(next) = self.claim_queue.pop_front() {
-            self.lane(next).in_claim_queue = false;
+            self.lane(next).lines.claims = false;
             self.look(next);
         }
     }
@@ -278,8 +278,8 @@ impl Run {
         let share = self.share();
         let may_claim = self.claims < CLAIMS_MAX;
         let lane = self.lane(endpoint);
-        if !lane.in_ring && lane.is_ready(now, share) {
-            lane.in_ring = true;
+        if !lane.lines.ring && lane.is_ready(now, share) {
+            lane.lines.ring = true;
             self.ring.push_back(endpoint);
         }
         let lane = self.lane(endpoint);
@@ -287,8 +287,8 @@ impl Run {
             if let Some(wish) = lane.wish(now) {
                 self.claim(endpoint, wish, now);
             }
-        } else if !lane.in_claim_queue && lane.would_wish(now) {
-            lane.in_claim_queue = true;
+        } else if !lane.lines.claims && lane.would_wish(now) {
+            lane.lines.claims = true;
             self.claim_queue.push_back(endpoint);
         }
         if let Some(at) = self.lane(endpoint).new_alarm(now) {
@@ -337,7 +337,7 @@ impl Run {
                 self.deliverer.spawn(start, self.tell.clone());
             }
             let lane = self.lane(endpoint);
-            lane.in_ring = false;
+            lane.lines.ring = false;
             self.look(endpoint);
         }
     }
