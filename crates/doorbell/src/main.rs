@@ -1,5 +1,10 @@
 //! The `doorbell` binary: command line, settings, reports. The only place for `anyhow` and for printing.
 
+#![expect(
+    clippy::doc_markdown,
+    reason = "the doc comments of flags and verbs are help texts for a terminal"
+)]
+
 mod report;
 mod config;
 mod remote;

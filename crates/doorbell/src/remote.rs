@@ -25,7 +25,7 @@ const ANSWER_MAX: usize = 512 << 20;
 /// Which node to talk to.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Node {
-    /// The API's address; also DOORBELL_URL [default: what the running server wrote into the data folder, or http://127.0.0.1:8081]
+    /// The API's address; also DOORBELL_URL [default: what the running server wrote into the data folder, or 127.0.0.1:8081]
     #[arg(long, value_name = "URL", help_heading = "Node")]
     server: Option<String>,
     /// A token of the API; better in DOORBELL_TOKEN [default: the one in the data folder]
@@ -238,10 +238,10 @@ async fn explain(answer: Response<Incoming>) -> anyhow::Error {
     };
     for error in problem.get("errors").and_then(Value::as_array).into_iter().flatten() {
         let part = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or_default();
-        sentence.push_str(&format!("\n  {} {}", part("pointer"), part("detail")));
+        sentence += &["\n  ", part("pointer"), " ", part("detail")].concat();
     }
     if !text("remedy").is_empty() {
-        sentence.push_str(&format!("\n  {}", text("remedy")));
+        sentence += &["\n  ", text("remedy")].concat();
     }
     anyhow!(sentence)
 }

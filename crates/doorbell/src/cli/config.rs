@@ -58,15 +58,14 @@ pub(crate) fn template() -> String {
         let (head, name) = key.path.split_once('.').unwrap_or(("", key.path));
         if head != section {
             section = head;
-            text.push_str(&format!("\n[{head}]\n"));
+            text += &["\n[", head, "]\n"].concat();
         }
         let value = if key.many { "[]".to_owned() } else { format!("{:?}", key.default) };
-        text.push_str(&format!(
-            "# {}\n# ({} or --{})\n# {name} = {value}\n",
-            key.doc,
-            key.variable(),
-            key.flag()
-        ));
+        let (variable, flag) = (key.variable(), key.flag());
+        text += &format!("# {}
+# ({variable} or --{flag})
+# {name} = {value}
+", key.doc);
     }
     text
 }

@@ -93,7 +93,7 @@ impl Layers {
         };
         match DeTable::parse(&text) {
             Ok(table) => {
-                self.read_table("", table.get_ref(), &File { path, text: &text }, variable)
+                self.read_table("", table.get_ref(), &File { path, text: &text }, variable);
             }
             Err(error) => {
                 let line = error.span().map_or(1, |span| line_of(&text, span.start));
@@ -142,7 +142,13 @@ impl Layers {
             DeValue::Array(items) if key.many => {
                 items.iter().map(|item| scalar(item.get_ref())).collect()
             }
-            other => scalar(other).map(|text| vec![text]),
+            one @ (DeValue::Array(_)
+            | DeValue::Table(_)
+            | DeValue::String(_)
+            | DeValue::Integer(_)
+            | DeValue::Float(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_)) => scalar(one).map(|text| vec![text]),
         };
         let Some(texts) = texts else {
             self.errors.push(format!(

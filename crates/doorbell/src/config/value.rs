@@ -62,21 +62,6 @@ pub(crate) fn human_bytes(bytes: u64) -> String {
     format!("{bytes} B")
 }
 
-/// `3d 4h`, `5m 3s`, `250ms`.
-pub(crate) fn human_duration(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    let units = [("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)];
-    let mut rest = seconds;
-    let mut parts = Vec::new();
-    for (unit, scale) in units {
-        if rest >= scale && parts.len() < 2 {
-            parts.push(format!("{}{unit}", rest / scale));
-            rest %= scale;
-        }
-    }
-    if parts.is_empty() { format!("{}ms", duration.as_millis()) } else { parts.join(" ") }
-}
-
 /// Replaces each `${NAME}` by what `lookup` knows of it; `$$` stands for one `$`.
 ///
 /// # Errors
@@ -124,7 +109,6 @@ mod tests {
             assert!(parse_duration(bad).is_err() && parse_bytes(bad).is_err(), "{bad}");
         }
         assert_eq!(human_bytes(1_610_612_736), "1.5 GiB");
-        assert_eq!(human_duration(Duration::from_secs(273_600)), "3d 4h");
     }
 
     #[test]
