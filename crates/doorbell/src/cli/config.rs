@@ -62,10 +62,13 @@ pub(crate) fn template() -> String {
         }
         let value = if key.many { "[]".to_owned() } else { format!("{:?}", key.default) };
         let (variable, flag) = (key.variable(), key.flag());
-        text += &format!("# {}
-# ({variable} or --{flag})
-# {name} = {value}
-", key.doc);
+        let lines = [
+            format!("# {}", key.doc),
+            format!("# ({variable} or --{flag})"),
+            format!("# {name} = {value}"),
+            String::new(),
+        ];
+        text += &lines.join("\n");
     }
     text
 }

@@ -132,10 +132,10 @@ pub(crate) async fn run(verb: &Verb, node: &Node, report: Report) -> Result<()> 
             );
         }
         Verb::Get { event } => {
-            show::one(report, &remote.get(&format!("/v1/events/{}", segment(event))).await?)
+            show::one(report, &remote.get(&format!("/v1/events/{}", segment(event))).await?);
         }
         Verb::Body { event } => {
-            body(&remote, &format!("/v1/events/{}/body", segment(event))).await?
+            body(&remote, &format!("/v1/events/{}/body", segment(event))).await?;
         }
         Verb::Publish { event_type, data, file, content_type, channels, idempotency_key } => {
             let bytes = payload(data.as_deref(), file.as_deref())?;
@@ -168,7 +168,7 @@ pub(crate) async fn run_requests(verb: &RequestVerb, node: &Node, report: Report
             show::one(report, &remote.get(&format!("/v1/requests/{}", segment(request))).await?);
         }
         RequestVerb::Body { request } => {
-            body(&remote, &format!("/v1/requests/{}/body", segment(request))).await?
+            body(&remote, &format!("/v1/requests/{}/body", segment(request))).await?;
         }
     }
     Ok(())

@@ -75,9 +75,9 @@ fn start_log(config: &Config) -> Result<()> {
         .with_context(|| format!("log.level: {:?} is no level or filter", config.log_level))?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if config.log_json {
-        log.json().init()
+        log.json().init();
     } else {
-        log.with_target(false).init()
+        log.with_target(false).init();
     }
     Ok(())
 }

@@ -131,7 +131,7 @@ fn happened(data: &str, report: Report) {
             field("/state"),
         )),
         Some("missed") => {
-            report.text(&format!("{time}  … {} more (too many to show)", field("/count")))
+            report.text(&format!("{time}  … {} more (too many to show)", field("/count")));
         }
         _ => report.text(&visible(data)),
     }
