@@ -1,8 +1,8 @@
 //! The model: a [`Store`] in plain maps, simple and obviously right. Other homes are compared with it, and tests of
 //! what stands above the store use it. It is durable as long as the process; nothing of it is fast.
 
-mod reading;
 mod world;
+mod reading;
 
 use crate::changes;
 use crate::store::{

@@ -7,7 +7,6 @@ use super::publish;
 use super::refused::Refused;
 use super::sources::patched;
 use super::state::ApiState;
-use super::tokens::random;
 use crate::configured::Snapshot;
 use axum::extract::State;
 use axum::response::Response;
@@ -73,7 +72,7 @@ pub(super) async fn create(
 /// The secret that was given, or a new one.
 fn signing(state: &ApiState, given: Option<&str>) -> Result<SecretText, Refused> {
     let refused = |what: String| Refused::at(Code::Invalid, "/secret", what);
-    let made = given.is_none().then(|| Secret::generate_standard(random(state)));
+    let made = given.is_none().then(|| Secret::generate_standard(state.random()));
     let text = given.or(made.as_ref().map(Secret::expose)).unwrap_or_default();
     let secret = SecretText::parse(text).map_err(|blank| refused(blank.to_string()))?;
     let scheme = webhook_signatures::find("standard-webhooks");

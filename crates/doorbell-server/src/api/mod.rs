@@ -4,9 +4,11 @@
 //! them, stands in `doorbell_wire::api::v1::operation`; every request passes [`auth`] before its handler sees it, and every
 //! handler gets its tenant from there. Formats belong to `doorbell-wire`, rules to `doorbell-core`.
 
-mod state;
-
 mod refused;
+
+mod failures;
+
+mod state;
 
 mod token;
 
@@ -18,11 +20,11 @@ mod find;
 
 mod sources;
 
-mod endpoints;
-
 mod events;
 
 mod publish;
+
+mod endpoints;
 
 mod deliveries;
 

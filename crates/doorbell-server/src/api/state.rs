@@ -1,6 +1,6 @@
 //! What the handlers work with.
 
-use super::auth::Failures;
+use super::failures::Failures;
 use crate::admitting::Admitting;
 use crate::configured::Configured;
 use crate::replay::Replays;
@@ -48,6 +48,14 @@ impl ApiState {
             room: Arc::new(Semaphore::new(ROOM_KIB)),
             parts,
         }))
+    }
+
+    /// 256 random bits.
+    pub(super) fn random(&self) -> [u8; 32] {
+        let dice = || self.admitting.clock.dice().to_be_bytes();
+        let mut bits = [0; 32];
+        bits.copy_from_slice([dice(), dice()].as_flattened());
+        bits
     }
 
     /// When the node started.

@@ -36,21 +36,12 @@ pub(super) async fn create(
     caller: Caller,
     Json(body): Json<TokenIn>,
 ) -> Result<Response, Refused> {
-    let text = TokenText::new(random(&state));
+    let text = TokenText::new(state.random());
     let token = read(&state, caller, &body, &text)?;
     let shown = TokenOut { token: Some(text.reveal().to_owned()), ..TokenOut::from(&token) };
     let change = vec![Change::Put(Resource::Token(token))];
     state.configured.change(|_| Ok::<_, Refused>((change, ()))).await?;
     Ok(json(StatusCode::CREATED, &shown))
-}
-
-/// 256 random bits.
-pub(super) fn random(state: &ApiState) -> [u8; 32] {
-    let mut bits = [0; 32];
-    let halves =
-        [state.admitting.clock.dice().to_be_bytes(), state.admitting.clock.dice().to_be_bytes()];
-    bits.copy_from_slice(halves.as_flattened());
-    bits
 }
 
 fn read(

@@ -3,12 +3,11 @@
 use crate::clock::Clock;
 use crate::configured::{Configured, Snapshot};
 use crate::dispatch::lane::Start;
-use crate::dispatch::run::Message;
+use crate::dispatch::message::{Done, Message};
 use crate::live::{Happening, Live};
 use crate::metrics::{Metric, Metrics};
 use crate::sender::{AnySender, Carried};
 use doorbell_core::attempt::{Attempt, Outcome, Timings};
-use doorbell_core::breaker::Pass;
 use doorbell_core::configuration::{Change, Resource};
 use doorbell_core::delivery::{Delivery, DiscardReason, State};
 use doorbell_core::directory::ReadyEndpoint;
@@ -27,28 +26,6 @@ use tokio::sync::mpsc;
 const SETTLE_RETRY: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(2));
 /// When an event's bytes cannot be read, its delivery is looked at again after this: a restored backup may bring them back.
 const UNREADABLE_RETRY: Duration = Duration::from_secs(3600);
-
-/// Tells the loop how a delivery ended.
-#[derive(Debug)]
-pub(crate) struct Done {
-    pub(crate) endpoint: EndpointId,
-    pub(crate) by_key: bool,
-    pub(crate) pass: Option<Pass>,
-    /// What came of the try, if one was made: the breaker learns from it.
-    pub(crate) outcome: Option<Outcome>,
-    /// Where the delivery stands now; `None`: it could not be settled.
-    pub(crate) state: Option<State>,
-    pub(crate) dice: u64,
-}
-
-impl Done {
-    /// As long as nothing better is known.
-    fn lost(start: &Start, dice: u64) -> Self {
-        let by_key = start.endpoint.as_ref().is_some_and(|e| e.endpoint().policy.order.is_some());
-        let endpoint = start.lent.delivery.endpoint;
-        Self { endpoint, by_key, pass: start.pass, outcome: None, state: None, dice }
-    }
-}
 
 /// Tells the loop when it is dropped, so that a delivery that panics ends too.
 struct End {

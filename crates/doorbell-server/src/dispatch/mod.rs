@@ -5,6 +5,7 @@
 //! nothing else.
 
 mod lane;
+mod message;
 mod deliver;
 mod run;
 
@@ -17,7 +18,8 @@ use crate::sender::AnySender;
 use crate::tasks::Stop;
 use deliver::Deliverer;
 use doorbell_store::AnyStore;
-use run::{MESSAGES, Run};
+use message::MESSAGES;
+use run::Run;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 

@@ -5,8 +5,9 @@
 use crate::clock::Clock;
 use crate::configured::Configured;
 use crate::desk::Desk;
-use crate::dispatch::deliver::{Deliverer, Done};
+use crate::dispatch::deliver::Deliverer;
 use crate::dispatch::lane::{Lane, Wish};
+use crate::dispatch::message::{CLAIMS_MAX, Done, IN_FLIGHT_MAX, Message};
 use crate::metrics::Metric;
 use crate::tasks::{Stage, Stop};
 use doorbell_core::delivery::State;
@@ -20,28 +21,14 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// Deliveries in flight to all endpoints together.
-const IN_FLIGHT_MAX: usize = 2_048;
 /// Deliveries a lane may start before the next lane has its turn.
 const BURST: usize = 8;
-/// Claims under way at once.
-const CLAIMS_MAX: usize = 16;
 /// How long a lease lasts: the longest timeout, and time to settle.
 const LEASE: Duration = Duration::from_secs(300);
 /// The clock is looked at at least so often, so that a jump of the wall clock delays nothing for longer.
 const TICK: Duration = Duration::from_secs(1);
 /// When a claim failed, the store is asked again after this.
 const CLAIM_RETRY: Duration = Duration::from_secs(1);
-
-/// Room for all that can be told at once: no task ever waits to be heard.
-pub(crate) const MESSAGES: usize = IN_FLIGHT_MAX + CLAIMS_MAX + 16;
-
-/// What the tasks tell the loop.
-#[derive(Debug)]
-pub(crate) enum Message {
-    Ended(Box<Done>),
-    Claimed { endpoint: EndpointId, claims: Result<Claims, StoreError> },
-}
 
 /// The loop's state.
 pub(crate) struct Run {

@@ -7,8 +7,8 @@
 mod answer;
 mod body;
 mod head;
-mod receive;
 mod rejections;
 mod target;
+mod receive;
 
 pub use receive::{Ingest, IngestConfig, Keeper};

@@ -5,13 +5,13 @@
 //! ambiguous end it with a clean 408, 414, 431 or 400, and after an answer that did not wait for the rest of a request
 //! the rest is read out (within bounds) before the socket closes, so that the answer arrives.
 
-mod connection;
 mod framing;
 mod hosts;
-mod listener;
 mod proxies;
 mod tls;
 mod watched;
+mod connection;
+mod listener;
 
 pub use connection::{Caller, Handler};
 pub use hosts::Hosts;

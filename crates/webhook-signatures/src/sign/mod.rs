@@ -1,9 +1,9 @@
 //! Signing: what a sender adds to a request so that [`crate::verify`], or the provider's own library, accepts it.
 
 mod draft;
+mod message;
 mod httpsig;
 mod jwt;
-mod message;
 
 use crate::encoding::Encoding;
 use crate::hash::Hash;

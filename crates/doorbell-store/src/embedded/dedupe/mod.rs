@@ -4,9 +4,9 @@
 //! many small shards (one big table would stall for seconds when it grows); it is owned by the commit thread, which
 //! decides in commit order. A sealed segment's keys stand in a file beside it, so that opening does not read the events.
 
+mod table;
 pub(crate) mod keys;
 pub(crate) mod load;
-mod table;
 
 pub(crate) use table::{SHARDS, Table};
 

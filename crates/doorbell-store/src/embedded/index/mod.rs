@@ -14,10 +14,10 @@ mod meta;
 mod place;
 mod schema;
 
-mod choice;
 mod dictionary;
 mod due;
 mod merge;
+mod choice;
 mod partition;
 mod parts;
 mod readers;

@@ -5,9 +5,9 @@
 //! Only plain calls (write, fdatasync, ftruncate, pread) touch the files, so that tests can make each of them fail.
 
 pub(crate) mod frame;
-pub(crate) mod read;
-pub(crate) mod recover;
 pub(crate) mod segment;
 pub(crate) mod space;
 pub(crate) mod walk;
+pub(crate) mod read;
+pub(crate) mod recover;
 pub(crate) mod write;

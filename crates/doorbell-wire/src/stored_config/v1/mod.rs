@@ -1,7 +1,7 @@
 //! Version 1 of the documents. Times and durations are in milliseconds, ids in their text form.
 
-mod endpoint;
 mod source;
+mod endpoint;
 mod tenancy;
 
 pub(super) use endpoint::Endpoint;
