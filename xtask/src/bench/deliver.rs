@@ -17,7 +17,7 @@ const DRAIN_MAX: Duration = Duration::from_secs(120);
 pub(super) fn run(flags: &Flags) -> Result<()> {
     let epoch = Instant::now();
     let sink = Sink::start(epoch)?;
-    let gateway = Gateway::fresh()?;
+    let gateway = Gateway::fresh(flags)?;
     let wide = json!({"concurrency": 64});
     gateway.endpoint("sink", &format!("http://{}/", sink.address), &wide)?;
     let (mut bound, mut ours, mut cpu, mut times) =
@@ -70,7 +70,7 @@ fn spec(flags: &Flags, address: &str, path: &str, epoch: Instant) -> Result<Spec
 pub(super) fn latency(flags: &Flags) -> Result<()> {
     let epoch = Instant::now();
     let sink = Sink::start(epoch)?;
-    let gateway = Gateway::fresh()?;
+    let gateway = Gateway::fresh(flags)?;
     gateway.endpoint("sink", &format!("http://{}/", sink.address), &json!({}))?;
     let rate = flags.rate.unwrap_or(200.0);
     let calm = Spec {

@@ -1,6 +1,6 @@
 //! The gateway under measurement: the release binary on a fresh folder, with the source that the load posts to.
 
-use super::process;
+use super::{Flags, process};
 use crate::http::Client;
 use crate::node::{self, Node, Program};
 use crate::payload::SECRET;
@@ -22,11 +22,14 @@ pub(super) struct Gateway {
 
 impl Gateway {
     /// A fresh one with the source `bench`, which believes GitHub signatures.
-    pub(super) fn fresh() -> Result<Self> {
+    pub(super) fn fresh(flags: &Flags) -> Result<Self> {
         let folder = place::work_folder("bench")?.join("world");
         drop(std::fs::remove_dir_all(&folder));
         std::fs::create_dir_all(&folder)?;
-        let program = Program::new(place::build("doorbell", Profile::Release)?);
+        let program = Program::new(match &flags.binary {
+            Some(binary) => binary.clone(),
+            None => place::build("doorbell", Profile::Release)?,
+        });
         let data = folder.join("data");
         let node = program.start(&data, None)?.ready()?;
         let token = node.token.clone().context("the first start printed no token")?;

@@ -39,7 +39,7 @@ fn ratios(of: &Side, to: &Side) -> Vec<f64> {
 
 /// `bench ingest`.
 pub(super) fn run(flags: &Flags) -> Result<()> {
-    let (bare, gateway) = (Bare::start()?, Gateway::fresh()?);
+    let (bare, gateway) = (Bare::start()?, Gateway::fresh(flags)?);
     std::thread::sleep(Duration::from_secs(1));
     let idle_mb = gateway.rss_mb()?;
     let (mut bound, mut ours) = (Side::default(), Side::default());
@@ -86,7 +86,7 @@ fn post(flags: &Flags, address: &str, path: &str) -> Result<Done> {
 
 /// `bench soak`: memory over time at full rate.
 pub(super) fn soak(flags: &Flags) -> Result<()> {
-    let gateway = Gateway::fresh()?;
+    let gateway = Gateway::fresh(flags)?;
     let (end, mut samples) = (Instant::now() + flags.seconds(600), Vec::new());
     let mut side = Side::default();
     while Instant::now() < end {

@@ -155,7 +155,10 @@ pub(super) fn duplicates(hits: &Hits, cuts: &[(u64, Instant)]) -> Result<Duplica
             }
             if first.life == second.life {
                 let apart = second.at.saturating_duration_since(first.at);
-                bail!("{path} received {key} twice in life {} of the node, {apart:?} apart", first.life);
+                bail!(
+                    "{path} received {key} twice in life {} of the node, {apart:?} apart",
+                    first.life
+                );
             }
             let cut =
                 cuts.iter().find(|(life, _)| *life == first.life).map_or(first.at, |(_, at)| *at);
