@@ -7,6 +7,7 @@ use crate::payload::SECRET;
 use crate::place::{self, Profile};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// A running gateway and its token.
@@ -75,6 +76,11 @@ impl Gateway {
     /// CPU seconds so far.
     pub(super) fn cpu(&self) -> Result<f64> {
         process::cpu_seconds(self.node.pid())
+    }
+
+    /// CPU seconds so far, by the names of threads.
+    pub(super) fn threads(&self) -> Result<BTreeMap<String, f64>> {
+        process::cpu_by_thread(self.node.pid())
     }
 
     /// Resident memory in MB.
