@@ -31,7 +31,7 @@ def test_a_failed_delivery_is_tried_again_under_the_same_id(doorbell, receiver):
     delivery = only_delivery(doorbell)
     assert (delivery["state"], delivery["attempts"]) == ("delivered", 3)
     attempts = doorbell.api("GET", f"/v1/deliveries/{delivery['id']}/attempts")["data"]
-    assert [attempt["status"] for attempt in attempts] == [500, 503, 200]
+    assert [attempt["response"]["status"] for attempt in attempts] == [500, 503, 200]
     assert all(attempt["explanation"] for attempt in attempts[:2])
 
 
@@ -94,7 +94,7 @@ def test_a_replay_delivers_the_same_bytes_under_the_same_id(doorbell, receiver):
         ring(doorbell, b'{"n":%d}' % number)
     receiver.wait(3)
     doorbell.settled(3)
-    wish = {"endpoint": endpoint["id"]}
+    wish = {"choice": {"endpoint": endpoint["id"]}}
     plan = doorbell.api("POST", "/v1/replays/plan", wish)
     assert plan["deliveries"] == 3 and len(receiver.got) == 3
     replay = doorbell.api("POST", "/v1/replays", wish)

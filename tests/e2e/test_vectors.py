@@ -33,7 +33,7 @@ def nodes(tmp_path_factory):
         assert node.stop() == 0
 
 
-@pytest.mark.parametrize(("file", "vector"), cases())
+@pytest.mark.parametrize(("file", "vector"), list(cases()))
 def test_vector(file, vector, nodes):
     node = nodes(vector["now"])
     name = f"{file}-{vector['name']}"

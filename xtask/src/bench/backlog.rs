@@ -29,7 +29,7 @@ pub(super) fn run(flags: &Flags) -> Result<()> {
     let wanted = flags.count.unwrap_or(10_000_000);
     let epoch = Instant::now();
     let sink = Sink::start(epoch)?;
-    let mut gateway = Gateway::fresh()?;
+    let mut gateway = Gateway::fresh(flags)?;
     gateway.endpoints(ENDPOINTS, |n| format!("http://{}/{n}", sink.address), Wants::All)?;
     set_all(&mut gateway.api(), "pause")?;
     let load = |limit: u64, duration: u64| {

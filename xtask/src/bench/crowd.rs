@@ -17,7 +17,7 @@ const DRIP: Duration = Duration::from_secs(1);
 /// `bench crowd`.
 pub(super) fn run(flags: &Flags) -> Result<()> {
     let count = flags.count.unwrap_or(10_000);
-    let gateway = Gateway::fresh()?;
+    let gateway = Gateway::fresh(flags)?;
     let honest = |connections, rate| load_of(flags, &gateway, connections, rate);
     let idle = honest(64, 1_000.0)?;
     let crowd = honest(count, 4_000.0)?;

@@ -17,9 +17,10 @@ const DRAIN_MAX: Duration = Duration::from_secs(120);
 pub(super) fn run(flags: &Flags) -> Result<()> {
     let epoch = Instant::now();
     let sink = Sink::start(epoch)?;
-    let gateway = Gateway::fresh()?;
+    let gateway = Gateway::fresh(flags)?;
     let wide = json!({"concurrency": 64});
     gateway.endpoint("sink", &format!("http://{}/", sink.address), &wide)?;
+    let (threads, mut events) = (gateway.threads()?, 0);
     let (mut bound, mut ours, mut cpu, mut times) =
         (Vec::new(), Vec::new(), Vec::new(), Histogram::default());
     for round in 0..=flags.rounds {
@@ -29,6 +30,7 @@ pub(super) fn run(flags: &Flags) -> Result<()> {
         let (before, arrived, begun) = (gateway.cpu()?, sink.count(), Instant::now());
         let sent = load::run(spec(flags, &gateway.ingest(), "/in/bench", epoch)?)?;
         ensure!(sent.failed == 0, "{} requests to the gateway failed", sent.failed);
+        events += sent.answers.count();
         let end = sink.wait_for(arrived + sent.answers.count(), DRAIN_MAX)?;
         if round > 0 {
             let seconds = end.saturating_duration_since(begun).as_secs_f64();
@@ -50,6 +52,7 @@ pub(super) fn run(flags: &Flags) -> Result<()> {
             .number("ratio", median(&pairs))
             .number("least", pairs.iter().copied().fold(f64::MAX, f64::min))
             .number("most", pairs.iter().copied().fold(0.0, f64::max)),
+        Row::threads(&threads, &gateway.threads()?, events as f64),
     ];
     report::keep("deliver", &rows)
 }
@@ -70,7 +73,7 @@ fn spec(flags: &Flags, address: &str, path: &str, epoch: Instant) -> Result<Spec
 pub(super) fn latency(flags: &Flags) -> Result<()> {
     let epoch = Instant::now();
     let sink = Sink::start(epoch)?;
-    let gateway = Gateway::fresh()?;
+    let gateway = Gateway::fresh(flags)?;
     gateway.endpoint("sink", &format!("http://{}/", sink.address), &json!({}))?;
     let rate = flags.rate.unwrap_or(200.0);
     let calm = Spec {

@@ -57,7 +57,7 @@ pub(super) fn isolation(flags: &Flags) -> Result<()> {
 fn isolation_phase(flags: &Flags, first: First) -> Result<Phase> {
     let epoch = Instant::now();
     let sink = Sink::start(epoch)?;
-    let gateway = Gateway::fresh()?;
+    let gateway = Gateway::fresh(flags)?;
     let count = flags.count.unwrap_or(1_000);
     let url = |n| {
         if n == 0 {
@@ -97,7 +97,7 @@ fn isolation_phase(flags: &Flags, first: First) -> Result<Phase> {
 pub(super) fn fanout(flags: &Flags) -> Result<()> {
     let epoch = Instant::now();
     let sink = Sink::start(epoch)?;
-    let gateway = Gateway::fresh()?;
+    let gateway = Gateway::fresh(flags)?;
     let count = flags.count.unwrap_or(10_000);
     let making = Instant::now();
     gateway.endpoints(count, |n| format!("http://{}/{n}", sink.address), Wants::All)?;

@@ -1,12 +1,13 @@
 //! The gateway under measurement: the release binary on a fresh folder, with the source that the load posts to.
 
-use super::process;
+use super::{Flags, process};
 use crate::http::Client;
 use crate::node::{self, Node, Program};
 use crate::payload::SECRET;
 use crate::place::{self, Profile};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// A running gateway and its token.
@@ -22,11 +23,14 @@ pub(super) struct Gateway {
 
 impl Gateway {
     /// A fresh one with the source `bench`, which believes GitHub signatures.
-    pub(super) fn fresh() -> Result<Self> {
+    pub(super) fn fresh(flags: &Flags) -> Result<Self> {
         let folder = place::work_folder("bench")?.join("world");
         drop(std::fs::remove_dir_all(&folder));
         std::fs::create_dir_all(&folder)?;
-        let program = Program::new(place::build("doorbell", Profile::Release)?);
+        let program = Program::new(match &flags.binary {
+            Some(binary) => binary.clone(),
+            None => place::build("doorbell", Profile::Release)?,
+        });
         let data = folder.join("data");
         let node = program.start(&data, None)?.ready()?;
         let token = node.token.clone().context("the first start printed no token")?;
@@ -72,6 +76,11 @@ impl Gateway {
     /// CPU seconds so far.
     pub(super) fn cpu(&self) -> Result<f64> {
         process::cpu_seconds(self.node.pid())
+    }
+
+    /// CPU seconds so far, by the names of threads.
+    pub(super) fn threads(&self) -> Result<BTreeMap<String, f64>> {
+        process::cpu_by_thread(self.node.pid())
     }
 
     /// Resident memory in MB.

@@ -39,9 +39,10 @@ fn ratios(of: &Side, to: &Side) -> Vec<f64> {
 
 /// `bench ingest`.
 pub(super) fn run(flags: &Flags) -> Result<()> {
-    let (bare, gateway) = (Bare::start()?, Gateway::fresh()?);
+    let (bare, gateway) = (Bare::start()?, Gateway::fresh(flags)?);
     std::thread::sleep(Duration::from_secs(1));
     let idle_mb = gateway.rss_mb()?;
+    let (threads, mut events) = (gateway.threads()?, 0);
     let (mut bound, mut ours) = (Side::default(), Side::default());
     for round in 0..=flags.rounds {
         let before = process::cpu_seconds(bare.pid())?;
@@ -50,6 +51,7 @@ pub(super) fn run(flags: &Flags) -> Result<()> {
         let before = gateway.cpu()?;
         let mine = post(flags, &gateway.ingest(), "/in/bench")?;
         let my_cpu = gateway.cpu()? - before;
+        events += mine.answers.count();
         // The first round warms both up.
         if round > 0 {
             bound.add(&done, bare_cpu);
@@ -66,6 +68,7 @@ pub(super) fn run(flags: &Flags) -> Result<()> {
             .number("ratio", median(&pairs))
             .number("least", pairs.iter().copied().fold(f64::MAX, f64::min))
             .number("most", pairs.iter().copied().fold(0.0, f64::max)),
+        Row::threads(&threads, &gateway.threads()?, events as f64),
     ];
     report::keep("ingest", &rows)
 }
@@ -86,7 +89,7 @@ fn post(flags: &Flags, address: &str, path: &str) -> Result<Done> {
 
 /// `bench soak`: memory over time at full rate.
 pub(super) fn soak(flags: &Flags) -> Result<()> {
-    let gateway = Gateway::fresh()?;
+    let gateway = Gateway::fresh(flags)?;
     let (end, mut samples) = (Instant::now() + flags.seconds(600), Vec::new());
     let mut side = Side::default();
     while Instant::now() < end {

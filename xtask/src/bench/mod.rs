@@ -21,6 +21,7 @@ pub(crate) use bare::serve as serve_bare;
 use crate::place::{self, Profile};
 use anyhow::Result;
 use clap::{Args, ValueEnum};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -68,6 +69,9 @@ pub(crate) struct Flags {
     /// Events a second, where the rate is fixed.
     #[arg(long)]
     rate: Option<f64>,
+    /// A binary that is there already.
+    #[arg(long)]
+    binary: Option<PathBuf>,
     /// Endpoints (isolation, fanout) or waiting deliveries (backlog).
     #[arg(long)]
     count: Option<u64>,

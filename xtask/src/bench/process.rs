@@ -1,13 +1,31 @@
 //! What a process costs, as `/proc` tells it.
 
 use anyhow::{Context, Result};
+use std::collections::BTreeMap;
 
 /// `sysconf(_SC_CLK_TCK)` on Linux.
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// CPU seconds that a process has used so far, user and system, all threads.
 pub(super) fn cpu_seconds(pid: u32) -> Result<f64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    cpu_in(&std::fs::read_to_string(format!("/proc/{pid}/stat"))?)
+}
+
+/// CPU seconds of the threads that are alive, those of one name together.
+pub(super) fn cpu_by_thread(pid: u32) -> Result<BTreeMap<String, f64>> {
+    let mut threads = BTreeMap::new();
+    for task in std::fs::read_dir(format!("/proc/{pid}/task"))?.flatten() {
+        let Ok(stat) = std::fs::read_to_string(task.path().join("stat")) else { continue };
+        let name = stat
+            .split_once('(')
+            .and_then(|(_, rest)| rest.rsplit_once(')'))
+            .map_or("", |(name, _)| name);
+        *threads.entry(name.to_owned()).or_insert(0.0) += cpu_in(&stat)?;
+    }
+    Ok(threads)
+}
+
+fn cpu_in(stat: &str) -> Result<f64> {
     // The name in parentheses may hold anything; the numbers begin behind it. utime and stime are fields 14 and 15.
     let behind = stat.rsplit_once(')').context("no name in stat")?.1;
     let mut fields = behind.split_whitespace().skip(11).map(str::parse::<f64>);

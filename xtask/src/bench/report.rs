@@ -5,6 +5,7 @@ use super::sample::Histogram;
 use crate::place;
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
@@ -32,6 +33,22 @@ impl Row {
         let factor = 10_f64.powi(digits);
         self.0.insert(name.to_owned(), json!((value * factor).round() / factor));
         self
+    }
+
+    /// What each kind of thread has cost since `before`, in microseconds of CPU an event.
+    pub(super) fn threads(
+        before: &BTreeMap<String, f64>,
+        after: &BTreeMap<String, f64>,
+        events: f64,
+    ) -> Self {
+        let mut row = Self::new("cpu by thread, us an event");
+        for (name, seconds) in after {
+            let spent = seconds - before.get(name).copied().unwrap_or(0.0);
+            if spent > 0.0 {
+                row = row.number(name, spent * 1e6 / events);
+            }
+        }
+        row
     }
 
     /// Adds p50, p99 and p99.9 in milliseconds.
