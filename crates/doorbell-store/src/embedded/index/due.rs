@@ -1,12 +1,10 @@
 //! What waits in one partition: in the order of due times, and the first of each order key.
 
 use super::Error;
-use super::codes::{id_of, time_column};
+use super::codes::id_of;
 use super::place::event_seq;
 use doorbell_core::id::{DeliveryId, EndpointId};
-use doorbell_core::time::Time;
 use rusqlite::{Connection, OptionalExtension as _, params};
-use std::collections::BTreeMap;
 
 /// Tells which deliveries are lent out, and so not to be lent again.
 pub type Lent<'a> = &'a dyn Fn(DeliveryId) -> bool;
@@ -71,41 +69,51 @@ pub(super) type Turn = (u8, i64);
 
 /// Which keys to look at.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Round {
+pub(super) struct Look {
     pub(super) endpoint: i64,
-    /// Begin behind this key.
-    pub(super) start: i64,
-    /// Deliveries that are due by then.
-    pub(super) due_by: Time,
-    /// Find at most so many.
-    pub(super) most: usize,
-    /// Look at no more keys than that.
+    /// Behind which key the way round begins (and with which it ends).
+    pub(super) began: i64,
+    /// Up to where the keys of this round were looked at before.
+    pub(super) after: Turn,
+    /// No further than here, if anywhere.
+    pub(super) within: Option<Turn>,
+    /// At no more keys than that.
     pub(super) budget: usize,
 }
 
-/// First deliveries of keys that can be lent.
+/// The first delivery of a key, in one partition.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Head {
+    key: i64,
+    pub(super) due: Due,
+    /// It waits and is not lent; else it keeps the others of its key back.
+    pub(super) open: bool,
+}
+
+/// First deliveries of keys.
 #[derive(Debug, Default)]
 pub(super) struct Heads {
-    pub(super) found: BTreeMap<Turn, Due>,
+    pub(super) found: Vec<(Turn, Head)>,
     /// The last key that was looked at; `None`: all were.
     pub(super) reached: Option<Turn>,
 }
 
 /// Goes from key to key, without a look at what stands behind the first of each.
-pub(super) fn heads(db: &Connection, round: Round, lent: Lent<'_>) -> Result<Heads, Error> {
+pub(super) fn heads(db: &Connection, look: Look, lent: Lent<'_>) -> Result<Heads, Error> {
     let mut heads = Heads::default();
-    let mut looked = 0;
-    let laps = [(0, round.start.checked_add(1), i64::MAX), (1, Some(i64::MIN), round.start)];
-    for (lap, mut from, to) in laps {
+    let laps = [(0, look.began.checked_add(1), i64::MAX), (1, Some(i64::MIN), look.began)];
+    for (lap, first, to) in laps.into_iter().filter(|(lap, ..)| *lap >= look.after.0) {
+        let mut from = if lap == look.after.0 { look.after.1.checked_add(1) } else { first };
         while let Some(least) = from
-            && let Some(head) = first_of_next_key(db, round.endpoint, least, to)?
+            && let Some(head) = first_of_next_key(db, (look.endpoint, least, to), lent)?
         {
-            looked += 1;
             let turn = (lap, head.key);
-            if head.waits && head.due.0 <= time_column(round.due_by) && !lent(head.id) {
-                heads.found.insert(turn, head.due);
+            if let Some(within) = look.within.filter(|within| turn > *within) {
+                heads.reached = Some(within);
+                return Ok(heads);
             }
-            if looked >= round.budget || heads.found.len() >= round.most {
+            heads.found.push((turn, head));
+            if heads.found.len() >= look.budget {
                 heads.reached = Some(turn);
                 return Ok(heads);
             }
@@ -115,18 +123,10 @@ pub(super) fn heads(db: &Connection, round: Round, lent: Lent<'_>) -> Result<Hea
     Ok(heads)
 }
 
-struct Head {
-    key: i64,
-    due: Due,
-    waits: bool,
-    id: DeliveryId,
-}
-
 fn first_of_next_key(
     db: &Connection,
-    endpoint: i64,
-    least: i64,
-    greatest: i64,
+    (endpoint, least, greatest): (i64, i64, i64),
+    lent: Lent<'_>,
 ) -> Result<Option<Head>, Error> {
     let sql = "SELECT held_key, moment, seq, state = 0, id_high, id_low
         FROM deliveries INDEXED BY delivery_by_key
@@ -134,14 +134,9 @@ fn first_of_next_key(
     let head = db.prepare_cached(sql)?.query_row(params![endpoint, least, greatest], |row| {
         let due = (row.get(1)?, row.get(2)?);
         let id = DeliveryId::from_bytes(id_of(row.get(4)?, row.get(5)?));
-        Ok(Head { key: row.get(0)?, due, waits: row.get(3)?, id })
+        Ok(Head { key: row.get(0)?, due, open: row.get::<_, bool>(3)? && !lent(id) })
     });
     Ok(head.optional()?)
-}
-
-/// Whether a delivery with this key is unsettled (or holds its key) here.
-pub(super) fn occupies(db: &Connection, endpoint: i64, key: i64) -> Result<bool, Error> {
-    Ok(first_of_next_key(db, endpoint, key, key)?.is_some())
 }
 
 /// The endpoints with deliveries that wait here, lent ones included.

@@ -26,6 +26,7 @@ mod rows;
 mod lists;
 
 mod claims;
+pub(super) mod keys;
 mod questions;
 
 pub use claims::{Claimable, Waiting};
@@ -36,13 +37,13 @@ pub use parts::Sizes;
 pub use questions::{Counts, FoundDelivery, FoundEvent};
 
 use checkpoint::{Checkpoint, partition_file};
-use doorbell_core::id::EndpointId;
+use keys::Rounds;
 use meta::Meta;
 use partition::Partition;
 use parts::{Part, Parts};
 use readers::Readers;
 use rusqlite::Connection;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
@@ -58,8 +59,8 @@ pub struct Index {
     writer: Mutex<Writer>,
     parts: RwLock<Parts>,
     readers: Readers,
-    /// Behind which order key the next claim of an endpoint begins.
-    turns: Mutex<HashMap<EndpointId, i64>>,
+    /// Where the claims by key are on their way round.
+    rounds: Rounds,
 }
 
 #[derive(Debug)]
@@ -99,7 +100,7 @@ impl Index {
             writer: Mutex::new(writer),
             parts: RwLock::new(parts),
             readers: Readers::new(dir.to_owned()),
-            turns: Mutex::new(HashMap::new()),
+            rounds: Rounds::default(),
         })
     }
 
@@ -166,6 +167,7 @@ impl Index {
         }
         writer.applied_to = writer.applied_to.max(upto);
         drop(writer);
+        self.rounds.changed(entries);
         Ok(())
     }
 
@@ -222,6 +224,7 @@ impl Index {
     pub fn forget(&self, before: u64) -> Result<u64, Error> {
         let mut writer = lock(&self.writer);
         let mut forgotten = 0;
+        self.rounds.restart();
         for part in self.parts_where(|part| part.first < before) {
             let floor = i64::try_from(before - part.first).unwrap_or(i64::MAX);
             if part.meta.last < floor {
@@ -279,14 +282,6 @@ impl Index {
             let removed = Checkpoint::remove(&self.dir).is_ok();
             tracing::error!(%error, removed, "the index is damaged; it is built again at the next start");
         }
-    }
-
-    fn turn(&self, endpoint: EndpointId) -> i64 {
-        lock(&self.turns).get(&endpoint).copied().unwrap_or(i64::MAX)
-    }
-
-    fn set_turn(&self, endpoint: EndpointId, key: i64) {
-        lock(&self.turns).insert(endpoint, key);
     }
 }
 

@@ -3,6 +3,7 @@
 mod crash;
 mod damage;
 mod dedupe;
+mod keys;
 mod order;
 
 use super::engine::{Engine, Opened};
