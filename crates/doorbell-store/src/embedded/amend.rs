@@ -1,7 +1,7 @@
 //! Changes of deliveries at someone's request: retry, cancel, replay.
 
-use super::home_store::Parts;
 use super::leases::Standing;
+use super::parts::Parts;
 use crate::store::{
     Amended, Amendment, Lease, Locator, NewDelivery, Settled, Settlement, StoreError,
 };

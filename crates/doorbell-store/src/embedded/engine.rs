@@ -1,11 +1,12 @@
 //! The durable half of the store: journal, dedupe, leases and the threads behind them. It knows nothing of the index but
 //! that somebody wants to be fed.
 
-use super::commit::{Accept, Committer, Done, Item, Work};
+use super::commit::Committer;
 use super::dedupe::KeyHash;
 use super::dedupe::keys::SegmentKeys;
 use super::dedupe::load;
 use super::home::Home;
+use super::item::{Accept, Done, Item, Work};
 use super::journal::frame::Frame;
 use super::journal::read::{ReadError, Reader};
 use super::journal::recover::{self, Damage};

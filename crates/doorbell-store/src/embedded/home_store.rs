@@ -2,12 +2,13 @@
 
 use super::amend;
 use super::config::Config;
-use super::engine::{Engine, Opened};
+use super::engine::Opened;
 use super::home::Home;
 use super::index::{Entry, Index, Sizes};
 use super::journal::recover::Damage;
 use super::leases::Standing;
 use super::open::{OpenError, Options};
+use super::parts::Parts;
 use super::prune;
 use super::scan;
 use super::tail::View;
@@ -32,15 +33,6 @@ const SEARCHES: usize = 2;
 /// The embedded store of one process. Clones share it; it closes when the last one goes.
 #[derive(Debug, Clone)]
 pub struct Embedded(Arc<Parts>);
-
-/// What it is made of.
-#[derive(Debug)]
-pub(super) struct Parts {
-    pub(super) engine: Engine,
-    pub(super) index: Arc<Index>,
-    config: Config,
-    searches: Semaphore,
-}
 
 impl Embedded {
     /// Opens the store in this directory, which is made if need be. It blocks: a second for ten million events, longer

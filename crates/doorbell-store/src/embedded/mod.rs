@@ -16,9 +16,11 @@ pub(crate) mod dedupe;
 mod leases;
 mod progress;
 
-mod shared;
+mod item;
 
 mod queue;
+
+mod shared;
 
 mod commit;
 
@@ -29,6 +31,8 @@ mod tail;
 pub(crate) mod engine;
 
 pub mod config;
+
+mod parts;
 
 mod amend;
 mod prune;

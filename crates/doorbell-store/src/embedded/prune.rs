@@ -3,16 +3,16 @@
 //! Segments go in their order: attempts and changes of a kept event are then always kept with it, so an index that is
 //! built again never takes something for waiting that was delivered.
 
-use super::commit::{Item, Work};
 use super::dedupe::SHARDS;
 use super::dedupe::keys::KeyFile;
 use super::dedupe::load::Loaded;
 use super::engine::sealed;
-use super::home_store::Parts;
+use super::item::{Item, Work};
 use super::journal::read::ReadError;
 use super::journal::segment::{self, Segment};
 use super::journal::walk::Step;
 use super::journal::write::sync_dir;
+use super::parts::Parts;
 use super::queue::Urgency;
 use crate::store::{Pruned, Retention, StoreError};
 use doorbell_core::time::Time;

@@ -1,6 +1,6 @@
 //! What waits for the commit thread: bounded in number and in bytes, handed over all at once.
 
-use super::commit::Item;
+use super::item::Item;
 use crate::store::StoreError;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

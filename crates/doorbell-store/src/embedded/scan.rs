@@ -2,10 +2,10 @@
 //! found. A segment is read from its beginning, the bytes of each record searched as they are, and only those with the
 //! text are decoded; so what is not there is found out at about the speed of the disk.
 
-use super::home_store::Parts;
 use super::journal::read::ReadError;
 use super::journal::segment::Segment;
 use super::journal::walk::Step;
+use super::parts::Parts;
 use crate::search;
 use crate::store::{
     DeliveryQuery, EventQuery, FateWord, Search, SearchHit, SearchPage, StoreError,
