@@ -1,47 +1,18 @@
 //! What waits in all partitions together: claims, due times, the backlog.
 
 use super::choice::endpoint_number;
+use super::claimable::{Claimable, Place, Waiting, place};
 use super::codes::time_of;
 use super::due::{self, Due, Lent};
 use super::keys::Pace;
 use super::parts::Part;
-use super::place::{event_seq, number};
+use super::place::event_seq;
 use super::rows::{Assembly, DeliveryColumns};
 use super::{Error, Index};
 use crate::store::{Backlog, Claim};
-use doorbell_core::delivery::Delivery;
 use doorbell_core::id::EndpointId;
-use doorbell_core::time::Time;
 use rusqlite::Connection;
 use std::collections::BTreeMap;
-
-/// A delivery that may be lent out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Waiting {
-    /// The delivery.
-    pub delivery: Delivery,
-    /// The position of its event's record.
-    pub event_at: u64,
-    /// The position of the record of its last attempt.
-    pub last_attempt: Option<u64>,
-}
-
-/// What may be lent on a claim.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Claimable {
-    /// The deliveries, oldest due first.
-    pub waiting: Vec<Waiting>,
-    /// When the first is due that waits, is not lent, and is not among those; by key, only first deliveries of keys
-    /// count. A past time also says that not all keys were looked at.
-    pub next_due: Option<Time>,
-}
-
-/// Where a delivery stands among all that wait: due, event's position, number.
-pub(super) type Place = (i64, u64, i64);
-
-pub(super) fn place(part: &Part, (due, seq): Due) -> Place {
-    (due, part.position(event_seq(seq)), number(seq))
-}
 
 impl Index {
     /// What a claim may lend out, without what is `lent`.

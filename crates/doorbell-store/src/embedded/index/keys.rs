@@ -6,7 +6,7 @@
 //! next delivery is due, and then the caller need not come before.
 
 use super::choice::endpoint_number;
-use super::claims::{Claimable, Place, Waiting, place};
+use super::claimable::{Claimable, Place, Waiting, place};
 use super::codes::{time_column, time_of};
 use super::due::{self, Due, Head, Heads, Keyed, Lent, Look, Turn};
 use super::parts::Part;

@@ -25,11 +25,12 @@ mod rows;
 
 mod lists;
 
-mod claims;
+mod claimable;
 pub(super) mod keys;
+mod claims;
 mod questions;
 
-pub use claims::{Claimable, Waiting};
+pub use claimable::{Claimable, Waiting};
 pub use due::Lent;
 pub use error::Error;
 pub use partition::Entry;
