@@ -1,7 +1,7 @@
 //! Doorbell's own HTTP API: thin handlers over the store and the settings.
 //!
 //! A handler reads its input, asks one of the parts below, and answers. Which operations there are, and which scope may do
-//! them, stands in `doorbell_wire::api::v1::operation`; every request passes [`auth`] before its handler sees it, and every
+//! them, stands in `doorbell_wire::api::v1::operation`; every request passes `auth` before its handler sees it, and every
 //! handler gets its tenant from there. Formats belong to `doorbell-wire`, rules to `doorbell-core`.
 
 mod refused;

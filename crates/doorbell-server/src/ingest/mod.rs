@@ -2,7 +2,7 @@
 //!
 //! A request is read under its source's limits, decided upon in `doorbell_core::intake`, made durable, and only then
 //! answered. Nothing else happens on this path: no JSON tree, no lookup outside memory, no task of its own. Rejected
-//! requests go to the store by a side door ([`rejections`]) that nobody waits for.
+//! requests go to the store by a side door (`rejections`) that nobody waits for.
 
 mod answer;
 mod body;
