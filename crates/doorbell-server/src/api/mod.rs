@@ -20,6 +20,8 @@ mod sources;
 
 mod endpoints;
 
+mod apply;
+
 mod events;
 
 mod publish;
