@@ -219,6 +219,15 @@ impl Faults {
         result.map_err(|error| self.add(pointer, error)).ok()
     }
 
+    /// Notes the faults of a part of the request, whose place is `under` this pointer.
+    pub fn under(&mut self, pointer: &str, faults: &[FieldError]) {
+        let placed = |fault: &FieldError| FieldError {
+            pointer: format!("{pointer}{}", fault.pointer),
+            detail: fault.detail.clone(),
+        };
+        self.0.extend(faults.iter().map(placed));
+    }
+
     /// The value, if nothing was wrong; a missing value without a noted fault counts as one.
     ///
     /// # Errors

@@ -19,7 +19,7 @@ use doorbell_core::time::Time;
 use doorbell_wire::api::v1::common::PageQuery;
 use doorbell_wire::api::v1::endpoint::{
     EndpointIn, EndpointOut, EndpointSecretIn, EndpointStatus, Gates, OVERLAP_DEFAULT, OVERLAP_MAX,
-    TestOut,
+    SourceNames, TestOut,
 };
 use doorbell_wire::api::v1::redact::HIDDEN;
 use doorbell_wire::problem::{Code, Faults};
@@ -57,7 +57,7 @@ pub(super) async fn create(
     let id = EndpointId::new(state.admitting.clock.now(), state.admitting.clock.dice());
     let secret = signing(&state, body.secret.as_deref());
     let made = state.configured.change(|settings| {
-        let mut endpoint = read(&state, settings, caller, (&body, id))?;
+        let mut endpoint = read(&state, caller, (&body, id), &within(settings, caller))?;
         let secret = secret?;
         endpoint.secrets = vec![SigningSecret { secret: secret.clone(), expires: None }];
         let (changes, shown) = save(settings, endpoint)?;
@@ -70,7 +70,7 @@ pub(super) async fn create(
 }
 
 /// The secret that was given, or a new one.
-fn signing(state: &ApiState, given: Option<&str>) -> Result<SecretText, Refused> {
+pub(super) fn signing(state: &ApiState, given: Option<&str>) -> Result<SecretText, Refused> {
     let refused = |what: String| Refused::at(Code::Invalid, "/secret", what);
     let made = given.is_none().then(|| Secret::generate_standard(state.random()));
     let text = given.or(made.as_ref().map(Secret::expose)).unwrap_or_default();
@@ -96,19 +96,24 @@ pub(super) async fn update(
         let before = find::endpoint(settings, caller, &name)?;
         let written = EndpointIn::of(before, &settings.names);
         let body = kept_values(patched(&written, patch)?, &written);
-        let mut endpoint = read(&state, settings, caller, (&body, before.id))?;
+        let mut endpoint = read(&state, caller, (&body, before.id), &within(settings, caller))?;
         endpoint.secrets.clone_from(&before.secrets);
         endpoint.created = before.created;
-        if EndpointStatus::from(&endpoint.status) == EndpointStatus::from(&before.status) {
-            endpoint.status = before.status.clone();
-        }
+        keep_status(&mut endpoint, before);
         save(settings, endpoint)
     });
     Ok(json(StatusCode::OK, &changed.await?))
 }
 
+/// The same status as before keeps its time and its reason.
+pub(super) fn keep_status(endpoint: &mut Endpoint, before: &Endpoint) {
+    if EndpointStatus::from(&endpoint.status) == EndpointStatus::from(&before.status) {
+        endpoint.status = before.status.clone();
+    }
+}
+
 /// A header whose value is hidden keeps the value that it has.
-fn kept_values(mut body: EndpointIn, before: &EndpointIn) -> EndpointIn {
+pub(super) fn kept_values(mut body: EndpointIn, before: &EndpointIn) -> EndpointIn {
     for line in body.headers.iter_mut().filter(|line| line.value == HIDDEN) {
         let same = |old: &&_| old_name(old).eq_ignore_ascii_case(&line.name);
         if let Some(old) = before.headers.iter().find(same) {
@@ -190,7 +195,7 @@ pub(super) async fn rotate(
 }
 
 /// The new secret, and before it the old ones for as long as they may sign beside it.
-fn rotated(
+pub(super) fn rotated(
     old: &[SigningSecret],
     new: &SecretText,
     overlap: Duration,
@@ -235,18 +240,22 @@ pub(super) async fn test(
 }
 
 /// The endpoint that is asked for, past all gates, without secrets.
-fn read(
+pub(super) fn read(
     state: &ApiState,
-    settings: &Snapshot,
     caller: Caller,
     (body, id): (&EndpointIn, EndpointId),
+    sources: &impl SourceNames,
 ) -> Result<Endpoint, Refused> {
-    let sources = |name: &str| settings.source(caller.tenant, name).map(|source| source.id);
-    let gates = Gates { sources: &sources, policy: &state.configured.settings().urls };
+    let gates = Gates { sources, policy: &state.configured.settings().urls };
     let mut faults = Faults::new();
     let now = state.admitting.clock.now();
     let endpoint = body.read((id, caller.tenant), now, &gates, &mut faults);
     faults.finish(endpoint).map_err(Refused::invalid)
+}
+
+/// The sources that the caller's endpoints may name.
+fn within(settings: &Snapshot, caller: Caller) -> impl SourceNames {
+    move |name: &str| settings.source(caller.tenant, name).map(|source| source.id)
 }
 
 /// The change that saves it, unless its name is taken within the tenant.

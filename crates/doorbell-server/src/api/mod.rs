@@ -26,6 +26,8 @@ mod publish;
 
 mod endpoints;
 
+mod apply;
+
 mod deliveries;
 
 mod replays;

@@ -5,7 +5,8 @@ use super::auth;
 use super::refused::Refused;
 use super::state::ApiState;
 use super::{
-    deliveries, endpoints, events, live, publish, replays, search, sources, status, tenants, tokens,
+    apply, deliveries, endpoints, events, live, publish, replays, search, sources, status, tenants,
+    tokens,
 };
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -76,6 +77,7 @@ fn route(operation: Operation) -> MethodRouter<ApiState> {
         O::DisableEndpoint => with(operation, endpoints::disable),
         O::RotateEndpointSecret => with(operation, endpoints::rotate),
         O::TestEndpoint => with(operation, endpoints::test),
+        O::Apply => with(operation, apply::apply),
         O::ListRequests => with(operation, events::list_requests),
         O::GetRequest => with(operation, events::show_request),
         O::GetRequestBody => with(operation, events::request_body),

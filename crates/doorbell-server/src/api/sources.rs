@@ -123,7 +123,7 @@ pub(super) async fn delete(
 }
 
 /// The source that is asked for, past all gates.
-fn read(
+pub(super) fn read(
     state: &ApiState,
     caller: Caller,
     body: &SourceIn,

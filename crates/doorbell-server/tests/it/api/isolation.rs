@@ -14,6 +14,7 @@ fn body(operation: Operation) -> Value {
         (Operation::CreateEndpoint, json!({"name": "mine", "url": "https://example.com/"})),
         (Operation::RotateSourceSecret, json!({"secret": "another secret of some length"})),
         (Operation::PublishEvent, json!({"type": "a", "data": 1})),
+        (Operation::Apply, json!({"prune": true})),
         (Operation::CreateTenant, json!({"uid": "mine"})),
         (Operation::CreateToken, json!({"name": "mine", "scopes": ["read"]})),
     ];
@@ -153,7 +154,7 @@ async fn only_the_operator_acts_for_a_tenant() {
 
 impl World {
     /// All that the default tenant has, as text.
-    async fn home_text(&self) -> String {
+    pub(super) async fn home_text(&self) -> String {
         let mut text = String::new();
         for list in ["sources", "endpoints", "requests", "deliveries", "tokens", "replays"] {
             text += &self.get(&format!("/v1/{list}")).await.is(200).to_string();

@@ -1,5 +1,6 @@
 //! The API in process: the router called directly, over the model store, with a clock that stands still.
 
+mod apply;
 mod config;
 mod deliveries;
 mod isolation;

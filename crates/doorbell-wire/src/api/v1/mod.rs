@@ -23,6 +23,8 @@ pub mod policy;
 
 pub mod endpoint;
 
+pub mod apply;
+
 pub mod event;
 
 pub mod delivery;

@@ -2,6 +2,7 @@
 //! routes, the check of scopes, the OpenAPI document and the test of tenant isolation are all read from it, so none of
 //! them can forget an operation.
 
+use super::apply::{ApplyIn, ApplyOut};
 use super::common::{Page, PageQuery};
 use super::delivery::{AttemptList, DeliveryOut, DeliveryQuery};
 use super::endpoint::{EndpointIn, EndpointOut, EndpointSecretIn, TestOut};
@@ -258,6 +259,11 @@ operations! {
         spec(Post, "/v1/endpoints/{endpoint}/test", Write, "Sends an event of type doorbell.ping to one endpoint")
         .note("Whatever its subscription says. The delivery's attempts tell how it went.")
         .gives::<TestOut>(&[202]).problems(&[Code::State]);
+
+    Apply "apply" =>
+        spec(Post, "/v1/apply", Write, "Makes the sources and endpoints as they are declared, all or nothing")
+        .note("Things are compared by name; what is as declared is not touched, so that a repetition changes nothing. With `prune` what is not declared is removed; with `dry_run` nothing is changed. The secrets of new endpoints are in the answer, whole, this one time.")
+        .takes::<ApplyIn>().gives::<ApplyOut>(&[200]).problems(&[Code::Conflict]);
 
     ListRequests "listRequests" =>
         spec(Get, "/v1/requests", Read, "Lists requests, rejected ones and duplicates too, newest first")
