@@ -98,6 +98,9 @@ impl Lane {
             self.pace.adjust(&new.policy);
         }
         self.endpoint = endpoint;
+        if self.is_paused() {
+            self.window.set_spilled(true);
+        }
     }
 
     fn configured(&self) -> Option<&Endpoint> {

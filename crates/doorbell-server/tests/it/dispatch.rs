@@ -334,6 +334,7 @@ async fn a_paused_endpoint_gets_nothing_until_it_is_enabled() {
     }
     world.pass(SECOND * 5).await;
     assert_eq!(script.carried().len(), 0);
+    assert!(world.deliveries().await.iter().all(|row| !row.in_flight), "they wait in the store");
     world.change(endpoint(1)).await;
     world.pass(SECOND * 2).await;
     assert_eq!(script.carried().len(), 20);
