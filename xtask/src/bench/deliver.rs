@@ -85,7 +85,7 @@ pub(super) fn latency(flags: &Flags) -> Result<()> {
     load::run(Spec { duration: Duration::from_secs(2), ..calm.clone() })?;
     sink.take_times();
     let arrived = sink.count();
-    let before = gateway.cpu()?;
+    let (before, threads) = (gateway.cpu()?, gateway.threads()?);
     let sent: Done = load::run(calm)?;
     ensure!(sent.failed == 0, "{} requests failed", sent.failed);
     sink.wait_for(arrived + sent.answers.count(), DRAIN_MAX)?;
@@ -96,6 +96,7 @@ pub(super) fn latency(flags: &Flags) -> Result<()> {
             .quantiles(&sent.answers)
             .number("cpu_us", cpu_us),
         Row::new("event to delivered").number("rate", sent.rate()).quantiles(&sink.take_times()),
+        Row::threads(&threads, &gateway.threads()?, sent.answers.count() as f64),
     ];
     report::keep("latency", &rows)
 }

@@ -158,6 +158,9 @@ impl Run {
             lane.push(one, now);
             let window = Arc::clone(&lane.window);
             self.desk.hold(&window, 1);
+            if self.lane(endpoint).should_give_back() {
+                self.give_lane_back(endpoint);
+            }
             self.look(endpoint);
         }
     }
@@ -251,6 +254,9 @@ impl Run {
                 tracing::warn!(%endpoint, %error, "a claim failed; trying again");
                 lane.claim_failed(now.after(CLAIM_RETRY));
             }
+        }
+        if self.lane(endpoint).should_give_back() {
+            self.give_lane_back(endpoint);
         }
         self.look(endpoint);
         if let Some(next) = self.claim_queue.pop_front() {
