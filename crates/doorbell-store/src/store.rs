@@ -25,7 +25,7 @@ pub trait Store: Send + Sync + 'static {
     /// `lend` come out of [`Store::lent`] once durable, in commit order.
     ///
     /// # Errors
-    /// [`StoreError::Busy`] when the queue to the disk is full, [`StoreError::Full`] when the disk is,
+    /// [`StoreError::Busy`] when the queue to the disk is full or reading has fallen far behind, [`StoreError::Full`] when the disk is,
     /// [`StoreError::Broken`] after a failed fsync. In each case nothing was promised.
     fn accept(
         &self,
@@ -288,8 +288,8 @@ pub struct Claim {
 pub struct Claims {
     /// The deliveries, oldest due first.
     pub lent: Vec<Lent>,
-    /// When the earliest waiting delivery that was not lent, and does not wait for its key, is due (it may be past:
-    /// then there is more to claim).
+    /// When the earliest waiting delivery that was not lent, and does not wait for its key, is due. It may be past: then
+    /// there is more to claim, or (by key) more to look at, and the next claim goes on there.
     /// `None`: nothing else of this endpoint waits in the store.
     pub next_due: Option<Time>,
 }
@@ -671,6 +671,8 @@ pub struct Stats {
     pub bytes_free: u64,
     /// The oldest request or event.
     pub oldest: Option<Time>,
+    /// Rejected requests that were taken since the start and then could not be written (the disk was full).
+    pub unkept: u64,
 }
 
 /// What may be forgotten.

@@ -33,6 +33,11 @@ impl Item {
             Work::Forget(_) => {}
         }
     }
+
+    /// Whether whoever brought it has gone with the answer that it was taken.
+    fn is_unwatched(&self) -> bool {
+        matches!(&self.work, Work::Accept(accept) if accept.done.is_none())
+    }
 }
 
 fn answer<T>(done: Option<Done<T>>, what: Result<T, StoreError>) {
@@ -82,7 +87,7 @@ impl Committer {
         }
         let why = self.shared.why_closed();
         while self.shared.queue.take(&mut items) {
-            items.drain(..).for_each(|item| item.refuse(&self.shared, &why));
+            self.refuse(&mut items, &why);
         }
     }
 
@@ -128,13 +133,20 @@ impl Committer {
     }
 
     fn refuse(&self, items: &mut Vec<Item>, why: &StoreError) {
-        items.drain(..).for_each(|item| item.refuse(&self.shared, why));
+        items.drain(..).for_each(|item| self.refuse_one(item, why));
     }
 
     fn refuse_new(&self, items: &mut Vec<Item>) {
         for item in items.extract_if(.., |item| item.is_new()) {
-            item.refuse(&self.shared, &StoreError::Full);
+            self.refuse_one(item, &StoreError::Full);
         }
+    }
+
+    fn refuse_one(&self, item: Item, why: &StoreError) {
+        if item.is_unwatched() {
+            self.shared.not_kept(why);
+        }
+        item.refuse(&self.shared, why);
     }
 
     /// Places, writes and finishes all items; on an error they are back in `items` and nothing has changed.

@@ -25,7 +25,7 @@ use doorbell_core::id::{EndpointId, EventId, TenantId};
 use doorbell_core::time::Time;
 use doorbell_wire::stored::{self, Kind, ReceivedRef, Record, RecordHead, Redelivered, VERSION};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use tokio::sync::oneshot;
@@ -37,7 +37,17 @@ pub(crate) struct Engine {
     pub(crate) home: Home,
     /// What was found damaged when the journal was opened.
     pub(crate) damage: Vec<Damage>,
+    behind: Behind,
     threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// How far the index may be behind before new events are refused.
+#[derive(Debug, Clone, Copy)]
+struct Behind {
+    /// Where the journal ended at the start.
+    opened_at: u64,
+    bytes: u64,
+    settled: usize,
 }
 
 /// A journal that is open, before the threads run.
@@ -87,10 +97,17 @@ impl Opened {
             progress: Progress::new(0),
             trouble: Trouble::default(),
             unwatched: AtomicUsize::new(0),
+            unkept: AtomicU64::new(0),
         });
         let committer =
             Committer { shared: Arc::clone(&shared), writer, table, keys, seed: id.seed() };
-        let engine = Engine { shared, home, damage: found.damage, threads: Mutex::default() };
+        let behind = Behind {
+            opened_at: shared.reader.segments().durable(),
+            bytes: options.lag_bytes,
+            settled: options.lag_settled,
+        };
+        let engine =
+            Engine { shared, home, damage: found.damage, behind, threads: Mutex::default() };
         Ok(Self { engine, committer, options })
     }
 
@@ -136,7 +153,7 @@ impl Engine {
     pub(crate) async fn accept(&self, admission: Admission) -> Result<Admitted, StoreError> {
         let Admission { event, fate, dedupe_window, deliveries } = admission;
         let unwatched = matches!(fate, Fate::Rejected(_));
-        self.refuse_when_low()?;
+        self.refuse_new()?;
         let Newborn { deliveries, lend, stirs } = newborn(event.tenant, event.id, deliveries);
         let record =
             ReceivedRef { event: &event, fate: &fate, dedupe_window, deliveries: &deliveries };
@@ -183,7 +200,7 @@ impl Engine {
         deliveries: Vec<NewDelivery>,
         at: Time,
     ) -> Result<(), StoreError> {
-        self.refuse_when_low()?;
+        self.refuse_new()?;
         let Newborn { deliveries, lend, stirs } = newborn(tenant, event, deliveries);
         let record = Redelivered { event_at, at, tenant, event, deliveries };
         let frame = frame(Kind::Redelivered, |out| record.encode(out))?;
@@ -242,8 +259,17 @@ impl Engine {
         }
     }
 
-    fn refuse_when_low(&self) -> Result<(), StoreError> {
-        if self.shared.space.is_low() { Err(StoreError::Full) } else { Ok(()) }
+    /// Nothing new comes in when the disk is nearly full, or while the index is too far behind: then what is settled
+    /// would pile up in memory, and a claim would wait ever longer. What is on its way out goes on.
+    fn refuse_new(&self) -> Result<(), StoreError> {
+        if self.shared.space.is_low() {
+            return Err(StoreError::Full);
+        }
+        let Behind { opened_at, bytes, settled } = self.behind;
+        let known = self.shared.progress.upto().max(opened_at);
+        let too_far = self.durable().saturating_sub(known) > bytes
+            || self.shared.leases.lock().settled_count() > settled;
+        if too_far { Err(StoreError::Busy) } else { Ok(()) }
     }
 
     async fn push_and_hear<T>(

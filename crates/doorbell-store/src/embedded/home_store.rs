@@ -25,6 +25,7 @@ use doorbell_core::time::Time;
 use doorbell_wire::stored::Record;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use tokio::sync::Semaphore;
 
 /// Searches at once; each reads the journal as fast as it can.
@@ -203,6 +204,7 @@ impl Parts {
             bytes: bytes.map_err(|fault| StoreError::Failed(fault.to_string()))?,
             bytes_free,
             oldest: counts.oldest,
+            unkept: self.engine.shared.unkept.load(Ordering::Relaxed),
         })
     }
 }

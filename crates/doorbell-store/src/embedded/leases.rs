@@ -110,6 +110,11 @@ impl Held {
         }
     }
 
+    /// Deliveries that are kept here only because the index may not have heard of their settlement.
+    pub(crate) fn settled_count(&self) -> usize {
+        self.settled.len()
+    }
+
     /// The settlement could not be written: the lease holds on.
     pub(crate) fn unsettled(&mut self, delivery: DeliveryId) {
         if let Some(hold) = self.by_delivery.get_mut(&delivery)

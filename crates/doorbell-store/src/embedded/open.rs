@@ -22,6 +22,12 @@ pub struct Options {
     pub queue_records: usize,
     /// Bytes of records that may wait for the disk at once.
     pub queue_bytes: usize,
+    /// Bytes of the journal by which the index may fall behind since the start; then new events are answered
+    /// [`StoreError::Busy`] until it has caught up. What was there at the start does not count, so that a store whose
+    /// index is built again takes events meanwhile.
+    pub lag_bytes: u64,
+    /// Settled deliveries that the index may not have heard of yet, about a hundred bytes of memory each; then likewise.
+    pub lag_settled: usize,
     /// How long the index may lag behind when nobody reads: what is done by then costs one row instead of three.
     pub index_lag: Duration,
 }
@@ -36,6 +42,8 @@ impl Options {
             reserve_bytes: 256 << 20,
             queue_records: 16_384,
             queue_bytes: 64 << 20,
+            lag_bytes: 1 << 30,
+            lag_settled: 500_000,
             index_lag: Duration::from_millis(100),
         }
     }

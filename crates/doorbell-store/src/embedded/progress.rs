@@ -70,7 +70,7 @@ impl Progress {
 
     /// Waits until there is something new, and then for at most `lag` more unless somebody needs it or it closes.
     pub(crate) fn wait(&self, lag: Duration) -> Woken {
-        let upto = self.applied.borrow().upto;
+        let upto = self.upto();
         let mut state = self.lock();
         while !state.grew && state.end == End::NotYet {
             state.idle = true;
@@ -101,6 +101,11 @@ impl Progress {
         self.applied.send_replace(Applied { upto, fault: None });
     }
 
+    /// Everything before this position is in the index.
+    pub(crate) fn upto(&self) -> u64 {
+        self.applied.borrow().upto
+    }
+
     /// The index does not get any further.
     pub(crate) fn stuck(&self, fault: StoreError) {
         self.applied.send_modify(|applied| applied.fault = Some(fault));
@@ -111,7 +116,7 @@ impl Progress {
     /// # Errors
     /// Why it does not get that far.
     pub(crate) async fn reach(&self, position: u64) -> Result<(), StoreError> {
-        if self.applied.borrow().upto >= position {
+        if self.upto() >= position {
             return Ok(());
         }
         {

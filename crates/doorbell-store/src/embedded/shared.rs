@@ -12,7 +12,7 @@ use crate::store::{Lent, StoreError};
 use doorbell_core::id::EndpointId;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use tokio::sync::Notify;
 
@@ -34,6 +34,8 @@ pub(crate) struct Shared {
     pub(crate) trouble: Trouble,
     /// Records on their way to the disk for which nobody waits.
     pub(crate) unwatched: AtomicUsize,
+    /// Such records that could not be written, since the start.
+    pub(crate) unkept: AtomicU64,
 }
 
 impl Shared {
@@ -41,6 +43,15 @@ impl Shared {
     pub(crate) fn unwatched_done(&self, unwatched: bool) {
         if unwatched {
             self.unwatched.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
+    /// A rejected request that was taken could not be written. Nobody is told but whoever looks at the counts and the
+    /// log, where the first, second, fourth, eighth and so on are noted.
+    pub(crate) fn not_kept(&self, why: &StoreError) {
+        let count = self.unkept.fetch_add(1, Ordering::Relaxed) + 1;
+        if count.is_power_of_two() {
+            tracing::warn!(count, %why, "rejected requests could not be kept");
         }
     }
 

@@ -5,7 +5,7 @@ use super::dedupe::keys::SegmentKeys;
 use super::dedupe::load::Loaded;
 use super::index::Entry;
 use super::journal::read::ReadError;
-use super::journal::segment::Segment;
+use super::journal::segment::{Ahead, Segment};
 use super::journal::walk::{Damaged, Framed, Step};
 use super::progress::Woken;
 use super::shared::Shared;
@@ -95,12 +95,13 @@ impl<V: View> Tail<V> {
     /// Brings in everything that is durable by now.
     fn catch_up(&mut self) -> Result<(), StoreError> {
         loop {
-            // Read before the question whether more is there: what becomes durable in between is not passed over.
-            let end = self.shared.reader.segments().durable();
-            let Some(segment) = self.shared.reader.segments().from(self.upto) else {
-                self.upto = self.upto.max(end);
-                self.shared.progress.applied(self.upto);
-                return Ok(());
+            let segment = match self.shared.reader.segments().ahead(self.upto) {
+                Ahead::Frames(segment) => segment,
+                Ahead::Nothing { durable } => {
+                    self.upto = self.upto.max(durable);
+                    self.shared.progress.applied(self.upto);
+                    return Ok(());
+                }
             };
             let gathered = self.gather(segment).map_err(|fault| failed(&fault))?;
             self.view.apply(&gathered.records, gathered.upto)?;

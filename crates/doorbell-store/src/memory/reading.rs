@@ -195,6 +195,7 @@ impl World {
             bytes: self.bytes(),
             bytes_free: u64::MAX,
             oldest: self.events.values().map(|kept| kept.event.at).min(),
+            unkept: 0,
         }
     }
 }

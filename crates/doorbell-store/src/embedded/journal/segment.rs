@@ -97,6 +97,18 @@ impl Segment {
     }
 }
 
+/// What lies ahead of a position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ahead {
+    /// The first segment with frames at or after it.
+    Frames(Segment),
+    /// No frames up to the end of what is durable.
+    Nothing {
+        /// The position behind the last durable frame (or the header of a new segment).
+        durable: u64,
+    },
+}
+
 /// All segments, oldest first; the last one is written to.
 #[derive(Debug)]
 pub(crate) struct Segments(RwLock<Vec<Segment>>);
@@ -117,10 +129,15 @@ impl Segments {
         all.get(after.checked_sub(1)?).copied().filter(|segment| segment.holds(position))
     }
 
-    /// The first segment with frames at or after `position`.
-    pub(crate) fn from(&self, position: u64) -> Option<Segment> {
+    /// What a reader who has everything before `position` reads next. Both answers are of the same moment: whoever asked
+    /// for the end by itself would pass over what was published in between.
+    pub(crate) fn ahead(&self, position: u64) -> Ahead {
         let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        all.iter().find(|segment| segment.end > position && segment.end > segment.first()).copied()
+        let has_more = |segment: &&Segment| segment.end > position && segment.end > segment.first();
+        all.iter().find(has_more).map_or_else(
+            || Ahead::Nothing { durable: all.last().map_or(0, |segment| segment.end) },
+            |segment| Ahead::Frames(*segment),
+        )
     }
 
     /// The position behind the last durable frame.

@@ -5,6 +5,7 @@ mod damage;
 mod dedupe;
 mod keys;
 mod order;
+mod pressure;
 
 use super::engine::{Engine, Opened};
 use super::home::Home;
@@ -14,7 +15,7 @@ use super::tail::View;
 use crate::store::{Admission, NewDelivery, StoreError};
 use bytes::Bytes;
 use doorbell_core::delivery::State;
-use doorbell_core::event::{Event, Fate, Origin};
+use doorbell_core::event::{Event, Fate, Origin, Rejection, RejectionReason};
 use doorbell_core::id::{DeliveryId, EndpointId, EventId, SourceId, TenantId};
 use doorbell_core::name::EventType;
 use doorbell_core::request::Request;
@@ -66,9 +67,11 @@ fn options() -> Options {
 
 fn open_with(dir: &Path, options: Options) -> (Engine, Fed) {
     let fed = Fed::default();
-    let view = Remembers(fed.clone());
-    let home = Home::take(dir).unwrap();
-    (Opened::open(home, options).unwrap().start(view).unwrap(), fed)
+    (open_for(dir, options, Remembers(fed.clone())), fed)
+}
+
+fn open_for(dir: &Path, options: Options, view: impl View) -> Engine {
+    Opened::open(Home::take(dir).unwrap(), options).unwrap().start(view).unwrap()
 }
 
 fn open(dir: &Path) -> (Engine, Fed) {
@@ -132,6 +135,13 @@ fn admission(n: u64) -> Admission {
         dedupe_window: Duration::from_secs(3600),
         deliveries: vec![delivery(n)],
     }
+}
+
+/// Of a request with this number that is to become no event.
+fn rejected(n: u64) -> Admission {
+    let rejection =
+        Rejection { reason: RejectionReason::Verification, detail: "no signature".into() };
+    Admission { fate: Fate::Rejected(rejection), deliveries: Vec::new(), ..admission(n) }
 }
 
 fn delivery(n: u64) -> NewDelivery {

@@ -106,14 +106,10 @@ async fn a_settled_delivery_is_not_free_before_the_index_knows() {
 /// Nobody waits for a rejected request, but whoever reads afterwards sees it.
 #[tokio::test]
 async fn a_rejected_request_is_seen_by_the_next_reader() {
-    use doorbell_core::event::{Rejection, RejectionReason};
     let dir = tempfile::tempdir().unwrap();
     let (engine, fed) = open(dir.path());
     for n in 0..10 {
-        let rejection =
-            Rejection { reason: RejectionReason::Verification, detail: "no signature".into() };
-        let fate = Fate::Rejected(rejection);
-        engine.accept(Admission { fate, deliveries: Vec::new(), ..admission(n) }).await.unwrap();
+        engine.accept(rejected(n)).await.unwrap();
     }
     engine.catch_up().await.unwrap();
     assert_eq!(fed.0.lock().unwrap().len(), 10);
