@@ -26,16 +26,16 @@ const ANSWER_MAX: usize = 512 << 20;
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Node {
     /// The API's address; also DOORBELL_URL [default: what the running server wrote into the data folder, or 127.0.0.1:8081]
-    #[arg(long, value_name = "URL", help_heading = "Node")]
+    #[arg(long, global = true, value_name = "URL", help_heading = "Node")]
     server: Option<String>,
     /// A token of the API; better in DOORBELL_TOKEN [default: the one in the data folder]
-    #[arg(long, value_name = "TOKEN", help_heading = "Node")]
+    #[arg(id = "api_token", long = "token", global = true, value_name = "TOKEN", help_heading = "Node")]
     token: Option<String>,
-    /// The server's data folder, when it is on this machine
-    #[arg(long, value_name = "DIR", help_heading = "Node")]
+    /// The server's data folder, when it is on this machine; also DOORBELL_DATA_DIR [default: doorbell-data here]
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Node")]
     data_dir: Option<PathBuf>,
     /// A certificate (PEM) to believe beside the public ones
-    #[arg(long, value_name = "FILE", help_heading = "Node")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Node")]
     ca_file: Option<PathBuf>,
 }
 
