@@ -29,7 +29,13 @@ pub(crate) struct Node {
     #[arg(long, global = true, value_name = "URL", help_heading = "Node")]
     server: Option<String>,
     /// A token of the API; better in DOORBELL_TOKEN [default: the one in the data folder]
-    #[arg(id = "api_token", long = "token", global = true, value_name = "TOKEN", help_heading = "Node")]
+    #[arg(
+        id = "api_token",
+        long = "token",
+        global = true,
+        value_name = "TOKEN",
+        help_heading = "Node"
+    )]
     token: Option<String>,
     /// The server's data folder, when it is on this machine; also DOORBELL_DATA_DIR [default: doorbell-data here]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Node")]
@@ -322,8 +328,15 @@ mod tests {
 
     #[test]
     fn a_problem_without_parts_keeps_its_remedy() {
-        let problem = json!({"title": "t", "detail": "There is no such event.", "remedy": "Check the id."});
-        assert_eq!(sentence(StatusCode::NOT_FOUND, &problem), "There is no such event.\n  Check the id.");
-        assert_eq!(sentence(StatusCode::BAD_GATEWAY, &Value::Null), "the server answered 502 Bad Gateway");
+        let problem =
+            json!({"title": "t", "detail": "There is no such event.", "remedy": "Check the id."});
+        assert_eq!(
+            sentence(StatusCode::NOT_FOUND, &problem),
+            "There is no such event.\n  Check the id."
+        );
+        assert_eq!(
+            sentence(StatusCode::BAD_GATEWAY, &Value::Null),
+            "the server answered 502 Bad Gateway"
+        );
     }
 }

@@ -15,7 +15,10 @@ pub(crate) enum Verb {
     /// List them
     List,
     /// Show one
-    Get { endpoint: String },
+    Get {
+        /// Its name or id
+        endpoint: String,
+    },
     /// Make one; its signing secret is shown this once
     Create {
         /// Its name
@@ -32,24 +35,43 @@ pub(crate) enum Verb {
         #[command(flatten)]
         fields: Fields,
     },
-    /// Change parts of one
+    /// Change fields of one; --set 'retry.schedule=["0s","10s","5m"]', --set timeout=30s
     Update {
+        /// Its name or id
         endpoint: String,
         #[command(flatten)]
         fields: Fields,
     },
     /// Remove one; what still waits for it is discarded
-    Delete { endpoint: String },
-    /// Let its deliveries wait
-    Pause { endpoint: String },
-    /// Let its deliveries go
-    Enable { endpoint: String },
-    /// Let its deliveries be discarded; they can be replayed
-    Disable { endpoint: String },
+    Delete {
+        /// Its name or id
+        endpoint: String,
+    },
+    /// Let its deliveries wait until it is enabled again
+    Pause {
+        /// Its name or id
+        endpoint: String,
+    },
+    /// Deliver again, after a pause or when it was disabled
+    Enable {
+        /// Its name or id
+        endpoint: String,
+    },
+    /// Discard its deliveries from now on; they can be replayed
+    Disable {
+        /// Its name or id
+        endpoint: String,
+    },
     /// Give it a new secret; the old one signs too for a day
-    RotateSecret { endpoint: String },
-    /// Send it a ping
-    Test { endpoint: String },
+    RotateSecret {
+        /// Its name or id
+        endpoint: String,
+    },
+    /// Send it an event of the type doorbell.ping
+    Test {
+        /// Its name or id
+        endpoint: String,
+    },
 }
 
 const COLUMNS: &[show::Column] = &[

@@ -56,13 +56,13 @@ pub(crate) enum Verb {
     Source(Asked<source::Verb>),
     /// Where events go
     Endpoint(Asked<endpoint::Verb>),
-    /// What happened; publish
+    /// What was received and accepted, or published; publish one
     Event(Asked<event::Verb>),
-    /// What came in, rejected requests and duplicates too
+    /// All that came in: rejected requests (and why) and duplicates too
     Request(Asked<event::RequestVerb>),
-    /// One event for one endpoint, and its attempts
+    /// One event on its way to one endpoint: its attempts, what failed and why, try again
     Delivery(Asked<delivery::Verb>),
-    /// Many deliveries made again on purpose
+    /// Deliver again on purpose: dead letters, a span of time, a source
     Replay(Asked<replay::Verb>),
     /// Who may use the API
     Token(Asked<token::Verb>),
@@ -115,10 +115,17 @@ mod tests {
     /// People write the flags that name the node where they think of them: at the end.
     #[test]
     fn the_node_may_be_named_before_and_after_the_verb() {
-        for words in ["token --token t --data-dir d delete tok_1", "token delete tok_1 --token t --data-dir d"] {
-            let cli = Cli::try_parse_from(["doorbell"].into_iter().chain(words.split(' '))).unwrap();
+        for words in [
+            "token --token t --data-dir d delete tok_1",
+            "token delete tok_1 --token t --data-dir d",
+        ] {
+            let cli =
+                Cli::try_parse_from(["doorbell"].into_iter().chain(words.split(' '))).unwrap();
             let node = format!("{:?}", cli.verb);
-            assert!(node.contains(r#"token: Some("t")"#) && node.contains(r#"data_dir: Some("d")"#), "{node}");
+            assert!(
+                node.contains(r#"token: Some("t")"#) && node.contains(r#"data_dir: Some("d")"#),
+                "{node}"
+            );
             assert!(node.contains(r#"token: "tok_1""#), "{node}");
         }
     }

@@ -32,11 +32,20 @@ pub(crate) enum Verb {
     /// List them, newest first
     List,
     /// Show how far one is
-    Get { replay: String },
+    Get {
+        /// Its id: rpl_…
+        replay: String,
+    },
     /// Watch one until all its deliveries are made (`doorbell delivery list` says how each ended)
-    Watch { replay: String },
+    Watch {
+        /// Its id: rpl_…
+        replay: String,
+    },
     /// Stop one; the deliveries it has made stay
-    Cancel { replay: String },
+    Cancel {
+        /// Its id: rpl_…
+        replay: String,
+    },
 }
 
 /// Which deliveries: those whose event fits all that is given. Something must be given: everything that is kept is

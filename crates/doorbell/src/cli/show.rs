@@ -149,7 +149,8 @@ mod tests {
     #[test]
     fn a_header_is_one_line() {
         let mut lines = Vec::new();
-        let headers = json!({"headers": [{"name": "host", "value": "a"}, {"name": "x", "value": ""}]});
+        let headers =
+            json!({"headers": [{"name": "host", "value": "a"}, {"name": "x", "value": ""}]});
         flatten("", &headers, &mut lines);
         let lines: Vec<String> = lines.into_iter().map(|(n, v)| format!("{n}={v}")).collect();
         assert_eq!(lines, ["headers.host=a", "headers.x="]);
