@@ -38,7 +38,9 @@ pub(crate) fn one(report: Report, answer: &Value) {
     }
     let mut lines = Vec::new();
     flatten("", answer, &mut lines);
-    lines.sort_by_key(|(name, _)| !FIRST.contains(&name.as_str()));
+    lines.sort_by_key(|(name, _)| {
+        FIRST.iter().position(|first| first == name).unwrap_or(FIRST.len())
+    });
     let width = lines.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     for (name, value) in lines {
         report.text(format!("{name:width$}  {}", cut(&value)).trim_end());

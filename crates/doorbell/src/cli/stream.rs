@@ -116,7 +116,9 @@ fn happened(data: &str, report: Report) {
     match line.get("kind").and_then(Value::as_str) {
         Some("received") => report.text(&format!(
             "{time}  ──▶ {} {} {}  {} bytes  {}{}  {}",
-            field("/source_name"),
+            line.get("source_name")
+                .filter(|name| !name.is_null())
+                .map_or_else(|| "published".to_owned(), |name| cell(Some(name))),
             field("/method"),
             field("/event_type"),
             field("/body_len"),
