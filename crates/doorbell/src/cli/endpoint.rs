@@ -3,11 +3,11 @@
 use super::fields::{Fields, text, texts};
 use super::show;
 use crate::remote::{Body, Node, segment};
-use crate::report::Report;
+use crate::report::{Report, aside};
 use anyhow::Result;
 use clap::Subcommand;
 use http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// What to do with endpoints.
 #[derive(Debug, Subcommand)]
@@ -100,7 +100,9 @@ pub(crate) async fn run(verb: &Verb, node: &Node, report: Report) -> Result<()> 
                 ("sources", texts(sources)),
                 ("event_types", texts(event_types)),
             ])?;
-            show::one(report, &remote.post("/v1/endpoints", body).await?);
+            let made = remote.post("/v1/endpoints", body).await?;
+            show::one(report, &made);
+            keep_secret(&made, report);
             return Ok(());
         }
         Verb::Update { endpoint, fields } => {
@@ -121,7 +123,15 @@ pub(crate) async fn run(verb: &Verb, node: &Node, report: Report) -> Result<()> 
     };
     let answer = remote.post(&format!("{}/{action}", path(endpoint)), json!({})).await?;
     show::one(report, &answer);
+    keep_secret(&answer, report);
     Ok(())
+}
+
+/// A secret that was just made is in this answer and in no other.
+fn keep_secret(answer: &Value, report: Report) {
+    if answer.get("secret").is_some_and(Value::is_string) && !report.is_json() {
+        aside("The secret is not shown again: your service checks `webhook-signature` with it.");
+    }
 }
 
 fn path(endpoint: &str) -> String {
