@@ -126,7 +126,9 @@ fn happened(data: &str, report: Report) {
             line.pointer("/rejection/detail")
                 .map(|why| format!(": {}", cell(Some(why))))
                 .unwrap_or_default(),
-            line.get("event").map_or_else(|| field("/id"), |event| cell(Some(event))),
+            line.get("event")
+                .filter(|event| !event.is_null())
+                .map_or_else(|| field("/id"), |event| cell(Some(event))),
         )),
         Some("tried") => report.text(&format!(
             "{time}      ──▶ {}  attempt {}  {}  {}  {}",
