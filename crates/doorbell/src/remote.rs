@@ -3,7 +3,7 @@
 use crate::config::variable;
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper_util::rt::TokioIo;
@@ -26,16 +26,22 @@ const ANSWER_MAX: usize = 512 << 20;
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Node {
     /// The API's address; also DOORBELL_URL [default: what the running server wrote into the data folder, or 127.0.0.1:8081]
-    #[arg(long, value_name = "URL", help_heading = "Node")]
+    #[arg(long, global = true, value_name = "URL", help_heading = "Node")]
     server: Option<String>,
     /// A token of the API; better in DOORBELL_TOKEN [default: the one in the data folder]
-    #[arg(long, value_name = "TOKEN", help_heading = "Node")]
+    #[arg(
+        id = "api_token",
+        long = "token",
+        global = true,
+        value_name = "TOKEN",
+        help_heading = "Node"
+    )]
     token: Option<String>,
-    /// The server's data folder, when it is on this machine
-    #[arg(long, value_name = "DIR", help_heading = "Node")]
+    /// The server's data folder, when it is on this machine; also DOORBELL_DATA_DIR [default: doorbell-data here]
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Node")]
     data_dir: Option<PathBuf>,
     /// A certificate (PEM) to believe beside the public ones
-    #[arg(long, value_name = "FILE", help_heading = "Node")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Node")]
     ca_file: Option<PathBuf>,
 }
 
@@ -176,7 +182,25 @@ impl Remote {
         } else {
             exchange(tcp, request).await?
         };
-        if answer.status().is_success() { Ok(answer) } else { Err(explain(answer).await) }
+        match answer.status() {
+            status if status.is_success() => Ok(answer),
+            StatusCode::UNAUTHORIZED => Err(anyhow!(self.unauthorized())),
+            _ => Err(explain(answer).await),
+        }
+    }
+
+    /// The API says no more than "a good token is needed"; which one was sent is known here.
+    fn unauthorized(&self) -> String {
+        let why = if self.token.is_some() {
+            "the token is not one of this server's, or it has expired"
+        } else {
+            "no token was found"
+        };
+        format!(
+            "{} wants a token: {why}\n  Run this in the folder where `doorbell serve` runs, name its data folder with \
+             --data-dir, or set DOORBELL_TOKEN.",
+            self.base
+        )
     }
 
     fn request(&self, method: Method, path: &str, body: Body) -> Result<Request<Full<Bytes>>> {
@@ -231,19 +255,39 @@ async fn explain(answer: Response<Incoming>) -> anyhow::Error {
     let body = http_body_util::Limited::new(answer.into_body(), 1 << 20).collect().await;
     let problem: Value =
         body.ok().and_then(|b| serde_json::from_slice(&b.to_bytes()).ok()).unwrap_or_default();
+    anyhow!(sentence(status, &problem))
+}
+
+/// A problem (RFC 9457) as a person at a terminal reads it. Where parts of the request are named, they say all: the
+/// detail repeats them, and the remedy speaks of a body that this program wrote.
+fn sentence(status: StatusCode, problem: &Value) -> String {
     let text = |name: &str| problem.get(name).and_then(Value::as_str).unwrap_or_default();
-    let mut sentence = match (text("title"), text("detail")) {
-        ("", _) => format!("the server answered {status}"),
-        (title, detail) => format!("{title}: {detail}"),
-    };
-    for error in problem.get("errors").and_then(Value::as_array).into_iter().flatten() {
+    let errors = problem.get("errors").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    if errors.is_empty() {
+        let known = [text("detail"), text("title")].into_iter().find(|words| !words.is_empty());
+        let what = known.map_or_else(|| format!("the server answered {status}"), str::to_owned);
+        return [&what, text("remedy")].join("\n  ").trim_end().to_owned();
+    }
+    let mut lines = vec![text("title").to_owned()];
+    for error in errors {
         let part = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or_default();
-        sentence += &["\n  ", part("pointer"), " ", part("detail")].concat();
+        lines.push(format!("{}: {}", as_typed(part("pointer")), without_position(part("detail"))));
     }
-    if !text("remedy").is_empty() {
-        sentence += &["\n  ", text("remedy")].concat();
+    lines.join("\n  ")
+}
+
+/// A place in the request as it is written on the command line: `/retry/schedule` is `retry.schedule`.
+fn as_typed(pointer: &str) -> String {
+    match pointer.strip_prefix('?') {
+        Some("") | None => pointer.trim_start_matches('/').replace('/', "."),
+        Some("event_type") => "--type".to_owned(),
+        Some(name) => format!("--{}", name.replace('_', "-")),
     }
-    anyhow!(sentence)
+}
+
+/// Without the position in a JSON text that nobody typed.
+fn without_position(detail: &str) -> &str {
+    detail.rsplit_once(" at line ").map_or(detail, |(before, _)| before)
 }
 
 /// Makes `?a=b&c=d` of what is given; empty when nothing is.
@@ -261,4 +305,38 @@ pub(crate) fn query(pairs: &[(&str, Option<&str>)]) -> String {
 /// A text as one segment of a path.
 pub(crate) fn segment(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_problem_is_told_once_in_the_words_of_the_command_line() {
+        let problem = json!({
+            "title": "The body cannot be read", "detail": "/retry/schedule: a list at line 1 column 66",
+            "remedy": "Compare the body with the schema.",
+            "errors": [
+                {"pointer": "/retry/schedule", "detail": "a list at line 1 column 66"},
+                {"pointer": "?event_type", "detail": "too long"},
+            ],
+        });
+        let told = sentence(StatusCode::BAD_REQUEST, &problem);
+        assert_eq!(told, "The body cannot be read\n  retry.schedule: a list\n  --type: too long");
+    }
+
+    #[test]
+    fn a_problem_without_parts_keeps_its_remedy() {
+        let problem =
+            json!({"title": "t", "detail": "There is no such event.", "remedy": "Check the id."});
+        assert_eq!(
+            sentence(StatusCode::NOT_FOUND, &problem),
+            "There is no such event.\n  Check the id."
+        );
+        assert_eq!(
+            sentence(StatusCode::BAD_GATEWAY, &Value::Null),
+            "the server answered 502 Bad Gateway"
+        );
+    }
 }

@@ -1,6 +1,6 @@
 //! `doorbell config`: what the settings are and where each came from.
 
-use crate::config::{Config, Flags, KEYS, Layers, Place};
+use crate::config::{Config, Flags, KEYS, Layers};
 use crate::report::Report;
 use anyhow::Result;
 use clap::Subcommand;
@@ -9,7 +9,7 @@ use serde_json::json;
 /// What to do with the settings.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Print every key with its value and where the value came from
+    /// Print every key, its value and where it came from: as `serve` would start here with the same flags
     Show(Flags),
     /// Print a complete settings file with every key, its sentence and its default
     Template,
@@ -35,12 +35,9 @@ fn show(layers: &Layers, report: Report) -> Result<()> {
         report.json(&json!({ "settings": rows }));
     } else {
         let rows = settings.map(|(key, setting)| {
-            let from = if setting.place == Place::Default {
-                String::new()
-            } else {
-                setting.place.to_string()
-            };
-            vec![key.path.to_owned(), setting.values.join(", "), from]
+            let value =
+                if setting.values.is_empty() { "-".to_owned() } else { setting.values.join(", ") };
+            vec![key.path.to_owned(), value, setting.place.to_string()]
         });
         report.table(&["KEY", "VALUE", "FROM"], rows.collect());
     }
@@ -59,8 +56,14 @@ pub(crate) fn template() -> String {
         if head != section {
             section = head;
             text += &["\n[", head, "]\n"].concat();
+        } else {
+            text.push('\n');
         }
-        let value = if key.many { "[]".to_owned() } else { format!("{:?}", key.default) };
+        let value = match key.default {
+            _ if key.many => "[]".to_owned(),
+            bare if bare.parse::<f64>().is_ok() || bare.parse::<bool>().is_ok() => bare.to_owned(),
+            text => format!("{text:?}"),
+        };
         let (variable, flag) = (key.variable(), key.flag());
         let lines = [
             format!("# {}", key.doc),

@@ -18,24 +18,36 @@ pub(crate) enum Verb {
         /// To this endpoint
         #[arg(long)]
         endpoint: Option<String>,
-        /// In this state: waiting, delivered, failed, discarded
+        /// In this state: waiting (pending, scheduled, in flight or paused), delivered, failed (dead letters), discarded
         #[arg(long)]
         state: Option<String>,
         /// At most so many
         #[arg(long, default_value = "50")]
         limit: String,
-        /// Where to go on
+        /// The cursor that the page before ended with
         #[arg(long)]
         cursor: Option<String>,
     },
-    /// Show one
-    Get { delivery: String },
+    /// Show one: its state, and when it is due
+    Get {
+        /// Its id: dlv_…
+        delivery: String,
+    },
     /// Show its attempts: what happened each time, and what to do about it
-    Attempts { delivery: String },
-    /// Try it again now
-    Retry { delivery: String },
-    /// Discard it
-    Cancel { delivery: String },
+    Attempts {
+        /// Its id: dlv_…
+        delivery: String,
+    },
+    /// Try it again now, waiting or failed; for many see `doorbell replay`
+    Retry {
+        /// Its id: dlv_…
+        delivery: String,
+    },
+    /// Discard it: it is not tried again
+    Cancel {
+        /// Its id: dlv_…
+        delivery: String,
+    },
 }
 
 const COLUMNS: &[show::Column] = &[

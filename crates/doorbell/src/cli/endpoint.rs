@@ -3,11 +3,11 @@
 use super::fields::{Fields, text, texts};
 use super::show;
 use crate::remote::{Body, Node, segment};
-use crate::report::Report;
+use crate::report::{Report, aside};
 use anyhow::Result;
 use clap::Subcommand;
 use http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// What to do with endpoints.
 #[derive(Debug, Subcommand)]
@@ -15,7 +15,10 @@ pub(crate) enum Verb {
     /// List them
     List,
     /// Show one
-    Get { endpoint: String },
+    Get {
+        /// Its name or id
+        endpoint: String,
+    },
     /// Make one; its signing secret is shown this once
     Create {
         /// Its name
@@ -32,24 +35,43 @@ pub(crate) enum Verb {
         #[command(flatten)]
         fields: Fields,
     },
-    /// Change parts of one
+    /// Change fields of one; --set 'retry.schedule=["0s","10s","5m"]', --set timeout=30s
     Update {
+        /// Its name or id
         endpoint: String,
         #[command(flatten)]
         fields: Fields,
     },
     /// Remove one; what still waits for it is discarded
-    Delete { endpoint: String },
-    /// Let its deliveries wait
-    Pause { endpoint: String },
-    /// Let its deliveries go
-    Enable { endpoint: String },
-    /// Let its deliveries be discarded; they can be replayed
-    Disable { endpoint: String },
+    Delete {
+        /// Its name or id
+        endpoint: String,
+    },
+    /// Let its deliveries wait until it is enabled again
+    Pause {
+        /// Its name or id
+        endpoint: String,
+    },
+    /// Deliver again, after a pause or when it was disabled
+    Enable {
+        /// Its name or id
+        endpoint: String,
+    },
+    /// Discard its deliveries from now on; they can be replayed
+    Disable {
+        /// Its name or id
+        endpoint: String,
+    },
     /// Give it a new secret; the old one signs too for a day
-    RotateSecret { endpoint: String },
-    /// Send it a ping
-    Test { endpoint: String },
+    RotateSecret {
+        /// Its name or id
+        endpoint: String,
+    },
+    /// Send it an event of the type doorbell.ping
+    Test {
+        /// Its name or id
+        endpoint: String,
+    },
 }
 
 const COLUMNS: &[show::Column] = &[
@@ -78,7 +100,9 @@ pub(crate) async fn run(verb: &Verb, node: &Node, report: Report) -> Result<()> 
                 ("sources", texts(sources)),
                 ("event_types", texts(event_types)),
             ])?;
-            show::one(report, &remote.post("/v1/endpoints", body).await?);
+            let made = remote.post("/v1/endpoints", body).await?;
+            show::one(report, &made);
+            keep_secret(&made, report);
             return Ok(());
         }
         Verb::Update { endpoint, fields } => {
@@ -99,7 +123,15 @@ pub(crate) async fn run(verb: &Verb, node: &Node, report: Report) -> Result<()> 
     };
     let answer = remote.post(&format!("{}/{action}", path(endpoint)), json!({})).await?;
     show::one(report, &answer);
+    keep_secret(&answer, report);
     Ok(())
+}
+
+/// A secret that was just made is in this answer and in no other.
+fn keep_secret(answer: &Value, report: Report) {
+    if answer.get("secret").is_some_and(Value::is_string) && !report.is_json() {
+        aside("The secret is not shown again: your service checks `webhook-signature` with it.");
+    }
 }
 
 fn path(endpoint: &str) -> String {

@@ -24,7 +24,7 @@ pub(crate) struct Filter {
     /// With a delivery to this endpoint
     #[arg(long)]
     endpoint: Option<String>,
-    /// With a delivery in this state: waiting, delivered, failed, discarded
+    /// With a delivery in this state: waiting (pending, scheduled, in flight or paused), delivered, failed (dead letters), discarded
     #[arg(long)]
     state: Option<String>,
     /// Received at or after (RFC 3339)
@@ -36,7 +36,7 @@ pub(crate) struct Filter {
     /// At most so many
     #[arg(long, default_value = "50")]
     limit: String,
-    /// Where to go on
+    /// The cursor that the page before ended with
     #[arg(long)]
     cursor: Option<String>,
 }
@@ -63,10 +63,16 @@ pub(crate) enum Verb {
     /// List them, newest first
     List(Filter),
     /// Show one
-    Get { event: String },
+    Get {
+        /// Its id: evt_…
+        event: String,
+    },
     /// Write its body, byte for byte, to standard output
-    Body { event: String },
-    /// Publish one
+    Body {
+        /// Its id: evt_…
+        event: String,
+    },
+    /// Publish one of your own
     Publish {
         /// Its type, such as invoice.paid
         event_type: String,
@@ -93,10 +99,16 @@ pub(crate) enum Verb {
 pub(crate) enum RequestVerb {
     /// List them, rejected ones and duplicates too, newest first
     List(Filter),
-    /// Show one
-    Get { request: String },
+    /// Show one: its headers, what became of it and why
+    Get {
+        /// Its id: req_…
+        request: String,
+    },
     /// Write its body, byte for byte, to standard output
-    Body { request: String },
+    Body {
+        /// Its id: req_…
+        request: String,
+    },
 }
 
 const COLUMNS: &[show::Column] = &[

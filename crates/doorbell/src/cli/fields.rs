@@ -8,10 +8,10 @@ use std::path::PathBuf;
 /// Fields beside those that have a flag.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Fields {
-    /// Any other field of the API: a name, or a.b for a nested one, and JSON or text
+    /// Any other field: its name as `get` shows it (a.b for a nested one); the value is JSON, or else text
     #[arg(long = "set", value_name = "FIELD=VALUE")]
     set: Vec<String>,
-    /// A JSON file with fields; flags go before it
+    /// A JSON file with fields; --set and the other flags win over it
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
 }

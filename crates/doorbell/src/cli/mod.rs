@@ -23,7 +23,7 @@ use clap::{Args, Parser, Subcommand};
 #[command(name = "doorbell", version, about, max_term_width = 110, arg_required_else_help = true)]
 pub(crate) struct Cli {
     /// Answer in JSON
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = 998)]
     json: bool,
     #[command(subcommand)]
     verb: Verb,
@@ -56,13 +56,13 @@ pub(crate) enum Verb {
     Source(Asked<source::Verb>),
     /// Where events go
     Endpoint(Asked<endpoint::Verb>),
-    /// What happened; publish
+    /// What was received and accepted, or published; publish one
     Event(Asked<event::Verb>),
-    /// What came in, rejected requests and duplicates too
+    /// All that came in: rejected requests (and why) and duplicates too
     Request(Asked<event::RequestVerb>),
-    /// One event for one endpoint, and its attempts
+    /// One event on its way to one endpoint: its attempts, what failed and why, try again
     Delivery(Asked<delivery::Verb>),
-    /// Many deliveries made again on purpose
+    /// Deliver again on purpose: dead letters, a span of time, a source
     Replay(Asked<replay::Verb>),
     /// Who may use the API
     Token(Asked<token::Verb>),
@@ -98,6 +98,35 @@ impl Cli {
             Verb::Tail(asked) => stream::tail(&asked.what, &asked.node, report).await,
             Verb::Search(asked) => stream::search(&asked.what, &asked.node, report).await,
             Verb::Config(verb) => config::run(verb, report),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Cli;
+    use clap::{CommandFactory, Parser};
+
+    #[test]
+    fn every_verb_fits_together() {
+        Cli::command().debug_assert();
+    }
+
+    /// People write the flags that name the node where they think of them: at the end.
+    #[test]
+    fn the_node_may_be_named_before_and_after_the_verb() {
+        for words in [
+            "token --token t --data-dir d delete tok_1",
+            "token delete tok_1 --token t --data-dir d",
+        ] {
+            let cli =
+                Cli::try_parse_from(["doorbell"].into_iter().chain(words.split(' '))).unwrap();
+            let node = format!("{:?}", cli.verb);
+            assert!(
+                node.contains(r#"token: Some("t")"#) && node.contains(r#"data_dir: Some("d")"#),
+                "{node}"
+            );
+            assert!(node.contains(r#"token: "tok_1""#), "{node}");
         }
     }
 }

@@ -15,11 +15,11 @@ use std::time::Duration;
 pub(crate) enum Verb {
     /// Count what a replay would deliver, and deliver nothing
     Plan(Choice),
-    /// Deliver again: the original bytes, newly signed
+    /// Deliver again: the original bytes under the same webhook-id, newly signed, as deliveries of their own
     Run {
         #[command(flatten)]
         choice: Choice,
-        /// To this endpoint instead of the one of the first time
+        /// To this endpoint instead of the original one
         #[arg(long)]
         to: Option<String>,
         /// Deliveries per second
@@ -32,20 +32,34 @@ pub(crate) enum Verb {
     /// List them, newest first
     List,
     /// Show how far one is
-    Get { replay: String },
-    /// Watch one until it is done
-    Watch { replay: String },
-    /// Stop one; what it made stays
-    Cancel { replay: String },
+    Get {
+        /// Its id: rpl_…
+        replay: String,
+    },
+    /// Watch one until all its deliveries are made (`doorbell delivery list` says how each ended)
+    Watch {
+        /// Its id: rpl_…
+        replay: String,
+    },
+    /// Stop one; the deliveries it has made stay
+    Cancel {
+        /// Its id: rpl_…
+        replay: String,
+    },
 }
 
-/// Which deliveries: those whose event fits all that is given.
+/// Which deliveries: those whose event fits all that is given. Something must be given: everything that is kept is
+/// delivered again only to who says so.
 #[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
 pub(crate) struct Choice {
+    /// Everything that is kept
+    #[arg(long, conflicts_with_all = ["events", "endpoint", "source", "event_type", "state", "since", "until"])]
+    all: bool,
     /// These events
     #[arg(long = "event")]
     events: Vec<String>,
-    /// First delivered to this endpoint
+    /// With a delivery to this endpoint (name or id)
     #[arg(long)]
     endpoint: Option<String>,
     /// Received by this source
@@ -54,7 +68,7 @@ pub(crate) struct Choice {
     /// Of this type, with *
     #[arg(long = "type")]
     event_type: Option<String>,
-    /// With a delivery in this state: failed, discarded, delivered
+    /// With a delivery in this state: failed (dead letters), discarded, delivered
     #[arg(long)]
     state: Option<String>,
     /// Received at or after (RFC 3339)
@@ -134,5 +148,34 @@ async fn watch(remote: &Remote, replay: &str, report: Report) -> Result<()> {
             return Ok(());
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(subcommand)]
+        verb: Verb,
+    }
+
+    fn choice(words: &str) -> Option<Value> {
+        match Line::try_parse_from(["replay"].into_iter().chain(words.split(' '))).ok()?.verb {
+            Verb::Plan(choice) | Verb::Run { choice, .. } => Some(choice.json()),
+            Verb::List | Verb::Get { .. } | Verb::Watch { .. } | Verb::Cancel { .. } => None,
+        }
+    }
+
+    #[test]
+    fn everything_is_replayed_only_to_who_says_so() {
+        assert_eq!(choice("run"), None);
+        assert_eq!(choice("run --rate 5"), None);
+        assert_eq!(choice("run --all"), Some(json!({})));
+        assert_eq!(choice("run --all --state failed"), None);
+        assert_eq!(choice("run --state failed"), Some(json!({"state": "failed"})));
+        assert_eq!(choice("plan --event evt_1"), Some(json!({"events": ["evt_1"]})));
     }
 }

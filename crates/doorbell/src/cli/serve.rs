@@ -2,7 +2,7 @@
 
 use crate::config::{Config, Flags, Listener, human_bytes};
 use crate::remote::{TOKEN_FILE, URL_FILE, read_certificates};
-use crate::report::{Report, aside};
+use crate::report::Report;
 use anyhow::{Context, Result, anyhow, bail};
 use doorbell_core::address::AllowPrivate;
 use doorbell_core::directory;
@@ -18,10 +18,11 @@ use doorbell_store::AnyStore;
 use doorbell_store::embedded::{Embedded, Options};
 use serde_json::json;
 use std::fs;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
 pub(crate) async fn run(flags: &Flags, report: Report) -> Result<()> {
@@ -40,7 +41,7 @@ pub(crate) async fn run(flags: &Flags, report: Report) -> Result<()> {
         why = node.broken() => Some(why),
         result = asked_to_stop() => { result?; None }
     };
-    end(node, broken).await
+    end(node, broken, config.drain).await
 }
 
 /// Waits for Ctrl-C or a polite kill.
@@ -54,26 +55,33 @@ async fn asked_to_stop() -> Result<()> {
     Ok(())
 }
 
-async fn end(node: Running, broken: Option<String>) -> Result<()> {
+async fn end(node: Running, broken: Option<String>, drain: Duration) -> Result<()> {
     if let Some(why) = broken {
         // Nothing more can be promised: what was acknowledged is on the disk, and the next start finds it.
         bail!("the store can promise nothing any more, so the process ends: {why}");
     }
-    tracing::info!("stopping: requests and deliveries in flight are finished");
+    tracing::info!(
+        "stopping: up to {drain:?} for requests and deliveries in flight; Ctrl-C again stops at once"
+    );
     let again = async {
         asked_to_stop().await?;
         Err(anyhow!("stopped at once; deliveries in flight will be made again at the next start"))
     };
     tokio::select! {
-        result = node.stop() => result.context("the store could not be closed"),
-        result = again => result,
+        result = node.stop() => result.context("the store could not be closed")?,
+        result = again => result?,
     }
+    tracing::info!("stopped; what was not yet delivered goes on at the next start");
+    Ok(())
 }
 
 fn start_log(config: &Config) -> Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_new(&config.log_level)
         .with_context(|| format!("log.level: {:?} is no level or filter", config.log_level))?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     if config.log_json {
         log.json().init();
     } else {
@@ -199,21 +207,24 @@ fn greet(
         return Ok(());
     }
     report.text(&format!("doorbell {} is ready\n", env!("CARGO_PKG_VERSION")));
+    let everywhere = config.ingest.addr.ip().is_unspecified();
     report.text(&format!(
-        "  receives  {}",
-        inbox.as_deref().unwrap_or(&format!("{ingest}/{}/…", config.prefix))
+        "  receives  {}{}",
+        inbox.as_deref().unwrap_or(&format!("{ingest}/{}/…", config.prefix)),
+        if everywhere { "   (and at every other address of this machine)" } else { "" }
     ));
     report.text(&format!(
         "  API       {admin}/v1   (the token is in {})",
         config.data_dir.join(TOKEN_FILE).display()
     ));
-    report.text(&format!("  data      {}", config.data_dir.display()));
+    let folder = std::path::absolute(&config.data_dir);
+    report.text(&format!("  data      {}", folder.as_ref().unwrap_or(&config.data_dir).display()));
+    if !config.allow_private.is_empty() {
+        report.text(&format!("  allows    endpoints in {}", config.allow_private.join(", ")));
+    }
     if let Some(inbox) = &inbox {
         report.text(&format!("\ntry       curl {inbox} -d '{{\"hello\":\"world\"}}'"));
-        report.text("          doorbell event list");
-    }
-    if !config.allow_private.is_empty() {
-        aside(&format!("endpoints may lie in {}", config.allow_private.join(", ")));
+        report.text("          doorbell event list   (in this folder)");
     }
     tracing::debug!(free = %human_bytes(config.free_bytes_min), "new webhooks get 503 with less free space");
     Ok(())

@@ -38,9 +38,27 @@ pub(crate) fn one(report: Report, answer: &Value) {
     }
     let mut lines = Vec::new();
     flatten("", answer, &mut lines);
+    lines.sort_by_key(|(name, _)| {
+        FIRST.iter().position(|first| first == name).unwrap_or(FIRST.len())
+    });
     let width = lines.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     for (name, value) in lines {
-        report.text(format!("{name:width$}  {value}").trim_end());
+        report.text(format!("{name:width$}  {}", cut(&value)).trim_end());
+    }
+}
+
+/// The fields that say what one is looking at; the others follow in the order of the alphabet.
+const FIRST: &[&str] = &["id", "name", "type", "url", "path", "explanation"];
+
+/// Characters of a value that are shown: a body must not push all else off the screen.
+const SHOWN_MAX: usize = 400;
+
+fn cut(value: &str) -> String {
+    match value.char_indices().nth(SHOWN_MAX) {
+        None => value.to_owned(),
+        Some((end, _)) => {
+            format!("{}… (cut; --json shows it all)", value.get(..end).unwrap_or_default())
+        }
     }
 }
 
@@ -64,7 +82,12 @@ fn flatten(prefix: &str, value: &Value, lines: &mut Vec<(String, String)>) {
         }
         Value::Array(items) if items.iter().any(Value::is_object) => {
             for (place, item) in items.iter().enumerate() {
-                flatten(&format!("{prefix}[{place}]"), item, lines);
+                match pair(item) {
+                    Some((name, value)) => {
+                        lines.push((format!("{prefix}.{}", visible(name)), visible(value)));
+                    }
+                    None => flatten(&format!("{prefix}[{place}]"), item, lines),
+                }
             }
         }
         Value::Null => {}
@@ -74,10 +97,18 @@ fn flatten(prefix: &str, value: &Value, lines: &mut Vec<(String, String)>) {
     }
 }
 
+/// A header: an object of a name and a value and nothing else.
+fn pair(item: &Value) -> Option<(&str, &str)> {
+    let fields = item.as_object().filter(|fields| fields.len() == 2)?;
+    Some((fields.get("name")?.as_str()?, fields.get("value")?.as_str()?))
+}
+
 /// A field as a person reads it. Control characters are shown, not obeyed: a payload must not steer the terminal.
 pub(crate) fn cell(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null) => "-".to_owned(),
+        Some(Value::String(text)) if text.is_empty() => "-".to_owned(),
+        Some(Value::Array(items)) if items.is_empty() => "-".to_owned(),
         Some(Value::String(text)) => visible(text),
         Some(Value::Array(items)) => {
             items.iter().map(|item| cell(Some(item))).collect::<Vec<_>>().join(", ")
@@ -115,5 +146,21 @@ mod tests {
         );
         let lines: Vec<String> = lines.into_iter().map(|(n, v)| format!("{n}={v}")).collect();
         assert_eq!(lines, ["a.b=1", "c[0].d=x", "e=y, z"]);
+    }
+
+    #[test]
+    fn a_header_is_one_line() {
+        let mut lines = Vec::new();
+        let headers =
+            json!({"headers": [{"name": "host", "value": "a"}, {"name": "x", "value": ""}]});
+        flatten("", &headers, &mut lines);
+        let lines: Vec<String> = lines.into_iter().map(|(n, v)| format!("{n}={v}")).collect();
+        assert_eq!(lines, ["headers.host=a", "headers.x="]);
+    }
+
+    #[test]
+    fn a_long_value_is_cut_between_characters() {
+        assert_eq!(cut("ab"), "ab");
+        assert!(cut(&"é".repeat(SHOWN_MAX + 1)).starts_with(&("é".repeat(SHOWN_MAX) + "… (cut")));
     }
 }

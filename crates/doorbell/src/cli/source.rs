@@ -15,8 +15,11 @@ pub(crate) enum Verb {
     /// List them
     List,
     /// Show one
-    Get { source: String },
-    /// Make one
+    Get {
+        /// Its name or id
+        source: String,
+    },
+    /// Make one: an address that receives, and how its requests are verified
     Create {
         /// Its name: the last part of its address
         name: String,
@@ -35,16 +38,25 @@ pub(crate) enum Verb {
         #[command(flatten)]
         fields: Fields,
     },
-    /// Change parts of one
+    /// Change fields of one; --set enabled=false, --set 'event_types=["push"]'
     Update {
+        /// Its name or id
         source: String,
         #[command(flatten)]
         fields: Fields,
     },
     /// Remove one; what it received stays
-    Delete { source: String },
+    Delete {
+        /// Its name or id
+        source: String,
+    },
     /// Put a new secret before those it has
-    RotateSecret { source: String, secret: String },
+    RotateSecret {
+        /// Its name or id
+        source: String,
+        /// The new secret; requests signed with an older one are still taken
+        secret: String,
+    },
 }
 
 const COLUMNS: &[show::Column] = &[

@@ -47,7 +47,7 @@ pub(crate) struct Search {
     /// At most so many hits
     #[arg(long, default_value = "50")]
     limit: String,
-    /// Where to go on
+    /// The cursor that the page before ended with
     #[arg(long)]
     cursor: Option<String>,
 }
@@ -68,7 +68,9 @@ pub(crate) async fn tail(tail: &Tail, node: &Node, report: Report) -> Result<()>
             happened(data.trim_start(), report);
         }
     })
-    .await
+    .await?;
+    aside("the server has stopped");
+    Ok(())
 }
 
 pub(crate) async fn search(search: &Search, node: &Node, report: Report) -> Result<()> {
@@ -113,8 +115,10 @@ fn happened(data: &str, report: Report) {
     let time: String = field("/at").chars().skip(11).take(12).collect();
     match line.get("kind").and_then(Value::as_str) {
         Some("received") => report.text(&format!(
-            "{time}  ──▶ {} {} {}  {} bytes  {}{}",
-            field("/source_name"),
+            "{time}  ──▶ {} {} {}  {} bytes  {}{}  {}",
+            line.get("source_name")
+                .filter(|name| !name.is_null())
+                .map_or_else(|| "published".to_owned(), |name| cell(Some(name))),
             field("/method"),
             field("/event_type"),
             field("/body_len"),
@@ -122,13 +126,17 @@ fn happened(data: &str, report: Report) {
             line.pointer("/rejection/detail")
                 .map(|why| format!(": {}", cell(Some(why))))
                 .unwrap_or_default(),
+            line.get("event")
+                .filter(|event| !event.is_null())
+                .map_or_else(|| field("/id"), |event| cell(Some(event))),
         )),
         Some("tried") => report.text(&format!(
-            "{time}      ──▶ {}  try {}  {}  {}",
+            "{time}      ──▶ {}  attempt {}  {}  {}  {}",
             field("/endpoint_name"),
             field("/attempt"),
             field("/status"),
             field("/state"),
+            field("/delivery"),
         )),
         Some("missed") => {
             report.text(&format!("{time}  … {} more (too many to show)", field("/count")));
@@ -146,19 +154,24 @@ fn found(text: &str, report: Report) {
     let field = |pointer: &str| cell(line.pointer(pointer));
     match line.get("kind").and_then(Value::as_str) {
         Some("hit") => report.text(&format!(
-            "{}  {}  {}  {}",
+            "{}  {}  {}  {}  {}",
             field("/event/at"),
             field("/event/id"),
             field("/event/type"),
+            field("/event/fate"),
             field("/excerpt/text")
         )),
         Some("done") => {
-            report.text(&format!("{} hits among {} events", field("/hits"), field("/scanned")));
+            report.text(&format!(
+                "{} hits among {} requests and events",
+                field("/hits"),
+                field("/scanned")
+            ));
             if let Some(next) = line.get("next_cursor").and_then(Value::as_str) {
                 report.text(&format!("there are more: --cursor {next}"));
             }
         }
-        Some("broken_off") => report.text(&format!("broken off: {}", field("/detail"))),
+        Some("problem") => report.text(&format!("the search broke off: {}", field("/detail"))),
         _ => {}
     }
 }

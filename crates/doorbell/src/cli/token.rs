@@ -25,7 +25,10 @@ pub(crate) enum Verb {
         expires_in: Option<String>,
     },
     /// Remove one; it ends at once
-    Delete { token: String },
+    Delete {
+        /// Its id: tok_…
+        token: String,
+    },
 }
 
 const COLUMNS: &[show::Column] = &[

@@ -64,6 +64,7 @@ impl Args for Flags {
             command.arg(
                 Arg::new(key.path)
                     .long(key.flag())
+                    .aliases(key.alias())
                     .value_name("VALUE")
                     .action(if key.many { ArgAction::Append } else { ArgAction::Set })
                     .help(format!("{}{default}", key.doc))

@@ -21,14 +21,14 @@ impl Key {
 
     /// `ingest.addr` is `--ingest-addr` on the command line; of `store.*` and `delivery.*` the last part is enough.
     pub(crate) fn flag(&self) -> String {
-        let short = match self.path {
-            "data_dir" => "data",
-            path => path
-                .strip_prefix("store.")
-                .or_else(|| path.strip_prefix("delivery."))
-                .unwrap_or(path),
-        };
-        short.replace(['.', '_'], "-")
+        let path = self.path;
+        let short = path.strip_prefix("store.").or_else(|| path.strip_prefix("delivery."));
+        short.unwrap_or(path).replace(['.', '_'], "-")
+    }
+
+    /// A shorter name of the flag.
+    pub(crate) fn alias(&self) -> Option<&'static str> {
+        (self.path == "data_dir").then_some("data")
     }
 }
 
@@ -49,7 +49,7 @@ pub(crate) const KEYS: &[Key] = &[
     one(
         "ingest.public_url",
         "",
-        "Address under which providers reach us, for schemes that sign the URL",
+        "Address under which providers reach this server, for schemes that sign the URL",
     ),
     one("ingest.tls_cert", "", "Certificate chain (PEM); read again when it changes"),
     one("ingest.tls_key", "", "Private key (PEM); read again when it changes"),

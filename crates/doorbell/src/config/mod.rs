@@ -10,7 +10,7 @@ mod flags;
 
 pub(crate) use flags::{Flags, variable};
 pub(crate) use keys::KEYS;
-pub(crate) use layers::{Layers, Place};
+pub(crate) use layers::Layers;
 pub(crate) use value::{human_bytes, parse_bytes, parse_duration};
 
 use std::fmt;
