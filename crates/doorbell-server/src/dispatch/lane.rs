@@ -54,6 +54,15 @@ pub(crate) enum Gate {
     Shut,
 }
 
+/// How a waiting delivery is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Held {
+    /// With its event.
+    Whole,
+    /// The event is read from the store when it starts.
+    ById,
+}
+
 /// A claim that a lane wants made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Wish {
@@ -120,13 +129,14 @@ impl Lane {
         self.configured().is_none_or(|e| matches!(e.status, Status::Disabled { .. }))
     }
 
-    /// Adds a delivery that the store lent. Its payload is kept only when it can start at once, so that a lane that
-    /// cannot run holds ids, not bodies.
-    pub(crate) fn push(&mut self, mut lent: Lent, now: Time) {
-        if !self.waiting.is_empty() || self.peek(now, usize::MAX) != Gate::Open {
+    /// Adds a delivery that the store lent. A lane that cannot run for a while holds ids, not bodies.
+    pub(crate) fn push(&mut self, mut lent: Lent, now: Time) -> Held {
+        if self.is_paused() || matches!(self.peek(now, usize::MAX), Gate::Until(_)) {
             lent.payload = None;
         }
+        let held = if lent.payload.is_some() { Held::Whole } else { Held::ById };
         self.waiting.push_back(lent);
+        held
     }
 
     /// Something may wait in the store, due at `due` or earlier. What is due already goes before what is accepted next.

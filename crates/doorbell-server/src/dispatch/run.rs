@@ -6,7 +6,7 @@ use crate::clock::Clock;
 use crate::configured::Configured;
 use crate::desk::Desk;
 use crate::dispatch::deliver::Deliverer;
-use crate::dispatch::lane::{Lane, Wish};
+use crate::dispatch::lane::{Held, Lane, Wish};
 use crate::dispatch::message::{CLAIMS_MAX, Done, IN_FLIGHT_MAX, Message};
 use crate::metrics::Metric;
 use crate::tasks::{Stage, Stop};
@@ -23,6 +23,10 @@ use tokio::sync::mpsc;
 
 /// Deliveries a lane may start before the next lane has its turn.
 const BURST: usize = 8;
+/// Bytes of events that wait in memory; what does not fit is read from the store again when its turn comes.
+const PAYLOADS_MAX: usize = 32 << 20;
+/// What an event costs beside its body, roughly.
+const PAYLOAD_OVERHEAD: usize = 2 << 10;
 /// How long a lease lasts: the longest timeout, and time to settle.
 const LEASE: Duration = Duration::from_secs(300);
 /// The clock is looked at at least so often, so that a jump of the wall clock delays nothing for longer.
@@ -44,6 +48,8 @@ pub(crate) struct Run {
     /// When to look at a lane again. An alarm that no longer matters only costs a look.
     alarms: BinaryHeap<Reverse<(Time, EndpointId)>>,
     in_flight: usize,
+    /// Bytes of events that wait in memory.
+    payloads: usize,
     claims: usize,
     /// Lanes whose claim waits until fewer are under way, each once.
     claim_queue: VecDeque<EndpointId>,
@@ -69,6 +75,7 @@ impl Run {
             ring: VecDeque::new(),
             alarms: BinaryHeap::new(),
             in_flight: 0,
+            payloads: 0,
             claims: 0,
             claim_queue: VecDeque::new(),
             tell,
@@ -152,10 +159,16 @@ impl Run {
 
     fn take_lent(&mut self, lent: Vec<Lent>) {
         let now = self.clock.now();
-        for one in lent {
-            let endpoint = one.delivery.endpoint;
+        for mut one in lent {
+            if self.payloads + weight(&one) > PAYLOADS_MAX {
+                one.payload = None;
+            }
+            let (endpoint, weight) = (one.delivery.endpoint, weight(&one));
             let lane = self.lane(endpoint);
-            lane.push(one, now);
+            if lane.push(one, now) == Held::Whole {
+                self.payloads += weight;
+            }
+            let lane = self.lane(endpoint);
             let window = Arc::clone(&lane.window);
             self.desk.hold(&window, 1);
             if self.lane(endpoint).should_give_back() {
@@ -198,9 +211,11 @@ impl Run {
         let now = self.clock.now();
         let lane = self.lane(endpoint);
         let waiting = lane.clear();
+        let weight: usize = waiting.iter().map(weight).sum();
         lane.store_has(Time::EPOCH, now);
         let window = Arc::clone(&lane.window);
         self.desk.release(&window, waiting.len());
+        self.payloads = self.payloads.saturating_sub(weight);
         let store = Arc::clone(&self.store);
         tokio::spawn(async move {
             for lent in waiting {
@@ -326,6 +341,7 @@ impl Run {
             for _ in 0..BURST {
                 let lane = self.lane(endpoint);
                 let Some(start) = lane.start(now, share) else { break };
+                self.payloads = self.payloads.saturating_sub(weight(&start.lent));
                 self.in_flight += 1;
                 self.deliverer.spawn(start, self.tell.clone());
             }
@@ -352,6 +368,11 @@ impl Run {
         let next = self.alarms.peek().map_or(TICK, |Reverse((at, _))| at.since(self.clock.now()));
         next.clamp(Duration::from_millis(1), TICK)
     }
+}
+
+/// What the payload of a lent delivery weighs in memory.
+fn weight(lent: &Lent) -> usize {
+    lent.payload.as_ref().map_or(0, |event| event.request.body.len() + PAYLOAD_OVERHEAD)
 }
 
 /// Gives a lent delivery back unchanged.
