@@ -29,7 +29,7 @@ pub(in crate::embedded) struct Pace {
 }
 
 impl Pace {
-    /// Some 60,000 keys in each partition: a fraction of a second.
+    /// Some 60,000 keys in each partition: about a second in a build that is not optimized.
     pub(in crate::embedded) const USUAL: Self = Self { first: 64, largest: 4096, looks: 20 };
 }
 
