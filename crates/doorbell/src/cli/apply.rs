@@ -38,7 +38,7 @@ pub(crate) async fn run(asked: &Apply, node: &Node, report: Report) -> Result<()
     let body = Value::Object(body);
     let answer = node.remote()?.post("/v1/apply", body.clone()).await;
     let answer = answer.map_err(|error| match error.downcast::<ApiProblem>() {
-        Ok(problem) => anyhow!(in_the_file(&asked.file, problem, &body, &lines)),
+        Ok(problem) => anyhow!(in_the_file(&asked.file, &problem, &body, &lines)),
         Err(other) => other,
     })?;
     if report.is_json() {
@@ -177,7 +177,7 @@ fn place(path: &Path, pointer: &str, lines: &Lines) -> String {
 }
 
 /// What the server says about the body, said about the file.
-fn in_the_file(path: &Path, problem: ApiProblem, body: &Value, lines: &Lines) -> String {
+fn in_the_file(path: &Path, problem: &ApiProblem, body: &Value, lines: &Lines) -> String {
     if problem.parts.is_empty() {
         return problem.to_string();
     }
@@ -314,7 +314,7 @@ filter = { body = { amount = { "$gt" = 1.5 } } }
         let part = |pointer: &str| (pointer.to_owned(), "is wrong".to_owned());
         let parts = vec![part("/endpoints/0/headers/0"), part("/sources/0/options/x"), part("")];
         let problem = ApiProblem { sentence: String::new(), parts };
-        let text = in_the_file(Path::new("f"), problem, &Value::Object(whole), &lines);
+        let text = in_the_file(Path::new("f"), &problem, &Value::Object(whole), &lines);
         assert!(text.contains("f, line 11: endpoint app, headers/0: is wrong"), "{text}");
         assert!(text.contains("f, line 2: source github, options/x: is wrong"), "{text}");
         assert!(text.contains("f: the file: is wrong"), "{text}");

@@ -111,7 +111,7 @@ fn page() -> String {
             .map(|cell| cell.replace('|', "\\|"));
         let [name, default, doc, variable, flag] = row;
         let _infallible =
-            write!(text, "| `{name}` | {default} | {doc} | `{variable}` | `--{flag}` |\n");
+            writeln!(text, "| `{name}` | {default} | {doc} | `{variable}` | `--{flag}` |");
     }
     text
 }

@@ -51,8 +51,8 @@ fn line(row: &Provider) -> Vec<String> {
     let sure = confidence(&row.confidence).0;
     vec![
         row.name.to_string(),
-        row.title.to_string(),
-        family(row),
+        clipped(&row.title),
+        clipped(&family(row)),
         place(&row.event_id),
         place(&row.event_type),
         sure.to_owned(),
@@ -116,8 +116,12 @@ fn clipped(text: &str) -> String {
 
 /// How it signs, in a few letters.
 fn family(row: &Provider) -> String {
-    let mut all: Vec<&str> = row.schemes.iter().map(scheme).collect();
-    all.dedup();
+    let mut all: Vec<&str> = Vec::new();
+    for name in row.schemes.iter().map(scheme) {
+        if !all.contains(&name) {
+            all.push(name);
+        }
+    }
     all.join(" or ")
 }
 
