@@ -8,10 +8,12 @@
 mod report;
 mod config;
 mod remote;
+mod captured;
 mod cli;
 
 use clap::Parser;
 use cli::Cli;
+use report::Verdict;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -22,7 +24,8 @@ fn main() -> ExitCode {
         .map_err(anyhow::Error::from)
         .and_then(|runtime| runtime.block_on(cli.run()));
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(Verdict::Good) => ExitCode::SUCCESS,
+        Ok(Verdict::Bad) => ExitCode::FAILURE,
         Err(error) => {
             cli.report().error(&error);
             ExitCode::FAILURE

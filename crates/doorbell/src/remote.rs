@@ -10,6 +10,7 @@ use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use serde_json::Value;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +25,7 @@ const ANSWER_MAX: usize = 512 << 20;
 
 /// Which node to talk to.
 #[derive(Debug, Clone, Args)]
+#[expect(clippy::doc_markdown, reason = "the command line prints these sentences as they stand")]
 pub(crate) struct Node {
     /// The API's address; also DOORBELL_URL [default: what the running server wrote into the data folder, or 127.0.0.1:8081]
     #[arg(long, global = true, value_name = "URL", help_heading = "Node")]
@@ -170,18 +172,10 @@ impl Remote {
         body: Body,
     ) -> Result<Response<Incoming>> {
         let request = self.request(method, path, body)?;
-        let host = self.base.host_str().unwrap_or("127.0.0.1");
-        let port = self.base.port_or_known_default().unwrap_or(8081);
-        let tcp = TcpStream::connect((host.trim_matches(['[', ']']), port)).await.with_context(|| {
+        let tcp = connect(&self.base).await.with_context(|| {
             format!("no server answers at {}: start one with `doorbell serve`, or say where it is with --server", self.base)
         })?;
-        let answer = if self.base.scheme() == "https" {
-            let tls =
-                self.connector()?.connect(ServerName::try_from(host.to_owned())?, tcp).await?;
-            exchange(tls, request).await?
-        } else {
-            exchange(tcp, request).await?
-        };
+        let answer = exchange(&self.base, &self.roots, tcp, request).await?;
         match answer.status() {
             status if status.is_success() => Ok(answer),
             StatusCode::UNAUTHORIZED => Err(anyhow!(self.unauthorized())),
@@ -225,22 +219,60 @@ impl Remote {
         };
         Ok(request.body(Full::new(bytes))?)
     }
-
-    fn connector(&self) -> Result<tokio_rustls::TlsConnector> {
-        let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        for root in &self.roots {
-            roots.add(root.clone())?;
-        }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(tokio_rustls::TlsConnector::from(Arc::new(config)))
-    }
 }
 
-async fn exchange<T>(io: T, request: Request<Full<Bytes>>) -> Result<Response<Incoming>>
+/// Sends one request to any `http://` or `https://` URL; for what is not the API.
+///
+/// # Errors
+/// When nobody answers there.
+pub(crate) async fn send(
+    url: &Url,
+    roots: &[CertificateDer<'static>],
+    request: Request<Full<Bytes>>,
+) -> Result<Response<Incoming>> {
+    let work = async {
+        let tcp = connect(url).await.with_context(|| format!("nobody answers at {url}"))?;
+        exchange(url, roots, tcp, request).await.with_context(|| format!("{url} gave no answer"))
+    };
+    tokio::time::timeout(TIMEOUT, work)
+        .await
+        .map_err(|_| anyhow!("{url} gave no answer within {} s", TIMEOUT.as_secs()))?
+}
+
+async fn connect(url: &Url) -> Result<TcpStream> {
+    let host = url.host_str().unwrap_or("127.0.0.1").trim_matches(['[', ']']);
+    let port = url.port_or_known_default().unwrap_or(8081);
+    Ok(TcpStream::connect((host, port)).await?)
+}
+
+async fn exchange(
+    url: &Url,
+    roots: &[CertificateDer<'static>],
+    tcp: TcpStream,
+    request: Request<Full<Bytes>>,
+) -> Result<Response<Incoming>> {
+    if url.scheme() != "https" {
+        return exchange_over(tcp, request).await;
+    }
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    let tls = connector(roots)?.connect(ServerName::try_from(host.to_owned())?, tcp).await?;
+    exchange_over(tls, request).await
+}
+
+fn connector(extra: &[CertificateDer<'static>]) -> Result<tokio_rustls::TlsConnector> {
+    let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    for root in extra {
+        roots.add(root.clone())?;
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(tokio_rustls::TlsConnector::from(Arc::new(config)))
+}
+
+async fn exchange_over<T>(io: T, request: Request<Full<Bytes>>) -> Result<Response<Incoming>>
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -255,7 +287,9 @@ async fn explain(answer: Response<Incoming>) -> anyhow::Error {
     let body = http_body_util::Limited::new(answer.into_body(), 1 << 20).collect().await;
     let problem: Value =
         body.ok().and_then(|b| serde_json::from_slice(&b.to_bytes()).ok()).unwrap_or_default();
-    anyhow!(sentence(status, &problem))
+    let parts = problem.get("errors").and_then(Value::as_array);
+    let parts = parts.into_iter().flatten().map(part).collect();
+    anyhow!(ApiProblem { sentence: sentence(status, &problem), parts })
 }
 
 /// A problem (RFC 9457) as a person at a terminal reads it. Where parts of the request are named, they say all: the
@@ -289,6 +323,28 @@ fn as_typed(pointer: &str) -> String {
 fn without_position(detail: &str) -> &str {
     detail.rsplit_once(" at line ").map_or(detail, |(before, _)| before)
 }
+
+fn part(error: &Value) -> (String, String) {
+    let text = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    (text("pointer"), text("detail"))
+}
+
+/// What the API said is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ApiProblem {
+    /// All of it, for people.
+    pub(crate) sentence: String,
+    /// Which parts of the request, by JSON pointers, and what about them.
+    pub(crate) parts: Vec<(String, String)>,
+}
+
+impl fmt::Display for ApiProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.sentence)
+    }
+}
+
+impl std::error::Error for ApiProblem {}
 
 /// Makes `?a=b&c=d` of what is given; empty when nothing is.
 pub(crate) fn query(pairs: &[(&str, Option<&str>)]) -> String {

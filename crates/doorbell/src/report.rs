@@ -3,6 +3,13 @@
 use serde_json::Value;
 use std::io::{IsTerminal, Write};
 
+/// What a check came to; a bad one ends the process with 1, though nothing went wrong in making it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Good,
+    Bad,
+}
+
 /// How to show things.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Report {

@@ -4,6 +4,7 @@ use super::home::{Home, journal_dir};
 use super::journal::read::Reader;
 use super::journal::recover::{self, Damage, DamageKind, Place};
 use super::journal::segment::{self, Segment, Segments};
+use super::journal::space;
 use super::open::OpenError;
 use bytes::Bytes;
 use doorbell_wire::stored::Record;
@@ -19,6 +20,8 @@ pub struct Inspected {
     pub records: u64,
     /// Bytes.
     pub bytes: u64,
+    /// Bytes that are free on its disk.
+    pub free_bytes: u64,
     /// Everything that is not what it should be, oldest first. [`DamageKind::Torn`] at the very end is what a crash
     /// leaves behind; the next start covers it.
     pub damage: Vec<Damage>,
@@ -33,8 +36,9 @@ pub fn inspect(dir: &Path) -> Result<Inspected, OpenError> {
     std::fs::read_dir(&journal).map_err(OpenError::at(&journal))?;
     let home = Home::take(dir)?;
     let found = recover::find(&journal, home.id)?;
+    let free_bytes = space::free(&journal).map_err(OpenError::at(&journal))?;
     let reader = Reader::new(journal, home.id, Arc::new(Segments::new(found.segments.clone())));
-    let mut inspected = Inspected { damage: found.damage, ..Inspected::default() };
+    let mut inspected = Inspected { damage: found.damage, free_bytes, ..Inspected::default() };
     let sealed = found.segments.len().saturating_sub(1);
     for (at, segment) in found.segments.into_iter().enumerate() {
         let place = if at < sealed { Place::Inside } else { Place::AtTheEnd };

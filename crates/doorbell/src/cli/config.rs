@@ -5,6 +5,7 @@ use crate::report::Report;
 use anyhow::Result;
 use clap::Subcommand;
 use serde_json::json;
+use std::fmt::Write as _;
 
 /// What to do with the settings.
 #[derive(Debug, Subcommand)]
@@ -74,4 +75,70 @@ pub(crate) fn template() -> String {
         text += &lines.join("\n");
     }
     text
+}
+
+/// The page of the settings in `docs/`.
+#[cfg(test)]
+fn page() -> String {
+    let mut text = String::from(
+        "# Settings\n\nEvery setting is a key of the settings file (TOML), a `DOORBELL_` variable and a flag of `doorbell serve`. Flags win \
+         over variables, variables over the file, the file over the default. `${NAME}` in the file is taken from the environment. \
+         `doorbell config show` prints what holds and where it came from; `doorbell config template` prints a whole file to start \
+         from.\n\nThe file is named by `--config` or `DOORBELL_CONFIG`; without either, `doorbell.toml` is read where it is there. \
+         All faults are told at once, each with its line, and nothing is started.\n",
+    );
+    let mut section = None;
+    for key in KEYS {
+        let (head, name) = key.path.split_once('.').unwrap_or(("", key.path));
+        if section != Some(head) {
+            section = Some(head);
+            let title = if head.is_empty() {
+                "Of the whole server".to_owned()
+            } else {
+                format!("`[{head}]`")
+            };
+            let _infallible = write!(
+                text,
+                "\n## {title}\n\n| key | default | what it does | variable | flag |\n|---|---|---|---|---|\n"
+            );
+        }
+        let default = match (key.default, key.many) {
+            ("", true) => "none (a list)".to_owned(),
+            ("", false) => "unset".to_owned(),
+            (default, _) => format!("`{default}`"),
+        };
+        let row = [name, &default, key.doc, &key.variable(), &key.flag()]
+            .map(|cell| cell.replace('|', "\\|"));
+        let [name, default, doc, variable, flag] = row;
+        let _infallible =
+            writeln!(text, "| `{name}` | {default} | {doc} | `{variable}` | `--{flag}` |");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `UPDATE_EXPECT=1` writes it anew.
+    #[test]
+    fn the_page_of_the_settings_is_fresh() {
+        expect_test::expect_file!["../../../../docs/configuration.md"].assert_eq(&page());
+    }
+
+    #[test]
+    fn the_template_is_a_settings_file() {
+        let uncommented: String = template()
+            .lines()
+            .filter_map(|line| match line.strip_prefix("# ") {
+                Some(line) if line.contains(" = ") && !line.contains("--") => {
+                    Some(format!("{line}\n"))
+                }
+                Some(_) => None,
+                None => Some(format!("{line}\n")),
+            })
+            .collect();
+        let table: toml::Table = toml::from_str(&uncommented).unwrap();
+        assert!(table.contains_key("ingest") && table.contains_key("data_dir"), "{uncommented}");
+    }
 }

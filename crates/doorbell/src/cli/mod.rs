@@ -1,4 +1,5 @@
-//! The command line: one file per verb. All but `serve`, `verify`, `config` and `doctor` use only the public API.
+//! The command line: one file per verb. All but `serve`, `verify`, `trigger`, `providers`,
+//! `config` and `doctor` use only the public API.
 
 mod show;
 mod fields;
@@ -11,10 +12,16 @@ pub(crate) mod delivery;
 pub(crate) mod replay;
 pub(crate) mod token;
 pub(crate) mod stream;
+pub(crate) mod apply;
+mod provider;
+pub(crate) mod providers;
+pub(crate) mod verify;
+pub(crate) mod trigger;
+pub(crate) mod doctor;
 
 use crate::config::Flags;
 use crate::remote::Node;
-use crate::report::Report;
+use crate::report::{Report, Verdict};
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
@@ -70,6 +77,16 @@ pub(crate) enum Verb {
     Tail(Question<stream::Tail>),
     /// Look for text or a JSON value in payloads, newest first
     Search(Question<stream::Search>),
+    /// Make sources and endpoints as a file declares them
+    Apply(Question<apply::Apply>),
+    /// Send a provider's sample webhook, correctly signed, to any URL
+    Trigger(trigger::Trigger),
+    /// Check the signature of a captured request, and find out why it does not verify
+    Verify(verify::Verify),
+    /// Who is known to send webhooks, and how they sign
+    Providers(providers::Providers),
+    /// Look over a data folder whose server is stopped
+    Doctor(Flags),
     /// Show the settings and where each came from
     #[command(subcommand)]
     Config(config::Verb),
@@ -84,21 +101,27 @@ impl Cli {
     ///
     /// # Errors
     /// With a sentence for people.
-    pub(crate) async fn run(&self) -> Result<()> {
+    pub(crate) async fn run(&self) -> Result<Verdict> {
         let report = self.report();
         match &self.verb {
-            Verb::Serve(flags) => serve::run(flags, report).await,
-            Verb::Source(asked) => source::run(&asked.verb, &asked.node, report).await,
-            Verb::Endpoint(asked) => endpoint::run(&asked.verb, &asked.node, report).await,
-            Verb::Event(asked) => event::run(&asked.verb, &asked.node, report).await,
-            Verb::Request(asked) => event::run_requests(&asked.verb, &asked.node, report).await,
-            Verb::Delivery(asked) => delivery::run(&asked.verb, &asked.node, report).await,
-            Verb::Replay(asked) => replay::run(&asked.verb, &asked.node, report).await,
-            Verb::Token(asked) => token::run(&asked.verb, &asked.node, report).await,
-            Verb::Tail(asked) => stream::tail(&asked.what, &asked.node, report).await,
-            Verb::Search(asked) => stream::search(&asked.what, &asked.node, report).await,
-            Verb::Config(verb) => config::run(verb, report),
+            Verb::Trigger(trigger) => return trigger::run(trigger, report).await,
+            Verb::Verify(verify) => return verify::run(verify, report),
+            Verb::Doctor(flags) => return doctor::run(flags, report),
+            Verb::Serve(flags) => serve::run(flags, report).await?,
+            Verb::Source(asked) => source::run(&asked.verb, &asked.node, report).await?,
+            Verb::Endpoint(asked) => endpoint::run(&asked.verb, &asked.node, report).await?,
+            Verb::Event(asked) => event::run(&asked.verb, &asked.node, report).await?,
+            Verb::Request(asked) => event::run_requests(&asked.verb, &asked.node, report).await?,
+            Verb::Delivery(asked) => delivery::run(&asked.verb, &asked.node, report).await?,
+            Verb::Replay(asked) => replay::run(&asked.verb, &asked.node, report).await?,
+            Verb::Token(asked) => token::run(&asked.verb, &asked.node, report).await?,
+            Verb::Tail(asked) => stream::tail(&asked.what, &asked.node, report).await?,
+            Verb::Search(asked) => stream::search(&asked.what, &asked.node, report).await?,
+            Verb::Apply(asked) => apply::run(&asked.what, &asked.node, report).await?,
+            Verb::Providers(providers) => providers::run(providers, report)?,
+            Verb::Config(verb) => config::run(verb, report)?,
         }
+        Ok(Verdict::Good)
     }
 }
 

@@ -10,8 +10,8 @@ mod flags;
 
 pub(crate) use flags::{Flags, variable};
 pub(crate) use keys::KEYS;
-pub(crate) use layers::Layers;
-pub(crate) use value::{human_bytes, parse_bytes, parse_duration};
+pub(crate) use layers::{Layers, line_of};
+pub(crate) use value::{expand_variables, human_bytes, parse_bytes, parse_duration};
 
 use std::fmt;
 use std::net::SocketAddr;

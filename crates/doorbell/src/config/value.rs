@@ -81,9 +81,7 @@ pub(crate) fn expand_variables(
             let (name, after) = after.split_once('}').ok_or("a ${ is not closed by }")?;
             let value = lookup(name).filter(|value| !value.is_empty());
             expanded.push_str(&value.ok_or_else(|| {
-                format!(
-                    "the variable {name} is not set (or empty): export {name}=… before the start"
-                )
+                format!("the variable {name} is not set (or empty): export {name}=… first")
             })?);
             rest = after;
         } else {
