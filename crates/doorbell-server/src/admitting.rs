@@ -59,7 +59,6 @@ impl Admitting {
             Err(error) => {
                 self.metrics.count(Metric::AcceptsFailed);
                 self.health.store_failed(error, self.clock.now());
-                tracing::warn!(event = %event.id, %error, "an event was not taken in");
             }
         }
         admitted

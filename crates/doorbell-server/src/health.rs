@@ -35,13 +35,33 @@ impl Probe {
 pub struct Health {
     stop: Stop,
     unready_until: AtomicU64,
+    said: Said,
+}
+
+/// What was said of failures, and what not: a full disk or a flood must not fill the log.
+#[derive(Debug, Default)]
+struct Said {
+    second: AtomicU64,
+    unsaid: AtomicU64,
+}
+
+impl Said {
+    /// Once a second: how many were not spoken of since the last time.
+    fn again(&self, now: Time) -> Option<u64> {
+        let second = now.ms() / 1000;
+        if self.second.swap(second, Relaxed) == second {
+            self.unsaid.fetch_add(1, Relaxed);
+            return None;
+        }
+        Some(self.unsaid.swap(0, Relaxed))
+    }
 }
 
 impl Health {
     /// Well, until something else is heard.
     #[must_use]
-    pub const fn new(stop: Stop) -> Self {
-        Self { stop, unready_until: AtomicU64::new(0) }
+    pub fn new(stop: Stop) -> Self {
+        Self { stop, unready_until: AtomicU64::new(0), said: Said::default() }
     }
 
     /// Resolves when the node drains: what would go on for ever ends itself then.
@@ -54,8 +74,11 @@ impl Health {
         }
     }
 
-    /// The store could not take something. A full queue is no illness: it sheds and goes on.
+    /// The store could not take something; logged once a second. A full queue is no illness: it sheds and goes on.
     pub fn store_failed(&self, error: &StoreError, now: Time) {
+        if let Some(unsaid) = self.said.again(now) {
+            tracing::warn!(%error, unsaid, "an event was not taken in");
+        }
         let until = match error {
             StoreError::Broken(_) => u64::MAX,
             StoreError::Full | StoreError::Failed(_) => now.after(PAUSE).ms(),
@@ -85,6 +108,13 @@ impl Health {
 mod tests {
     use super::*;
     use crate::tasks::Stopper;
+
+    #[test]
+    fn failures_are_told_once_a_second_and_counted() {
+        let (said, ms) = (Said::default(), Time::from_ms);
+        let told = [1_000, 1_001, 1_999, 2_000, 2_001].map(|at| said.again(ms(at)));
+        assert_eq!(told, [Some(0), None, None, Some(2), None]);
+    }
 
     #[test]
     fn unready_while_full_or_draining_and_for_good_when_broken() {

@@ -37,8 +37,8 @@ pub trait Store: Send + Sync + 'static {
     fn lent(&self) -> impl Future<Output = Vec<Lent>> + Send;
 
     /// Waits for endpoints at which something changed that only a claim can find: deliveries were accepted or replayed
-    /// without being lent, retried, or cancelled (which may free an order key). Each endpoint is named once, after the
-    /// change is durable; nothing is ever missed. One caller at a time. Cancel safe.
+    /// without being lent, retried, cancelled (which may free an order key), or given back untried. Each endpoint is named
+    /// once, after the change is durable; nothing is ever missed. One caller at a time. Cancel safe.
     fn stirred(&self) -> impl Future<Output = Vec<EndpointId>> + Send;
 
     /// Lends out waiting deliveries of one endpoint that are due, oldest first. With [`Claim::by_key`] only the first
@@ -317,6 +317,12 @@ pub struct Settlement {
 }
 
 impl Settlement {
+    /// Whether nothing was tried and the delivery goes on waiting: a claim that came meanwhile passed over it.
+    #[must_use]
+    pub const fn gives_back(&self) -> bool {
+        self.attempt.is_none() && !self.delivery.state.is_settled()
+    }
+
     /// When it happened, as far as it says so itself: the time of the state it leads to, else the end of the try.
     #[must_use]
     pub fn at(&self) -> Option<Time> {

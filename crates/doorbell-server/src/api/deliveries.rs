@@ -107,7 +107,9 @@ async fn amend(state: &ApiState, amendment: Amendment) -> Result<(), Refused> {
     match amended.first() {
         Some(Amended::Done(_)) => Ok(()),
         Some(Amended::InFlight) => {
-            Err(Refused::new(Code::InFlight, "It is being tried at this moment."))
+            let detail =
+                "It is being tried, or is among the next; pause the endpoint to keep it back.";
+            Err(Refused::new(Code::InFlight, detail))
         }
         Some(Amended::NotAllowed) => {
             Err(Refused::new(Code::State, "It is delivered or discarded already."))

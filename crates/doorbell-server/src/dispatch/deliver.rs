@@ -21,6 +21,7 @@ use doorbell_store::{AnyStore, Lent, Locator, Settled, Settlement, Store, StoreE
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 
 /// First and longest wait before a settlement that the store could not take is tried again.
 const SETTLE_RETRY: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(2));
@@ -36,9 +37,10 @@ struct End {
 impl Drop for End {
     fn drop(&mut self) {
         if let Some(done) = self.done.take()
-            && let Err(error) = self.tell.try_send(Message::Ended(Box::new(done)))
+            && let Err(error @ TrySendError::Full(_)) =
+                self.tell.try_send(Message::Ended(Box::new(done)))
         {
-            // There is room for all that can be out at once, and the loop outlives them.
+            // There is room for all that can be out at once. The loop is gone only when the process ends.
             tracing::error!(%error, "the end of a delivery could not be told");
         }
     }

@@ -20,6 +20,7 @@ use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 /// Deliveries a lane may start before the next lane has its turn.
 const BURST: usize = 8;
@@ -31,6 +32,8 @@ const PAYLOAD_OVERHEAD: usize = 2 << 10;
 const LEASE: Duration = Duration::from_secs(300);
 /// The clock is looked at at least so often, so that a jump of the wall clock delays nothing for longer.
 const TICK: Duration = Duration::from_secs(1);
+/// Deliveries that are given back at once.
+const GIVE_BACKS_MAX: usize = 256;
 /// When a claim failed, the store is asked again after this.
 const CLAIM_RETRY: Duration = Duration::from_secs(1);
 
@@ -113,17 +116,14 @@ impl Run {
     /// Lets what is in flight end and gives the rest back.
     async fn drain(&mut self, mut inbox: mpsc::Receiver<Message>) {
         let waiting: Vec<Lent> = self.lanes.values_mut().flat_map(Lane::clear).collect();
-        for lent in waiting {
-            give_back(&self.store, lent).await;
-        }
+        give_back(&self.store, waiting).await;
         while self.in_flight > 0 || self.claims > 0 {
             match inbox.recv().await {
                 Some(Message::Ended(_)) => self.in_flight = self.in_flight.saturating_sub(1),
                 Some(Message::Claimed { claims, .. }) => {
                     self.claims = self.claims.saturating_sub(1);
-                    for lent in claims.map(|claims| claims.lent).unwrap_or_default() {
-                        give_back(&self.store, lent).await;
-                    }
+                    give_back(&self.store, claims.map(|claims| claims.lent).unwrap_or_default())
+                        .await;
                 }
                 None => return,
             }
@@ -171,9 +171,7 @@ impl Run {
             let lane = self.lane(endpoint);
             let window = Arc::clone(&lane.window);
             self.desk.hold(&window, 1);
-            if self.lane(endpoint).should_give_back() {
-                self.give_lane_back(endpoint);
-            }
+            self.empty_if_paused(endpoint);
             self.look(endpoint);
         }
     }
@@ -199,17 +197,19 @@ impl Run {
                 self.desk.forget(endpoint);
                 continue;
             }
-            if lane.should_give_back() {
-                self.give_lane_back(endpoint);
-            }
+            self.empty_if_paused(endpoint);
             self.look(endpoint);
         }
     }
 
-    /// A paused lane holds nothing: its deliveries wait in the store.
-    fn give_lane_back(&mut self, endpoint: EndpointId) {
+    /// A paused lane holds nothing: its deliveries wait in the store, where they can be cancelled, and which tells when
+    /// it has them again.
+    fn empty_if_paused(&mut self, endpoint: EndpointId) {
         let now = self.clock.now();
         let lane = self.lane(endpoint);
+        if !lane.should_give_back() {
+            return;
+        }
         let waiting = lane.clear();
         let weight: usize = waiting.iter().map(weight).sum();
         lane.store_has(Time::EPOCH, now);
@@ -217,11 +217,7 @@ impl Run {
         self.desk.release(&window, waiting.len());
         self.payloads = self.payloads.saturating_sub(weight);
         let store = Arc::clone(&self.store);
-        tokio::spawn(async move {
-            for lent in waiting {
-                give_back(&store, lent).await;
-            }
-        });
+        tokio::spawn(async move { give_back(&store, waiting).await });
     }
 
     fn take_messages(&mut self, messages: &mut Vec<Message>) {
@@ -270,9 +266,7 @@ impl Run {
                 lane.claim_failed(now.after(CLAIM_RETRY));
             }
         }
-        if self.lane(endpoint).should_give_back() {
-            self.give_lane_back(endpoint);
-        }
+        self.empty_if_paused(endpoint);
         self.look(endpoint);
         if let Some(next) = self.claim_queue.pop_front() {
             self.lane(next).lines.claims = false;
@@ -375,15 +369,30 @@ fn weight(lent: &Lent) -> usize {
     lent.payload.as_ref().map_or(0, |event| event.request.body.len() + PAYLOAD_OVERHEAD)
 }
 
-/// Gives a lent delivery back unchanged.
-async fn give_back(store: &AnyStore, lent: Lent) {
-    let settlement = Settlement {
-        lease: lent.lease,
-        locator: lent.locator,
-        delivery: lent.delivery,
-        attempt: None,
-    };
-    if let Err(error) = store.settle(settlement).await {
-        tracing::warn!(%error, "a delivery could not be given back; its lease will end");
+/// Gives lent deliveries back unchanged, many at once, so that the store writes them together.
+async fn give_back(store: &Arc<AnyStore>, waiting: impl IntoIterator<Item = Lent>) {
+    let mut tasks = JoinSet::new();
+    for Lent { delivery, locator, lease, payload: _ } in waiting {
+        if tasks.len() >= GIVE_BACKS_MAX {
+            tasks.join_next().await;
+        }
+        let settlement = Settlement { lease, locator, delivery, attempt: None };
+        let store = Arc::clone(store);
+        tasks.spawn(async move { give_one_back(&store, settlement).await });
+    }
+    while tasks.join_next().await.is_some() {}
+}
+
+/// Until the store has it: what nobody gave back would wait until the next start. A node that stops does not wait for
+/// ever; its leases end with it.
+async fn give_one_back(store: &AnyStore, settlement: Settlement) {
+    loop {
+        match store.settle(settlement.clone()).await {
+            Err(StoreError::Busy | StoreError::Full | StoreError::Failed(_)) => {
+                tokio::time::sleep(CLAIM_RETRY).await;
+            }
+            Ok(_) => return,
+            Err(error) => return tracing::warn!(%error, "a delivery could not be given back"),
+        }
     }
 }

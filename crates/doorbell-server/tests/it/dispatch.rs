@@ -340,6 +340,36 @@ async fn a_paused_endpoint_gets_nothing_until_it_is_enabled() {
     assert_eq!(script.carried().len(), 20);
 }
 
+/// What a paused lane holds is given back; an endpoint that is enabled before that is done gets all of it all the same.
+#[tokio::test(start_paused = true)]
+async fn a_short_pause_strands_nothing() {
+    let script = Script::by(|_| Step::After(SECOND, ok()));
+    let world = World::new(script.clone(), vec![endpoint(1)]).await;
+    for n in 0..200 {
+        world.publish(&n.to_string(), "a").await;
+    }
+    world.pass(SECOND).await;
+    for status in [Status::Paused, Status::Enabled, Status::Paused, Status::Enabled] {
+        world.change(Endpoint { status, ..endpoint(1) }).await;
+    }
+    world.pass(SECOND * 30).await;
+    assert_eq!(script.carried().len(), 200);
+}
+
+/// Whatever was lent for it: what waits can be cancelled while the endpoint is paused.
+#[tokio::test(start_paused = true)]
+async fn a_paused_endpoint_holds_nothing() {
+    let paused = Endpoint { status: Status::Paused, ..endpoint(1) };
+    let world = World::new(Script::steps([]), vec![paused]).await;
+    for n in 0..20 {
+        world.publish(&n.to_string(), "a").await;
+    }
+    world.pass(SECOND).await;
+    let rows = world.deliveries().await;
+    assert_eq!(rows.len(), 20);
+    assert!(rows.iter().all(|row| !row.in_flight));
+}
+
 #[tokio::test(start_paused = true)]
 async fn gone_disables_and_the_rest_is_discarded_but_kept() {
     let script = Script::steps([Step::status(410)]);

@@ -4,7 +4,7 @@ use super::Homes;
 use super::making::{
     HOUR, Maker, accept, admission, claim_all, claim_one, endpoint, everything, ids,
 };
-use crate::store::{Amendment, Backlog, Claim, Settled, Store};
+use crate::store::{Amendment, Backlog, Claim, Settled, Settlement, Store};
 use doorbell_core::delivery::State;
 use doorbell_core::id::DeliveryId;
 use std::collections::BTreeSet;
@@ -34,7 +34,7 @@ pub async fn accepted_deliveries_are_lent_in_order(mut homes: impl Homes) {
     assert_eq!(claim_all(&home, endpoint(1)).await.len(), 4);
 }
 
-/// What only a claim can find is told: accepted without being lent, retried, cancelled. What is lent is not.
+/// What only a claim can find is told: accepted without being lent, retried, cancelled, given back. What is lent is not.
 pub async fn endpoints_that_want_a_claim_are_told(mut homes: impl Homes) {
     let (home, mut maker) = (homes.open().await, Maker::new());
     let (mut lent, waiting) = (maker.delivery(endpoint(1)), maker.delivery(endpoint(2)));
@@ -46,6 +46,12 @@ pub async fn endpoints_that_want_a_claim_are_told(mut homes: impl Homes) {
     assert_eq!(home.stirred().await, vec![endpoint(2)]);
     home.amend(vec![Amendment::Retry { tenant, delivery, due: maker.now }]).await.unwrap();
     assert_eq!(home.stirred().await, vec![endpoint(2)]);
+    let claimed = claim_one(&home, endpoint(2)).await;
+    let (lease, locator) = (claimed.lease, claimed.locator);
+    let back = Settlement { lease, locator, delivery: claimed.delivery, attempt: None };
+    assert_eq!(home.settle(back).await, Ok(Settled::Kept));
+    assert_eq!(home.stirred().await, vec![endpoint(2)]);
+    assert_eq!(claim_one(&home, endpoint(2)).await.delivery.id, delivery);
 }
 
 /// A delivery that is born settled (its endpoint is disabled) is never lent, whatever was asked.

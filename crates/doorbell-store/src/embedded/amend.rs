@@ -6,7 +6,7 @@ use crate::store::{
     Amended, Amendment, Lease, Locator, NewDelivery, Settled, Settlement, StoreError,
 };
 use doorbell_core::delivery::{Delivery, DiscardReason, State};
-use doorbell_core::id::{DeliveryId, EventId, TenantId};
+use doorbell_core::id::{DeliveryId, EndpointId, EventId, TenantId};
 use doorbell_core::time::Time;
 
 /// Makes one change.
@@ -47,16 +47,21 @@ fn cancelled(state: State, at: Time) -> Option<State> {
     }
 }
 
-/// A delivery that is held while it is changed, as if it were lent; it is given back when the change is not made.
+/// A delivery that is held while it is changed, as if it were lent; it is given back when the change is not made, and
+/// its endpoint is told, since a claim may have passed over it.
 struct Hold<'a> {
     parts: &'a Parts,
     delivery: DeliveryId,
+    endpoint: EndpointId,
     lease: Lease,
 }
 
 impl Drop for Hold<'_> {
     fn drop(&mut self) {
-        self.parts.engine.shared.leases.lock().give_back(self.delivery, self.lease);
+        let shared = &self.parts.engine.shared;
+        if shared.leases.lock().give_back(self.delivery, self.lease) {
+            shared.stirred.put([self.endpoint]);
+        }
     }
 }
 
@@ -66,11 +71,11 @@ async fn change(
     id: DeliveryId,
     to: impl FnOnce(State) -> Option<State>,
 ) -> Result<Amended, StoreError> {
-    let found = parts.index.delivery(id)?;
-    if found.is_none_or(|found| found.row.delivery.tenant != tenant) {
+    let found = parts.index.delivery(id)?.map(|found| found.row.delivery);
+    let Some(found) = found.filter(|found| found.tenant == tenant) else {
         return Ok(Amended::Unknown);
-    }
-    let Some(hold) = hold(parts, id).await? else { return Ok(Amended::InFlight) };
+    };
+    let Some(hold) = hold(parts, (id, found.endpoint)).await? else { return Ok(Amended::InFlight) };
     // Nobody else changes it from here on, and the index has what was changed before.
     let Some(found) = parts.index.delivery(id)? else { return Ok(Amended::Unknown) };
     let Some(state) = to(found.row.delivery.state) else { return Ok(Amended::NotAllowed) };
@@ -89,12 +94,15 @@ async fn change(
 }
 
 /// Takes a delivery that nobody has, after the index has learned what was settled; `None` when somebody has it.
-async fn hold(parts: &Parts, delivery: DeliveryId) -> Result<Option<Hold<'_>>, StoreError> {
+async fn hold(
+    parts: &Parts,
+    (delivery, endpoint): (DeliveryId, EndpointId),
+) -> Result<Option<Hold<'_>>, StoreError> {
     loop {
         let standing = {
             let mut held = parts.engine.shared.leases.lock();
             if let Some(lease) = held.lend(delivery, None) {
-                return Ok(Some(Hold { parts, delivery, lease }));
+                return Ok(Some(Hold { parts, delivery, endpoint, lease }));
             }
             held.standing(delivery)
         };

@@ -174,7 +174,8 @@ impl Engine {
     }
 
     pub(crate) async fn settle(&self, settlement: Settlement) -> Result<Settled, StoreError> {
-        self.change(settlement, None).await
+        let stirs = settlement.gives_back().then_some(settlement.delivery.endpoint);
+        self.change(settlement, stirs).await
     }
 
     /// As [`Engine::settle`]; when it is durable, whoever waits for it is told that this endpoint wants a claim.

@@ -131,12 +131,14 @@ impl Held {
         }
     }
 
-    /// Ends a lease of which nothing is on the way to the disk.
-    pub(crate) fn give_back(&mut self, delivery: DeliveryId, lease: Lease) {
+    /// Ends a lease of which nothing is on the way to the disk; says whether it did.
+    pub(crate) fn give_back(&mut self, delivery: DeliveryId, lease: Lease) -> bool {
         let hold = self.by_delivery.get(&delivery);
-        if hold.is_some_and(|hold| hold.lease == lease && hold.phase == Phase::Lent) {
+        let ends = hold.is_some_and(|hold| hold.lease == lease && hold.phase == Phase::Lent);
+        if ends {
             self.by_delivery.remove(&delivery);
         }
+        ends
     }
 
     pub(crate) fn standing(&self, delivery: DeliveryId) -> Standing {

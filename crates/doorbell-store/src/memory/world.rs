@@ -207,6 +207,9 @@ impl World {
             return Settled::LeaseLost;
         }
         self.lent.remove(&id);
+        if settlement.gives_back() {
+            self.stirred.insert(settlement.delivery.endpoint);
+        }
         if let Some(parcel) = self.parcels.get_mut(&id) {
             parcel.updated = settlement.at().or(parcel.updated);
             parcel.last_status = settlement.status().unwrap_or(parcel.last_status);

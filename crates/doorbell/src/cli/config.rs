@@ -5,7 +5,6 @@ use crate::report::Report;
 use anyhow::Result;
 use clap::Subcommand;
 use serde_json::json;
-use std::fmt::Write as _;
 
 /// What to do with the settings.
 #[derive(Debug, Subcommand)]

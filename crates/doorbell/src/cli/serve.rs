@@ -78,6 +78,7 @@ async fn end(node: Running, broken: Option<String>, drain: Duration) -> Result<(
 fn start_log(config: &Config) -> Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_new(&config.log_level)
         .with_context(|| format!("log.level: {:?} is no level or filter", config.log_level))?;
+    // Colours are for people: a log that goes to a file or another program has none.
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
