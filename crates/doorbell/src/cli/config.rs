@@ -79,6 +79,7 @@ pub(crate) fn template() -> String {
 /// The page of the settings in `docs/`.
 #[cfg(test)]
 fn page() -> String {
+    use std::fmt::Write as _;
     let mut text = String::from(
         "# Settings\n\nEvery setting is a key of the settings file (TOML), a `DOORBELL_` variable and a flag of `doorbell serve`. Flags win \
          over variables, variables over the file, the file over the default. `${NAME}` in the file is taken from the environment. \
