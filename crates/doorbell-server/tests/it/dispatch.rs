@@ -348,10 +348,11 @@ async fn a_short_pause_strands_nothing() {
     for n in 0..200 {
         world.publish(&n.to_string(), "a").await;
     }
-    world.pass(SECOND).await;
-    for status in [Status::Paused, Status::Enabled, Status::Paused, Status::Enabled] {
-        world.change(Endpoint { status, ..endpoint(1) }).await;
-    }
+    world.change(Endpoint { status: Status::Paused, ..endpoint(1) }).await;
+    world.memory.fail_with(Some(StoreError::Full));
+    world.pass(SECOND / 2).await;
+    world.memory.fail_with(None);
+    world.change(endpoint(1)).await;
     world.pass(SECOND * 30).await;
     assert_eq!(script.carried().len(), 200);
 }
