@@ -17,7 +17,7 @@ use toml::de::{DeTable, DeValue};
 /// What to make so.
 #[derive(Debug, Args)]
 pub(crate) struct Apply {
-    /// A TOML file with [[sources]] and [[endpoints]], in the fields of the API; or the same in JSON. ${VARIABLE} in a
+    /// A TOML file with `sources` and `endpoints`, in the fields of the API; or the same in JSON. ${VARIABLE} in a
     /// value is taken from the environment
     file: PathBuf,
     /// Say what would be done, and do nothing
