@@ -23,11 +23,12 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 pub(crate) async fn run(flags: &Flags, report: Report) -> Result<()> {
     let config = Config::from_layers(&flags.layers())?;
     start_log(&config)?;
+    let mut signals = Signals::hear()?;
     let clock = Clock::real();
     make_folder(&config.data_dir)?;
     let store = open_store(&config, &clock)?;
@@ -39,23 +40,41 @@ pub(crate) async fn run(flags: &Flags, report: Report) -> Result<()> {
     greet(&config, &node, tls, &token, report)?;
     let broken = tokio::select! {
         why = node.broken() => Some(why),
-        result = asked_to_stop() => { result?; None }
+        () = signals.next() => None,
     };
-    end(node, broken, config.drain).await
+    end(node, broken, signals, config.drain).await
 }
 
-/// Waits for Ctrl-C or a polite kill.
-async fn asked_to_stop() -> Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// Ctrl-C and the polite kill, heard from when it is made: before anyone is told that the node is ready.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn hear() -> Result<Self> {
+        let hear = |kind| signal(kind).context("signals cannot be heard");
+        Ok(Self {
+            terminate: hear(SignalKind::terminate())?,
+            interrupt: hear(SignalKind::interrupt())?,
+        })
     }
-    Ok(())
+
+    /// Waits for either.
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
-async fn end(node: Running, broken: Option<String>, drain: Duration) -> Result<()> {
+async fn end(
+    node: Running,
+    broken: Option<String>,
+    mut signals: Signals,
+    drain: Duration,
+) -> Result<()> {
     if let Some(why) = broken {
         // Nothing more can be promised: what was acknowledged is on the disk, and the next start finds it.
         bail!("the store can promise nothing any more, so the process ends: {why}");
@@ -64,7 +83,7 @@ async fn end(node: Running, broken: Option<String>, drain: Duration) -> Result<(
         "stopping: up to {drain:?} for requests and deliveries in flight; Ctrl-C again stops at once"
     );
     let again = async {
-        asked_to_stop().await?;
+        signals.next().await;
         Err(anyhow!("stopped at once; deliveries in flight will be made again at the next start"))
     };
     tokio::select! {
