@@ -4,6 +4,7 @@ use crate::config::{Config, Flags, human_bytes};
 use crate::remote::TOKEN_FILE;
 use crate::report::{Report, Verdict};
 use anyhow::{Result, bail};
+use doorbell_server::api::TokenText;
 use doorbell_store::embedded::config::Config as Configuration;
 use doorbell_store::embedded::{DamageKind, Inspected, OpenError, inspect};
 use serde_json::json;
@@ -55,6 +56,7 @@ pub(crate) fn run(flags: &Flags, report: Report) -> Result<Verdict> {
     }
     all.push(configuration(&folder.join("config.sqlite")));
     all.extend(permissions(folder));
+    all.extend(token(folder));
     show(folder, &all, report);
     let bad = all.iter().any(|one| one.grade == Grade::Bad);
     Ok(if bad { Verdict::Bad } else { Verdict::Good })
@@ -137,6 +139,18 @@ fn configuration(file: &Path) -> Found {
             ..found(Grade::Bad, "configuration", error.to_string())
         },
     }
+}
+
+/// The server's own token, when there is one, must be one: a start refuses a damaged one.
+fn token(folder: &Path) -> Option<Found> {
+    let bytes = fs::read(folder.join(TOKEN_FILE)).ok()?;
+    let text = String::from_utf8(bytes).ok();
+    if text.and_then(|text| TokenText::parse(text.trim())).is_some() {
+        return None;
+    }
+    let detail = format!("{TOKEN_FILE} holds no token, so the server does not start");
+    let remedy = "Remove the file: the next start makes a new token.";
+    Some(Found { remedy, ..found(Grade::Bad, "token", detail) })
 }
 
 /// Bodies, headers and secrets are for the folder's owner only.
