@@ -252,6 +252,7 @@ fn ask(index: &Index, events: u64) -> Result<(), Error> {
         by_key: false,
         due_by: Time::MAX,
         most: 512,
+        event_bytes: 0,
         lease_until: Time::MAX,
     };
     let claimed = timed("claim 512", || index.claim(&claim, &|_| false))?;

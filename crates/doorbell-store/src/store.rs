@@ -279,6 +279,9 @@ pub struct Claim {
     pub due_by: Time,
     /// At most so many.
     pub most: usize,
+    /// Bytes of bodies that may come along ([`Lent::payload`]): the first deliveries' events, as far as they fit. What was
+    /// not brought is read by its locator.
+    pub event_bytes: usize,
     /// The lease ends by itself then (homes of one process may ignore it: their leases end with the process).
     pub lease_until: Time,
 }

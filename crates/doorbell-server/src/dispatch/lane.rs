@@ -3,6 +3,7 @@
 use crate::desk::Window;
 use doorbell_core::attempt::Outcome;
 use doorbell_core::breaker::{self, Breaker, Pass};
+use doorbell_core::delivery::DiscardReason;
 use doorbell_core::directory::ReadyEndpoint;
 use doorbell_core::endpoint::{Endpoint, Policy, Status};
 use doorbell_core::limits;
@@ -12,8 +13,9 @@ use doorbell_store::{Claims, Lent};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// Deliveries that are being discarded at once (endpoint disabled or deleted): no network, so no policy binds.
-const DISCARDS_AT_ONCE: usize = 64;
+/// Settlements on their way at once while deliveries are discarded (endpoint disabled or deleted): no network, so no
+/// policy binds.
+const DISCARDS_AT_ONCE: usize = 256;
 
 /// One endpoint's queue.
 #[derive(Debug)]
@@ -22,7 +24,8 @@ pub(crate) struct Lane {
     endpoint: Option<Arc<ReadyEndpoint>>,
     pub(crate) window: Arc<Window>,
     waiting: VecDeque<Lent>,
-    discarding: usize,
+    /// Deliveries whose settlement is on its way to the store: they hold no place any more.
+    settling: usize,
     claiming: bool,
     /// When the earliest delivery that waits in the store is due, as far as is known; `None`: nothing waits there.
     stored_due: Option<Time>,
@@ -68,14 +71,25 @@ pub(crate) enum Held {
 pub(crate) struct Wish {
     pub(crate) by_key: bool,
     pub(crate) most: usize,
+    /// With their events: they are started at once.
+    pub(crate) events: bool,
 }
 
-/// A delivery that starts. Without a pass it is only written off.
+/// A delivery whose turn it is.
 #[derive(Debug)]
-pub(crate) struct Start {
+pub(crate) enum Start {
+    /// It is tried.
+    Try(Try),
+    /// It is only written off; it counts as settling.
+    Discard(Lent, DiscardReason),
+}
+
+/// A delivery that is tried, and has its place.
+#[derive(Debug)]
+pub(crate) struct Try {
     pub(crate) lent: Lent,
-    pub(crate) endpoint: Option<Arc<ReadyEndpoint>>,
-    pub(crate) pass: Option<Pass>,
+    pub(crate) endpoint: Arc<ReadyEndpoint>,
+    pub(crate) pass: Pass,
 }
 
 impl Lane {
@@ -84,7 +98,7 @@ impl Lane {
             endpoint: None,
             window,
             waiting: VecDeque::new(),
-            discarding: 0,
+            settling: 0,
             claiming: false,
             stored_due: None,
             breaker: Breaker::default(),
@@ -120,13 +134,17 @@ impl Lane {
         self.configured().is_some_and(|e| e.status == Status::Paused)
     }
 
-    fn is_by_key(&self) -> bool {
+    pub(crate) fn is_by_key(&self) -> bool {
         self.configured().is_some_and(|e| e.policy.order.is_some())
     }
 
-    /// Whether its deliveries are only to be written off.
-    fn is_off(&self) -> bool {
-        self.configured().is_none_or(|e| matches!(e.status, Status::Disabled { .. }))
+    /// Why its deliveries are only to be written off, if they are.
+    fn off(&self) -> Option<DiscardReason> {
+        match self.configured().map(|endpoint| &endpoint.status) {
+            None => Some(DiscardReason::EndpointDeleted),
+            Some(Status::Disabled { .. }) => Some(DiscardReason::EndpointDisabled),
+            Some(Status::Enabled | Status::Paused) => None,
+        }
     }
 
     /// Adds a delivery that the store lent. A lane that cannot run for a while holds ids, not bodies.
@@ -179,9 +197,10 @@ impl Lane {
         }
         self.claiming = true;
         self.stored_due = None;
-        let most =
-            if self.peek(now, usize::MAX) == Gate::Open { limits::ENDPOINT_WINDOW / 2 } else { 1 };
-        Some(Wish { by_key: self.is_by_key(), most })
+        let open = self.peek(now, usize::MAX) == Gate::Open;
+        let most = if open { limits::ENDPOINT_WINDOW / 2 } else { 1 };
+        let events = open && self.off().is_none();
+        Some(Wish { by_key: self.is_by_key(), most, events })
     }
 
     /// When to look again by itself, if ever.
@@ -218,8 +237,8 @@ impl Lane {
         if self.is_paused() {
             return Gate::Shut;
         }
-        if self.is_off() {
-            return if self.discarding < DISCARDS_AT_ONCE { Gate::Open } else { Gate::Shut };
+        if self.off().is_some() {
+            return if self.settling < DISCARDS_AT_ONCE { Gate::Open } else { Gate::Shut };
         }
         if usize::try_from(self.pace.out()).unwrap_or(usize::MAX) >= share {
             return Gate::Shut;
@@ -241,17 +260,19 @@ impl Lane {
             return None;
         }
         let lent = self.waiting.pop_front()?;
-        let endpoint = self.endpoint.clone();
-        if self.is_off() {
-            self.discarding += 1;
-            return Some(Start { lent, endpoint, pass: None });
+        if let Some(why) = self.off() {
+            self.settling += 1;
+            return Some(Start::Discard(lent, why));
         }
-        let (Turn::Go, breaker::Gate::Go(pass)) = (self.pace.admit(now), self.breaker.admit(now))
-        else {
-            self.waiting.push_front(lent);
-            return None;
-        };
-        Some(Start { lent, endpoint, pass: Some(pass) })
+        match (self.endpoint.clone(), self.pace.admit(now), self.breaker.admit(now)) {
+            (Some(endpoint), Turn::Go, breaker::Gate::Go(pass)) => {
+                Some(Start::Try(Try { lent, endpoint, pass }))
+            }
+            _ => {
+                self.waiting.push_front(lent);
+                None
+            }
+        }
     }
 
     /// Whether it has something to start and may.
@@ -259,23 +280,20 @@ impl Lane {
         !self.waiting.is_empty() && self.peek(now, share) == Gate::Open
     }
 
-    /// A delivery has ended. `outcome`: what came of its try, if one was made.
-    pub(crate) fn ended(
-        &mut self,
-        pass: Option<Pass>,
-        outcome: Option<&Outcome>,
-        now: Time,
-        dice: u64,
-    ) {
-        let Some(pass) = pass else {
-            self.discarding = self.discarding.saturating_sub(1);
-            return;
-        };
+    /// A try has ended: its place is free, and what came of it is on its way to the store. `outcome`: `None` when nothing
+    /// was sent.
+    pub(crate) fn tried(&mut self, pass: Pass, outcome: Option<&Outcome>, now: Time, dice: u64) {
+        self.settling += 1;
         self.pace.back();
         match outcome {
             Some(outcome) => self.breaker.after(pass, outcome, now, dice),
             None => self.breaker.unsent(pass, now),
         }
+    }
+
+    /// The store has what came of a delivery.
+    pub(crate) const fn settled(&mut self) {
+        self.settling = self.settling.saturating_sub(1);
     }
 
     /// Hands over all that waits in memory, to be given back to the store (pause, stop).
@@ -289,7 +307,7 @@ impl Lane {
 
     /// Whether it can be forgotten: nothing is held, out, or known to wait.
     pub(crate) fn is_idle(&self) -> bool {
-        let nothing_held = self.waiting.is_empty() && self.discarding == 0 && self.pace.out() == 0;
+        let nothing_held = self.waiting.is_empty() && self.settling == 0 && self.pace.out() == 0;
         nothing_held && !self.claiming && self.stored_due.is_none()
     }
 }

@@ -1,13 +1,13 @@
 //! What the tasks tell the loop, and how much of it there can be.
 
-use crate::dispatch::lane::Start;
-use doorbell_core::attempt::Outcome;
+use crate::dispatch::lane::Try;
 use doorbell_core::breaker::Pass;
-use doorbell_core::delivery::State;
 use doorbell_core::id::EndpointId;
-use doorbell_store::{Claims, StoreError};
+use doorbell_core::settle::{self, EndpointChange};
+use doorbell_core::time::Time;
+use doorbell_store::{Claims, Settlement, StoreError};
 
-/// Deliveries in flight to all endpoints together.
+/// Deliveries on their way to all endpoints together, until they are settled.
 pub(crate) const IN_FLIGHT_MAX: usize = 2_048;
 /// Claims under way at once.
 pub(crate) const CLAIMS_MAX: usize = 16;
@@ -17,28 +17,31 @@ pub(crate) const MESSAGES: usize = IN_FLIGHT_MAX + CLAIMS_MAX + 16;
 /// What the tasks tell the loop.
 #[derive(Debug)]
 pub(crate) enum Message {
-    Ended(Box<Done>),
+    Tried(Box<Tried>),
     Claimed { endpoint: EndpointId, claims: Result<Claims, StoreError> },
 }
 
-/// Tells the loop how a delivery ended.
+/// A try that has ended, and what is to be written down of it.
 #[derive(Debug)]
-pub(crate) struct Done {
-    pub(crate) endpoint: EndpointId,
+pub(crate) struct Tried {
     pub(crate) by_key: bool,
-    pub(crate) pass: Option<Pass>,
-    /// What came of the try, if one was made: the breaker learns from it.
-    pub(crate) outcome: Option<Outcome>,
-    /// Where the delivery stands now; `None`: it could not be settled.
-    pub(crate) state: Option<State>,
+    pub(crate) pass: Pass,
     pub(crate) dice: u64,
+    pub(crate) settlement: Settlement,
+    pub(crate) change: Option<EndpointChange>,
 }
 
-impl Done {
-    /// As long as nothing better is known.
-    pub(crate) fn lost(start: &Start, dice: u64) -> Self {
-        let by_key = start.endpoint.as_ref().is_some_and(|e| e.endpoint().policy.order.is_some());
-        let endpoint = start.lent.delivery.endpoint;
-        Self { endpoint, by_key, pass: start.pass, outcome: None, state: None, dice }
+impl Tried {
+    /// As long as nothing better is known: nothing was tried, and it waits until then.
+    pub(crate) fn lost(start: &Try, dice: u64, until: Time) -> Self {
+        let Try { lent, endpoint, pass } = start;
+        let settlement = Settlement {
+            lease: lent.lease,
+            locator: lent.locator,
+            delivery: settle::put_off(&lent.delivery, until),
+            attempt: None,
+        };
+        let by_key = endpoint.endpoint().policy.order.is_some();
+        Self { by_key, pass: *pass, dice, settlement, change: None }
     }
 }

@@ -1,12 +1,14 @@
 //! Which delivery is tried when: a bounded queue per endpoint in memory, fed by acceptance and by claims from the store.
 //!
-//! One loop owns all queues (`run`), each queue is a plain state machine (`lane`), and each delivery is a task of its own
-//! (`deliver`); who accepts events asks for room at [`crate::desk`]. A slow or dead endpoint holds its own lane and
+//! One loop owns all queues (`run`), each queue is a plain state machine (`lane`), and each try is a task of its own
+//! (`deliver`). Its place in the lane is free as soon as the try has ended; that it is written down (`settling`) holds
+//! nobody up. Who accepts events asks for room at [`crate::desk`]. A slow or dead endpoint holds its own lane and
 //! nothing else.
 
 mod lane;
 mod message;
 mod deliver;
+mod settling;
 mod run;
 
 use crate::clock::Clock;

@@ -6,15 +6,20 @@ use crate::clock::Clock;
 use crate::configured::Configured;
 use crate::desk::Desk;
 use crate::dispatch::deliver::Deliverer;
-use crate::dispatch::lane::{Held, Lane, Wish};
-use crate::dispatch::message::{CLAIMS_MAX, Done, IN_FLIGHT_MAX, Message};
+use crate::dispatch::lane::{Held, Lane, Start, Wish};
+use crate::dispatch::message::{CLAIMS_MAX, IN_FLIGHT_MAX, Message, Tried};
+use crate::dispatch::settling::{self, Done};
 use crate::metrics::Metric;
 use crate::tasks::{Stage, Stop};
 use doorbell_core::delivery::State;
 use doorbell_core::directory::Directory;
 use doorbell_core::id::EndpointId;
+use doorbell_core::settle::{self, EndpointChange};
 use doorbell_core::time::Time;
 use doorbell_store::{AnyStore, Claim, Claims, Lent, Settlement, Store, StoreError};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -26,6 +31,8 @@ use tokio::task::JoinSet;
 const BURST: usize = 8;
 /// Bytes of events that wait in memory; what does not fit is read from the store again when its turn comes.
 const PAYLOADS_MAX: usize = 32 << 20;
+/// Bytes of events that one claim brings along.
+const CLAIMED_EVENTS_MAX: usize = 2 << 20;
 /// What an event costs beside its body, roughly.
 const PAYLOAD_OVERHEAD: usize = 2 << 10;
 /// How long a lease lasts: the longest timeout, and time to settle.
@@ -50,7 +57,10 @@ pub(crate) struct Run {
     ring: VecDeque<EndpointId>,
     /// When to look at a lane again. An alarm that no longer matters only costs a look.
     alarms: BinaryHeap<Reverse<(Time, EndpointId)>>,
+    /// Deliveries that were started and are not settled.
     in_flight: usize,
+    /// What is being written down. The loop waits for all of it itself: the store answers a whole batch with one wake-up.
+    settling: FuturesUnordered<BoxFuture<'static, Done>>,
     /// Bytes of events that wait in memory.
     payloads: usize,
     claims: usize,
@@ -78,6 +88,7 @@ impl Run {
             ring: VecDeque::new(),
             alarms: BinaryHeap::new(),
             in_flight: 0,
+            settling: FuturesUnordered::new(),
             payloads: 0,
             claims: 0,
             claim_queue: VecDeque::new(),
@@ -97,6 +108,7 @@ impl Run {
                 _ = inbox.recv_many(&mut messages, 256) => {}
                 lent = self.store.lent() => self.take_lent(lent),
                 stirred = self.store.stirred() => self.take_stirred(&stirred),
+                Some(done) = self.settling.next() => self.take_settled(done),
                 result = changed.changed() => if result.is_ok() { self.take_directory() },
                 () = stop.reached(Stage::Draining) => break,
                 () = tokio::time::sleep(wait) => {}
@@ -118,8 +130,15 @@ impl Run {
         let waiting: Vec<Lent> = self.lanes.values_mut().flat_map(Lane::clear).collect();
         give_back(&self.store, waiting).await;
         while self.in_flight > 0 || self.claims > 0 {
-            match inbox.recv().await {
-                Some(Message::Ended(_)) => self.in_flight = self.in_flight.saturating_sub(1),
+            let message = tokio::select! {
+                Some(_) = self.settling.next() => {
+                    self.in_flight = self.in_flight.saturating_sub(1);
+                    continue;
+                }
+                message = inbox.recv() => message,
+            };
+            match message {
+                Some(Message::Tried(tried)) => self.take_tried(*tried),
                 Some(Message::Claimed { claims, .. }) => {
                     self.claims = self.claims.saturating_sub(1);
                     give_back(&self.store, claims.map(|claims| claims.lent).unwrap_or_default())
@@ -160,7 +179,7 @@ impl Run {
     fn take_lent(&mut self, lent: Vec<Lent>) {
         let now = self.clock.now();
         for mut one in lent {
-            if self.payloads + weight(&one) > PAYLOADS_MAX {
+            if weight(&one) > self.payload_room() {
                 one.payload = None;
             }
             let (endpoint, weight) = (one.delivery.endpoint, weight(&one));
@@ -223,17 +242,44 @@ impl Run {
     fn take_messages(&mut self, messages: &mut Vec<Message>) {
         for message in messages.drain(..) {
             match message {
-                Message::Ended(done) => self.take_ended(&done),
+                Message::Tried(tried) => {
+                    let endpoint = tried.settlement.delivery.endpoint;
+                    self.take_tried(*tried);
+                    self.look(endpoint);
+                }
                 Message::Claimed { endpoint, claims } => self.take_claims(endpoint, claims),
             }
         }
     }
 
-    fn take_ended(&mut self, done: &Done) {
+    /// A try has ended: its place is free, and what came of it goes to the store.
+    fn take_tried(&mut self, tried: Tried) {
+        let Tried { by_key, pass, dice, settlement, change } = tried;
+        let (now, endpoint) = (self.clock.now(), settlement.delivery.endpoint);
+        let outcome = settlement.attempt.as_ref().map(|attempt| &attempt.outcome);
+        self.lane(endpoint).tried(pass, outcome, now, dice);
+        self.settle(settlement, change, by_key);
+    }
+
+    fn settle(&mut self, settlement: Settlement, change: Option<EndpointChange>, by_key: bool) {
+        let deliverer = Arc::clone(&self.deliverer);
+        self.settling.push(settling::settle(deliverer, settlement, change, by_key).boxed());
+    }
+
+    /// Takes this one and all others that are settled by now.
+    fn take_settled(&mut self, done: Done) {
+        let mut next = Some(done);
+        while let Some(done) = next {
+            self.take_done(&done);
+            next = self.settling.next().now_or_never().flatten();
+        }
+    }
+
+    fn take_done(&mut self, done: &Done) {
         self.in_flight = self.in_flight.saturating_sub(1);
         let now = self.clock.now();
         let lane = self.lane(done.endpoint);
-        lane.ended(done.pass, done.outcome.as_ref(), now, done.dice);
+        lane.settled();
         match done.state {
             Some(State::Waiting { due }) => lane.store_has(due, now),
             // Its key's next one may be lent now.
@@ -258,7 +304,9 @@ impl Run {
         match claims {
             Ok(claims) => {
                 let (window, count) = (Arc::clone(&lane.window), claims.lent.len());
+                let weight: usize = claims.lent.iter().map(weight).sum();
                 lane.claimed(claims, now);
+                self.payloads += weight;
                 self.desk.hold(&window, count);
             }
             Err(error) => {
@@ -307,6 +355,7 @@ impl Run {
             by_key: wish.by_key,
             due_by: now,
             most,
+            event_bytes: if wish.events { self.payload_room().min(CLAIMED_EVENTS_MAX) } else { 0 },
             lease_until: now.after(LEASE),
         };
         let (store, tell) = (Arc::clone(&self.store), self.tell.clone());
@@ -315,6 +364,10 @@ impl Run {
             // The loop outlives its tasks; were it gone, the lease would end by itself.
             drop(tell.send(Message::Claimed { endpoint, claims }).await);
         });
+    }
+
+    fn payload_room(&self) -> usize {
+        PAYLOADS_MAX.saturating_sub(self.payloads)
     }
 
     /// How many deliveries one lane may have in flight: its own limit while there is plenty, a fair share when not.
@@ -335,13 +388,28 @@ impl Run {
             for _ in 0..BURST {
                 let lane = self.lane(endpoint);
                 let Some(start) = lane.start(now, share) else { break };
-                self.payloads = self.payloads.saturating_sub(weight(&start.lent));
-                self.in_flight += 1;
-                self.deliverer.spawn(start, self.tell.clone());
+                self.start(start, now);
             }
             let lane = self.lane(endpoint);
             lane.lines.ring = false;
             self.look(endpoint);
+        }
+    }
+
+    fn start(&mut self, start: Start, now: Time) {
+        self.in_flight += 1;
+        match start {
+            Start::Try(start) => {
+                self.payloads = self.payloads.saturating_sub(weight(&start.lent));
+                self.deliverer.spawn(start, self.tell.clone());
+            }
+            Start::Discard(lent, why) => {
+                self.payloads = self.payloads.saturating_sub(weight(&lent));
+                let Lent { delivery, locator, lease, payload: _ } = lent;
+                let by_key = self.lane(delivery.endpoint).is_by_key();
+                let delivery = settle::discard(&delivery, why, now);
+                self.settle(Settlement { lease, locator, delivery, attempt: None }, None, by_key);
+            }
         }
     }
 

@@ -229,6 +229,7 @@ impl<M: Store, H: Store> Pair<M, H> {
                     by_key,
                     due_by,
                     most,
+                    event_bytes: 0,
                     lease_until: Time::MAX,
                 })
                 .await;

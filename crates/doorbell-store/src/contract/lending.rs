@@ -112,6 +112,27 @@ pub async fn nothing_is_lent_twice(mut homes: impl Homes) {
     assert!(claim_one(&home, endpoint(2)).await.lease > lent.lease);
 }
 
+/// A claim brings as many events along as there is room for, and they are the right ones.
+pub async fn a_claim_brings_events_along(mut homes: impl Homes) {
+    let (home, mut maker) = (homes.open().await, Maker::new());
+    for _ in 0..4 {
+        let deliveries = vec![maker.delivery(endpoint(1)), maker.delivery(endpoint(2))];
+        accept(&home, &mut maker, deliveries).await;
+    }
+    let none = home.claim(everything(endpoint(1))).await.unwrap();
+    assert!(none.lent.iter().all(|lent| lent.payload.is_none()), "there was no room for any");
+    let claim = Claim { event_bytes: 1 << 20, ..everything(endpoint(2)) };
+    let brought = home.claim(claim).await.unwrap();
+    assert_eq!(brought.lent.len(), 4);
+    for lent in &brought.lent {
+        let event = lent.payload.as_ref().expect("there was room for all");
+        assert_eq!(
+            (event.id, event),
+            (lent.delivery.event, &home.event_at(lent.locator).await.unwrap())
+        );
+    }
+}
+
 /// By key, only the first open delivery of a key is lent, and the next when that one is settled.
 pub async fn keys_go_one_after_the_other(mut homes: impl Homes) {
     let (home, mut maker) = (homes.open().await, Maker::new());

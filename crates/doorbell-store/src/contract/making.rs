@@ -172,7 +172,14 @@ pub(super) async fn accept(
 
 /// All that is due at any time for this endpoint.
 pub(super) fn everything(endpoint: EndpointId) -> Claim {
-    Claim { endpoint, by_key: false, due_by: Time::MAX, most: 1_000, lease_until: Time::MAX }
+    Claim {
+        endpoint,
+        by_key: false,
+        due_by: Time::MAX,
+        most: 1_000,
+        event_bytes: 0,
+        lease_until: Time::MAX,
+    }
 }
 
 pub(super) async fn claim_all(home: &impl Store, endpoint: EndpointId) -> Vec<Lent> {

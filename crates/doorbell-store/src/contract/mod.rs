@@ -72,6 +72,7 @@ macro_rules! contract_tests {
             lending::settled_deliveries_are_not_lent
             lending::what_is_due_is_lent_oldest_first
             lending::nothing_is_lent_twice
+            lending::a_claim_brings_events_along
             lending::keys_go_one_after_the_other
             lending::a_dead_delivery_may_hold_its_key
             lending::each_key_has_its_turn

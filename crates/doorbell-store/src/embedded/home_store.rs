@@ -119,7 +119,7 @@ impl Parts {
 
     fn claim(&self, claim: &Claim) -> Result<Claims, StoreError> {
         let leases = &self.engine.shared.leases;
-        let _gate = leases.claiming();
+        let gate = leases.claiming();
         let found = self.index.claim(claim, &|delivery| self.is_held(delivery))?;
         let mut held = leases.lock();
         let lent = found.waiting.into_iter().filter_map(|waiting| {
@@ -128,7 +128,28 @@ impl Parts {
             let locator = Locator(waiting.event_at);
             Some(Lent { delivery: waiting.delivery, locator, lease, payload: None })
         });
-        Ok(Claims { lent: lent.collect(), next_due: found.next_due })
+        let mut lent: Vec<Lent> = lent.collect();
+        drop(held);
+        drop(gate);
+        self.bring_events(&mut lent, claim.event_bytes);
+        Ok(Claims { lent, next_due: found.next_due })
+    }
+
+    /// Reads the events of what was lent while there is room. One that cannot be read is found out when its turn comes.
+    fn bring_events(&self, lent: &mut [Lent], mut room: usize) {
+        let mut last: Option<(Locator, Arc<Event>)> = None;
+        for one in lent {
+            if let Some((_, event)) = last.as_ref().filter(|(at, _)| *at == one.locator) {
+                one.payload = Some(Arc::clone(event));
+                continue;
+            }
+            let Ok((event, _)) = self.engine.event_at(one.locator.0) else { continue };
+            let Some(left) = room.checked_sub(event.request.body.len().max(1)) else { return };
+            room = left;
+            let event = Arc::new(event);
+            one.payload = Some(Arc::clone(&event));
+            last = Some((one.locator, event));
+        }
     }
 
     fn backlog(&self) -> Result<Vec<Backlog>, StoreError> {

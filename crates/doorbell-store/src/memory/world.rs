@@ -146,11 +146,19 @@ impl World {
         let blocked = if claim.by_key { self.not_first(claim) } else { BTreeSet::new() };
         let mut waiting: Vec<(Time, (u64, usize), DeliveryId)> = self.waiting(claim).collect();
         waiting.sort_unstable();
-        let mut claims = Claims::default();
+        let (mut claims, mut room) = (Claims::default(), Some(claim.event_bytes));
         for (due, _, id) in waiting {
             let free = due <= claim.due_by && !blocked.contains(&id);
             if free && claims.lent.len() < claim.most {
-                claims.lent.extend(self.lend(id));
+                let mut lent = self.lend(id);
+                if let (Some(lent), Some(left)) = (&mut lent, room) {
+                    let event =
+                        self.events.get(&lent.locator.0).map(|kept| Arc::clone(&kept.event));
+                    let size = event.as_ref().map_or(0, |event| event.request.body.len().max(1));
+                    room = left.checked_sub(size);
+                    lent.payload = event.filter(|_| room.is_some());
+                }
+                claims.lent.extend(lent);
             } else if !blocked.contains(&id) && claims.next_due.is_none() {
                 claims.next_due = Some(due);
             }

@@ -267,6 +267,7 @@ fn more_kinds_than_numbers_do_no_harm() {
         by_key: false,
         due_by: Time::MAX,
         most: 20_000,
+        event_bytes: 0,
         lease_until: Time::MAX,
     };
     assert_eq!(index.claim(&claim, &|_| false).unwrap().waiting.len(), 18_000);

@@ -46,7 +46,8 @@ async fn what_is_in_flight_is_left_alone_and_its_attempt_explains_itself() {
     let endpoint = world.endpoint("app").await;
     world.publish("a").await;
     let lease_until = START.after(Duration::from_secs(60));
-    let claim = Claim { endpoint, by_key: false, due_by: START, most: 1, lease_until };
+    let claim =
+        Claim { endpoint, by_key: false, due_by: START, most: 1, event_bytes: 0, lease_until };
     let lent = world.home.claim(claim).await.unwrap().lent.remove(0);
     let id = lent.delivery.id;
     let path = |verb: &str| format!("/v1/deliveries/{id}{verb}");

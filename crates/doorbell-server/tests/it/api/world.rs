@@ -237,6 +237,7 @@ impl World {
             by_key: false,
             due_by: now,
             most: 1_000,
+            event_bytes: 0,
             lease_until: now.after(Duration::from_secs(60)),
         };
         for lent in self.home.claim(claim).await.unwrap().lent {

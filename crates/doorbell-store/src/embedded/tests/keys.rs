@@ -80,7 +80,7 @@ fn feed(index: &Index, from: usize, all: &[Made]) {
 }
 
 fn claim(most: usize) -> Claim {
-    Claim { endpoint: TO, by_key: true, due_by: NOW, most, lease_until: Time::MAX }
+    Claim { endpoint: TO, by_key: true, due_by: NOW, most, event_bytes: 0, lease_until: Time::MAX }
 }
 
 /// Claims until the answer is not that there is more, and returns what was found and the last answer.

@@ -1,0 +1,103 @@
+//! Writing down what came of a delivery, and what follows from that: who watches is told, an endpoint is disabled.
+
+use crate::configured::Snapshot;
+use crate::dispatch::deliver::Deliverer;
+use crate::live::Happening;
+use crate::metrics::Metric;
+use doorbell_core::configuration::{Change, Resource};
+use doorbell_core::delivery::State;
+use doorbell_core::endpoint::{Endpoint, Status};
+use doorbell_core::id::EndpointId;
+use doorbell_core::settle::EndpointChange;
+use doorbell_store::{Settled, Settlement, Store, StoreError};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// First and longest wait before a settlement that the store could not take is tried again.
+const RETRY: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(2));
+
+/// A delivery that is off the loop's hands.
+#[derive(Debug)]
+pub(crate) struct Done {
+    pub(crate) endpoint: EndpointId,
+    pub(crate) by_key: bool,
+    /// Where the delivery stands now; `None`: it could not be settled.
+    pub(crate) state: Option<State>,
+}
+
+/// Settles a delivery and does what follows.
+pub(crate) async fn settle(
+    deliverer: Arc<Deliverer>,
+    settlement: Settlement,
+    change: Option<EndpointChange>,
+    by_key: bool,
+) -> Done {
+    let endpoint = settlement.delivery.endpoint;
+    let kept = write_down(&deliverer, &settlement).await;
+    if kept && settlement.attempt.is_some() {
+        tell(&deliverer, &settlement);
+    }
+    if let Some(EndpointChange::Disable { why }) = change {
+        disable(&deliverer, endpoint, why).await;
+    }
+    Done { endpoint, by_key, state: kept.then_some(settlement.delivery.state) }
+}
+
+/// While the store has no room it is tried again: the try was made, and forgetting it would make it twice. Says whether
+/// it was kept.
+async fn write_down(deliverer: &Deliverer, settlement: &Settlement) -> bool {
+    let mut wait = RETRY.0;
+    loop {
+        match deliverer.store.settle(settlement.clone()).await {
+            Ok(Settled::Kept) => return true,
+            Ok(Settled::LeaseLost) => return false,
+            Err(StoreError::Busy | StoreError::Full | StoreError::Failed(_)) => {
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(RETRY.1);
+            }
+            Err(
+                error @ (StoreError::Broken(_)
+                | StoreError::Corrupt(_)
+                | StoreError::Conflict(_)
+                | StoreError::BadCursor),
+            ) => {
+                tracing::error!(delivery = %settlement.delivery.id, %error, "a delivery could not be settled");
+                return false;
+            }
+        }
+    }
+}
+
+fn tell(deliverer: &Deliverer, settlement: &Settlement) {
+    let Some(attempt) = &settlement.attempt else { return };
+    let delivered = attempt.outcome.class().is_none();
+    deliverer.metrics.count(if delivered {
+        Metric::AttemptsDelivered
+    } else {
+        Metric::AttemptsFailed
+    });
+    let status = settlement.status().flatten();
+    deliverer.live.tell(|| Happening::tried(&settlement.delivery, deliverer.clock.now(), status));
+}
+
+/// Disables an endpoint that asked for it (410), unless it was changed since.
+async fn disable(deliverer: &Deliverer, id: EndpointId, why: String) {
+    let now = deliverer.clock.now();
+    let plan = |snapshot: &Snapshot| -> Result<(Vec<Change>, ()), StoreError> {
+        let enabled = snapshot
+            .directory
+            .endpoint(id)
+            .map(|ready| ready.endpoint())
+            .filter(|endpoint| endpoint.status == Status::Enabled);
+        let disabled = enabled.map(|endpoint| Endpoint {
+            status: Status::Disabled { at: now, why },
+            updated: now,
+            ..endpoint.clone()
+        });
+        let changes = disabled.map(|endpoint| Change::Put(Resource::Endpoint(endpoint)));
+        Ok((changes.into_iter().collect(), ()))
+    };
+    if let Err(error) = deliverer.configured.change(plan).await {
+        tracing::error!(endpoint = %id, %error, "the endpoint answered 410 but could not be disabled");
+    }
+}
