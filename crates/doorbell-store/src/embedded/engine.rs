@@ -76,7 +76,7 @@ impl Opened {
         let reader = Reader::new(dir.clone(), id, Arc::clone(&segments));
         let sealed = sealed(&found.segments);
         let (mut table, loaded) = load::load(&reader, &secret, sealed, options.now)?;
-        let writer = Writer::open(&dir, id, options.segment_bytes, segments)?;
+        let writer = Writer::open(&dir, id, (options.segment_bytes, options.reserve_bytes), segments)?;
         let mut keys = SegmentKeys::default();
         for (position, head) in noted {
             keys.note(&secret, &head, position - writer.base());

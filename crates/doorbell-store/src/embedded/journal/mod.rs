@@ -10,4 +10,5 @@ pub(crate) mod space;
 pub(crate) mod walk;
 pub(crate) mod read;
 pub(crate) mod recover;
+pub(crate) mod room;
 pub(crate) mod write;
