@@ -50,6 +50,9 @@ enum Chore {
     /// The bare server of `bench ingest`.
     #[command(hide = true)]
     Bare,
+    /// The bare client of `bench deliver`.
+    #[command(hide = true)]
+    BareClient(bench::ClientFlags),
     /// A small gateway on which the torture is tested.
     #[command(hide = true)]
     Standin(standin::Flags),
@@ -73,6 +76,7 @@ fn run(chore: Chore) -> Result<()> {
         Chore::Torture { fault, flags } => torture::run(fault, &flags),
         Chore::Bench(flags) => bench::run(&flags),
         Chore::Bare => bench::serve_bare(),
+        Chore::BareClient(flags) => bench::post_bare(&flags),
         Chore::Standin(flags) => standin::run(&flags),
     }
 }

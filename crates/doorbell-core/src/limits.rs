@@ -77,7 +77,7 @@ pub const TIMEOUT_MAX: Duration = Duration::from_secs(120);
 /// Most deliveries in flight to one endpoint.
 pub const CONCURRENCY_MAX: u32 = 1_000;
 /// Deliveries of one endpoint that wait in memory; the rest waits in the store.
-pub const ENDPOINT_WINDOW: usize = 512;
+pub const ENDPOINT_WINDOW: usize = 2_048;
 /// Deliveries of all endpoints together that wait in memory.
 pub const WINDOW: usize = 100_000;
 /// Largest body of the API's operations that configure or ask, in bytes (a published event may have [`BODY_DEFAULT`]).

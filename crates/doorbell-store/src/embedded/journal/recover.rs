@@ -135,8 +135,7 @@ pub(crate) fn recover(
         let walk = walk.into_zeros(found.filled);
         let scan = scan(walk, *last, &mut seen).map_err(io_at(&path))?;
         found.damage.extend(scan.told(&path, *last, Place::AtTheEnd));
-        last.end =
-            mend(&file, id.seed(), (*last, found.filled), &scan).map_err(io_at(&path))?;
+        last.end = mend(&file, id.seed(), (*last, found.filled), &scan).map_err(io_at(&path))?;
     }
     Ok(found)
 }
@@ -276,12 +275,7 @@ fn check_header(
 /// Covers what was never acknowledged in the last segment; returns where the segment ends now. Nothing is cut off, so
 /// that no position is ever used twice: what the index knows of one stays true. The file is synced afterwards, so that
 /// nothing that was read from it can be gone after the next power cut.
-fn mend(
-    file: &File,
-    seed: u32,
-    (segment, filled): (Segment, u64),
-    scan: &Scan,
-) -> io::Result<u64> {
+fn mend(file: &File, seed: u32, (segment, filled): (Segment, u64), scan: &Scan) -> io::Result<u64> {
     for damaged in scan.damaged.iter().filter(|damaged| scan.is_torn(damaged)) {
         if damaged.position < scan.end {
             cover(file, seed, segment.base, *damaged)?;

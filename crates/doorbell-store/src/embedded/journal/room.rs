@@ -93,9 +93,11 @@ fn fill(path: &Path, bytes: u64, stop: &AtomicBool) -> io::Result<()> {
     let past_cache = rustix::fs::OFlags::DIRECT.bits().cast_signed();
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);
-    let made = options.clone().custom_flags(past_cache).open(path).and_then(|file| {
-        write_zeros(file, bytes, stop)
-    });
+    let made = options
+        .clone()
+        .custom_flags(past_cache)
+        .open(path)
+        .and_then(|file| write_zeros(file, bytes, stop));
     let made = made.or_else(|_| options.open(path).and_then(|file| write_zeros(file, bytes, stop)));
     made.inspect_err(|_| fs::remove_file(path).unwrap_or_default())
 }

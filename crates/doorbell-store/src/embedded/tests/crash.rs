@@ -68,7 +68,11 @@ async fn room_made_ahead_is_used() {
     let options = Options { segment_bytes: 1 << 16, ..options() };
     let (mut next, mut used) = (0, false);
     while !used {
-        assert!(next < 20_000, "no room was made for any of {} segments", segments(dir.path()).len());
+        assert!(
+            next < 20_000,
+            "no room was made for any of {} segments",
+            segments(dir.path()).len()
+        );
         let (engine, _) = open_with(dir.path(), options);
         fill(&engine, next..next + 400).await;
         next += 400;
