@@ -25,7 +25,8 @@ use doorbell_server::sender::{AnySender, Script, Step};
 use doorbell_server::tasks::{Stage, Stopper};
 use doorbell_store::memory::Memory;
 use doorbell_store::{
-    Admission, Amendment, AnyStore, DeliveryQuery, DeliveryRow, NewDelivery, Store, StoreError,
+    Admission, Amended, Amendment, AnyStore, DeliveryQuery, DeliveryRow, NewDelivery, Store,
+    StoreError,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -369,6 +370,58 @@ async fn a_paused_endpoint_holds_nothing() {
     let rows = world.deliveries().await;
     assert_eq!(rows.len(), 20);
     assert!(rows.iter().all(|row| !row.in_flight));
+}
+
+/// One at a time is tried; the others wait in memory, and can be cancelled and retried there.
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_its_turn_is_not_in_flight_and_can_be_cancelled() {
+    let script = Script::by(|_| Step::After(SECOND * 10, ok()));
+    let mut slow = endpoint(1);
+    slow.policy.concurrency = 1;
+    let world = World::new(script.clone(), vec![slow]).await;
+    for n in 0..5 {
+        world.publish(&n.to_string(), "a").await;
+    }
+    world.pass(SECOND).await;
+    // Newest first: the last one is being tried.
+    let rows = world.deliveries().await;
+    let in_flight: Vec<bool> = rows.iter().map(|row| row.in_flight).collect();
+    assert_eq!(in_flight, [false, false, false, false, true]);
+    let (tenant, at) = (TenantId::DEFAULT, world.admitting.clock.now());
+    let id = |n: usize| rows[n].delivery.id;
+    let amendments = vec![
+        Amendment::Cancel { tenant, delivery: id(3), at },
+        Amendment::Cancel { tenant, delivery: id(2), at },
+        Amendment::Retry { tenant, delivery: id(0), due: at },
+        Amendment::Cancel { tenant, delivery: id(4), at },
+    ];
+    let amended = world.store.amend(amendments).await.unwrap();
+    let done = Amended::Done(Some(endpoint(1).id));
+    assert_eq!(amended, [done, done, done, Amended::InFlight]);
+    world.pass(SECOND * 60).await;
+    let mut tried = bodies(&script);
+    tried.sort_unstable();
+    assert_eq!(tried, ["0", "3", "4"], "each once, and no cancelled one");
+    assert_eq!(world.admitting.desk.used(), 0, "what was taken back holds no room");
+}
+
+/// A cancelled delivery costs nothing of the endpoint's rate.
+#[tokio::test(start_paused = true)]
+async fn what_was_cancelled_in_memory_takes_no_turn() {
+    let script = Script::steps([]);
+    let mut slow = endpoint(1);
+    slow.policy.rate = Some(Rate { count: 1, per: SECOND * 60 });
+    let world = World::new(script.clone(), vec![slow]).await;
+    for n in 0..5 {
+        world.publish(&n.to_string(), "a").await;
+    }
+    world.pass(SECOND).await;
+    let rows = world.deliveries().await;
+    let (tenant, at) = (TenantId::DEFAULT, world.admitting.clock.now());
+    let cancel = |row: &DeliveryRow| Amendment::Cancel { tenant, delivery: row.delivery.id, at };
+    world.store.amend(rows[1..4].iter().map(cancel).collect()).await.unwrap();
+    world.pass(SECOND * 61).await;
+    assert_eq!(bodies(&script), ["0", "4"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -29,6 +29,8 @@ pub async fn accepted_deliveries_are_lent_in_order(mut homes: impl Homes) {
         assert_eq!(lent.delivery.id, *id);
         assert!(lent.payload.as_ref().is_none_or(|payload| **payload == *event));
         assert_eq!(*home.event_at(lent.locator).await.unwrap(), *event);
+        assert!(!home.delivery(event.tenant, *id).await.unwrap().unwrap().in_flight);
+        assert!(home.begin(*id, lent.lease));
         assert!(home.delivery(event.tenant, *id).await.unwrap().unwrap().in_flight);
     }
     assert_eq!(claim_all(&home, endpoint(1)).await.len(), 4);

@@ -47,7 +47,7 @@ fn cancelled(state: State, at: Time) -> Option<State> {
     }
 }
 
-/// A delivery that is held while it is changed, as if it were lent; it is given back when the change is not made, and
+/// A delivery that is held while it is changed, as if it were tried; it is given back when the change is not made, and
 /// its endpoint is told, since a claim may have passed over it.
 struct Hold<'a> {
     parts: &'a Parts,
@@ -93,7 +93,7 @@ async fn change(
     }
 }
 
-/// Takes a delivery that nobody has, after the index has learned what was settled; `None` when somebody has it.
+/// Takes a delivery that nobody has begun with, after the index has learned what was settled; `None` when somebody has.
 async fn hold(
     parts: &Parts,
     (delivery, endpoint): (DeliveryId, EndpointId),
@@ -101,7 +101,7 @@ async fn hold(
     loop {
         let standing = {
             let mut held = parts.engine.shared.leases.lock();
-            if let Some(lease) = held.lend(delivery, None) {
+            if let Some(lease) = held.take(delivery) {
                 return Ok(Some(Hold { parts, delivery, endpoint, lease }));
             }
             held.standing(delivery)

@@ -35,6 +35,21 @@ pub(super) struct Parcel {
     pub(super) attempts: Vec<Attempt>,
 }
 
+/// Who holds a delivery, and whether its try has begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Held {
+    Waiting(Lease),
+    Begun(Lease),
+}
+
+impl Held {
+    const fn lease(self) -> Lease {
+        match self {
+            Self::Waiting(lease) | Self::Begun(lease) => lease,
+        }
+    }
+}
+
 /// Within what a dedupe key is one.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Scope {
@@ -48,7 +63,7 @@ pub(super) struct World {
     pub(super) events: BTreeMap<u64, Kept>,
     pub(super) by_id: BTreeMap<EventId, u64>,
     pub(super) parcels: BTreeMap<DeliveryId, Parcel>,
-    pub(super) lent: BTreeMap<DeliveryId, Lease>,
+    pub(super) lent: BTreeMap<DeliveryId, Held>,
     pub(super) configuration: Configuration,
     /// Lent as they were accepted, not yet fetched.
     pub(super) outgoing: Vec<Lent>,
@@ -127,7 +142,7 @@ impl World {
             if new.lend && !new.state.is_settled() {
                 self.last_lease += 1;
                 let lease = Lease(self.last_lease);
-                self.lent.insert(new.id, lease);
+                self.lent.insert(new.id, Held::Waiting(lease));
                 let payload = Some(Arc::clone(&kept.event));
                 let delivery = delivery.clone();
                 self.outgoing.push(Lent { delivery, locator: Locator(place), lease, payload });
@@ -204,14 +219,24 @@ impl World {
         let parcel = self.parcels.get(&id)?;
         self.last_lease += 1;
         let lease = Lease(self.last_lease);
-        self.lent.insert(id, lease);
+        self.lent.insert(id, Held::Waiting(lease));
         let locator = Locator(parcel.place.0);
         Some(Lent { delivery: parcel.delivery.clone(), locator, lease, payload: None })
     }
 
+    pub(super) fn begin(&mut self, id: DeliveryId, lease: Lease) -> bool {
+        let held = self.lent.get_mut(&id).filter(|held| held.lease() == lease);
+        held.map(|held| *held = Held::Begun(lease)).is_some()
+    }
+
+    /// Whether it is being tried.
+    pub(super) fn is_in_flight(&self, id: DeliveryId) -> bool {
+        matches!(self.lent.get(&id), Some(Held::Begun(_)))
+    }
+
     pub(super) fn settle(&mut self, settlement: Settlement) -> Settled {
         let id = settlement.delivery.id;
-        if self.lent.get(&id) != Some(&settlement.lease) {
+        if self.lent.get(&id).map(|held| held.lease()) != Some(settlement.lease) {
             return Settled::LeaseLost;
         }
         self.lent.remove(&id);
@@ -274,17 +299,18 @@ impl World {
         id: DeliveryId,
         how: impl FnOnce(&mut Parcel) -> Amended,
     ) -> Amended {
+        let in_flight = self.is_in_flight(id);
         match self.parcels.get_mut(&id) {
             Some(parcel) if parcel.delivery.tenant == tenant => {
-                if self.lent.contains_key(&id) {
-                    Amended::InFlight
-                } else {
-                    let amended = how(parcel);
-                    if let Amended::Done(Some(endpoint)) = amended {
-                        self.stirred.insert(endpoint);
-                    }
-                    amended
+                if in_flight {
+                    return Amended::InFlight;
                 }
+                self.lent.remove(&id);
+                let amended = how(parcel);
+                if let Amended::Done(Some(endpoint)) = amended {
+                    self.stirred.insert(endpoint);
+                }
+                amended
             }
             Some(_) | None => Amended::Unknown,
         }

@@ -64,7 +64,7 @@ struct World {
     behind: usize,
     events: HashMap<u64, Arc<Event>>,
     attempts: HashMap<DeliveryId, Vec<Attempt>>,
-    held: HashMap<DeliveryId, Lease>,
+    held: HashMap<DeliveryId, (Lease, bool)>,
     outgoing: Vec<Lent>,
     last_lease: u64,
     /// Counts questions, to restart now and then.
@@ -86,7 +86,7 @@ impl World {
     fn lend(&mut self, delivery: &Delivery, event_at: u64) -> Lent {
         self.last_lease += 1;
         let lease = Lease(self.last_lease);
-        self.held.insert(delivery.id, lease);
+        self.held.insert(delivery.id, (lease, false));
         Lent { delivery: delivery.clone(), locator: Locator(event_at), lease, payload: None }
     }
 
@@ -175,6 +175,11 @@ impl World {
         }
     }
 
+    /// Whether its holder has begun with it.
+    fn is_begun(&self, id: DeliveryId) -> bool {
+        self.held.get(&id).is_some_and(|(_, begun)| *begun)
+    }
+
     fn change(
         &mut self,
         tenant: TenantId,
@@ -185,9 +190,10 @@ impl World {
         let Some(found) = found.filter(|found| found.row.delivery.tenant == tenant) else {
             return Amended::Unknown;
         };
-        if self.held.contains_key(&id) {
+        if self.is_begun(id) {
             return Amended::InFlight;
         }
+        self.held.remove(&id);
         let mut delivery = found.row.delivery;
         let Some((state, at)) = next(delivery.state) else { return Amended::NotAllowed };
         delivery.state = state;
@@ -301,10 +307,16 @@ impl Store for Home {
         })
     }
 
+    fn begin(&self, delivery: DeliveryId, lease: Lease) -> bool {
+        let mut world = self.world.lock().unwrap();
+        let held = world.held.get_mut(&delivery).filter(|(holder, _)| *holder == lease);
+        held.map(|(_, begun)| *begun = true).is_some()
+    }
+
     async fn settle(&self, settlement: Settlement) -> Result<Settled, StoreError> {
         let mut world = self.world.lock().unwrap();
         let id = settlement.delivery.id;
-        if world.held.get(&id) != Some(&settlement.lease) {
+        if world.held.get(&id).is_none_or(|(lease, _)| *lease != settlement.lease) {
             return Ok(Settled::LeaseLost);
         }
         world.held.remove(&id);
@@ -359,7 +371,7 @@ impl Store for Home {
         self.ask(|index, world| {
             let mut page = index.deliveries(&query)?;
             for row in &mut page.items {
-                row.in_flight = world.held.contains_key(&row.delivery.id);
+                row.in_flight = world.is_begun(row.delivery.id);
             }
             Ok(page)
         })
@@ -372,8 +384,7 @@ impl Store for Home {
     ) -> Result<Option<DeliveryRow>, StoreError> {
         self.ask(|index, world| {
             let found = index.delivery(id)?.filter(|found| found.row.delivery.tenant == tenant);
-            Ok(found
-                .map(|found| DeliveryRow { in_flight: world.held.contains_key(&id), ..found.row }))
+            Ok(found.map(|found| DeliveryRow { in_flight: world.is_begun(id), ..found.row }))
         })
     }
 
