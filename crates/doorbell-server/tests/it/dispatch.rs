@@ -7,7 +7,7 @@ use doorbell_core::delivery::{DiscardReason, State};
 use doorbell_core::directory;
 use doorbell_core::endpoint::{Endpoint, OnDead, Order, Policy, Rate, Retry, Status, Subscription};
 use doorbell_core::event::{Event, Fate, Origin};
-use doorbell_core::id::{DeliveryId, EndpointId, EventId, TenantId};
+use doorbell_core::id::{DeliveryId, EndpointId, EventId, ReplayId, TenantId};
 use doorbell_core::intake;
 use doorbell_core::name::{EventType, Label};
 use doorbell_core::request::{Headers, Request};
@@ -155,6 +155,11 @@ impl World {
                 None => return all,
             }
         }
+    }
+
+    async fn triggers(&self, delivery: DeliveryId) -> Vec<Trigger> {
+        let attempts = self.store.attempts(TenantId::DEFAULT, delivery).await.unwrap();
+        attempts.iter().map(|attempt| attempt.trigger).collect()
     }
 
     async fn states(&self) -> Vec<State> {
@@ -516,6 +521,38 @@ async fn a_retried_dead_letter_goes_out_at_once() {
     world.store.amend(vec![Amendment::Retry { tenant, delivery, due }]).await.unwrap();
     world.pass(SECOND).await;
     assert!(delivered(&world.states().await[0]));
+    assert_eq!(world.triggers(delivery).await, [Trigger::Initial, Trigger::Manual]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_attempt_says_why_it_was_made() {
+    let script = Script::by(|_| Step::status(500));
+    let mut soon = endpoint(1);
+    let schedule = vec![Duration::ZERO, SECOND * 10, SECOND * 1_000];
+    soon.policy.retry = Retry { schedule, never: Vec::new() };
+    let world = World::new(script, vec![soon]).await;
+    let event = world.publish("{}", "a").await;
+    world.pass(SECOND * 30).await;
+    let (tenant, due) = (TenantId::DEFAULT, world.admitting.clock.now());
+    let first = world.deliveries().await.remove(0).delivery.id;
+    let again = NewDelivery {
+        id: DeliveryId::new(due, 1),
+        endpoint: endpoint(1).id,
+        order_key: None,
+        state: State::Waiting { due },
+        replay: Some(ReplayId::new(due, 1)),
+        lend: false,
+    };
+    let second = again.id;
+    let amendments = vec![
+        Amendment::Retry { tenant, delivery: first, due },
+        Amendment::Redeliver { tenant, event, deliveries: vec![again] },
+    ];
+    world.store.amend(amendments).await.unwrap();
+    world.pass(SECOND * 30).await;
+    let (initial, automatic) = (Trigger::Initial, Trigger::Automatic);
+    assert_eq!(world.triggers(first).await, [initial, automatic, Trigger::Manual]);
+    assert_eq!(world.triggers(second).await, [Trigger::Replay, automatic]);
 }
 
 #[tokio::test(start_paused = true)]

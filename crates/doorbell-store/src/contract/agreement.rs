@@ -339,7 +339,7 @@ impl<M: Store, H: Store> Pair<M, H> {
         };
         let mut expected = self.maker.settlement(&a, state, status);
         if matches!(how, How::Back) {
-            (expected.attempt, expected.delivery.attempts) = (None, a.delivery.attempts);
+            (expected.attempt, expected.delivery) = (None, a.delivery);
         }
         let mut settlement = expected.clone();
         (settlement.lease, settlement.locator) = (b.lease, b.locator);

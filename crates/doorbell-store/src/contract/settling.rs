@@ -130,8 +130,13 @@ pub async fn a_retry_makes_a_delivery_wait(mut homes: impl Homes) {
         assert_eq!(home.amend(retry(at)).await, done);
         assert_eq!(home.amend(retry(at.after(HOUR))).await, done, "never later than it was");
         let row = home.delivery(tenant(0), id).await.unwrap().unwrap();
-        assert_eq!(row.delivery.state, State::Waiting { due: at });
+        assert_eq!((row.delivery.state, row.delivery.asked), (State::Waiting { due: at }, true));
     }
+    let lent = claim_one(&home, endpoint(1)).await;
+    assert!(lent.delivery.asked, "whoever tries it knows that someone asked");
+    let again = maker.settlement(&lent, State::Waiting { due: at }, 500);
+    home.settle(again).await.unwrap();
+    assert!(!claim_one(&home, endpoint(1)).await.delivery.asked, "it was for one try");
     for unknown in [
         Amendment::Retry { tenant: tenant(1), delivery: id, due: at },
         Amendment::Retry { tenant: tenant(0), delivery: DeliveryId::new(at, 5), due: at },

@@ -8,9 +8,10 @@ use crate::store::{
 use bytes::Bytes;
 use doorbell_core::attempt::Attempt;
 use doorbell_core::configuration::Configuration;
-use doorbell_core::delivery::{Delivery, DiscardReason, State};
+use doorbell_core::delivery::{Delivery, State};
 use doorbell_core::event::{Event, Fate, Origin};
 use doorbell_core::id::{DeliveryId, EndpointId, EventId, SourceId, TenantId};
+use doorbell_core::settle;
 use doorbell_core::time::Time;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -138,6 +139,7 @@ impl World {
                 replay: new.replay,
                 attempts: 0,
                 state: new.state,
+                asked: false,
             };
             if new.lend && !new.state.is_settled() {
                 self.last_lease += 1;
@@ -248,6 +250,7 @@ impl World {
             parcel.last_status = settlement.status().unwrap_or(parcel.last_status);
             parcel.delivery.attempts = settlement.delivery.attempts;
             parcel.delivery.state = settlement.delivery.state;
+            parcel.delivery.asked = settlement.delivery.asked;
             parcel.attempts.extend(settlement.attempt);
         }
         Settled::Kept
@@ -256,28 +259,10 @@ impl World {
     pub(super) fn amend(&mut self, amendment: &Amendment) -> Amended {
         match amendment {
             Amendment::Retry { tenant, delivery, due } => {
-                self.change(*tenant, *delivery, |parcel| {
-                    parcel.delivery.state = match parcel.delivery.state {
-                        State::Waiting { due: earlier } => {
-                            State::Waiting { due: earlier.min(*due) }
-                        }
-                        State::Delivered { .. }
-                        | State::Failed { .. }
-                        | State::Discarded { .. } => State::Waiting { due: *due },
-                    };
-                    Amended::Done(Some(parcel.delivery.endpoint))
-                })
+                self.change(*tenant, *delivery, |now| Some(settle::retried(now, *due)))
             }
             Amendment::Cancel { tenant, delivery, at } => {
-                self.change(*tenant, *delivery, |parcel| match parcel.delivery.state {
-                    State::Waiting { .. } | State::Failed { .. } => {
-                        let why = DiscardReason::Cancelled;
-                        parcel.delivery.state = State::Discarded { at: *at, why };
-                        parcel.updated = Some(*at);
-                        Amended::Done(Some(parcel.delivery.endpoint))
-                    }
-                    State::Delivered { .. } | State::Discarded { .. } => Amended::NotAllowed,
-                })
+                self.change(*tenant, *delivery, |now| settle::cancelled(now, *at))
             }
             Amendment::Redeliver { tenant, event, deliveries } => {
                 let place = self.by_id.get(event).copied();
@@ -297,7 +282,7 @@ impl World {
         &mut self,
         tenant: TenantId,
         id: DeliveryId,
-        how: impl FnOnce(&mut Parcel) -> Amended,
+        to: impl FnOnce(&Delivery) -> Option<Delivery>,
     ) -> Amended {
         let in_flight = self.is_in_flight(id);
         match self.parcels.get_mut(&id) {
@@ -306,11 +291,11 @@ impl World {
                     return Amended::InFlight;
                 }
                 self.lent.remove(&id);
-                let amended = how(parcel);
-                if let Amended::Done(Some(endpoint)) = amended {
-                    self.stirred.insert(endpoint);
-                }
-                amended
+                let Some(delivery) = to(&parcel.delivery) else { return Amended::NotAllowed };
+                parcel.updated = settled_at(&delivery.state).or(parcel.updated);
+                parcel.delivery = delivery;
+                self.stirred.insert(parcel.delivery.endpoint);
+                Amended::Done(Some(parcel.delivery.endpoint))
             }
             Some(_) | None => Amended::Unknown,
         }
@@ -352,6 +337,16 @@ impl World {
     /// The bytes of all bodies.
     pub(super) fn bytes(&self) -> u64 {
         self.events.values().map(|kept| kept.event.request.body.len() as u64).sum()
+    }
+}
+
+/// When it came to its end.
+const fn settled_at(state: &State) -> Option<Time> {
+    match state {
+        State::Waiting { .. } => None,
+        State::Delivered { at } | State::Failed { at, .. } | State::Discarded { at, .. } => {
+            Some(*at)
+        }
     }
 }
 

@@ -3,9 +3,10 @@
 
 use doorbell_core::attempt::{Attempt, Outcome};
 use doorbell_core::configuration::{Change, Configuration};
-use doorbell_core::delivery::{Delivery, DiscardReason, State};
+use doorbell_core::delivery::Delivery;
 use doorbell_core::event::{Event, Fate};
 use doorbell_core::id::{DeliveryId, EndpointId, EventId, TenantId};
+use doorbell_core::settle;
 use doorbell_core::time::Time;
 use doorbell_store::contract::Homes;
 use doorbell_store::embedded::index::{Entry, Index, Sizes};
@@ -106,6 +107,7 @@ impl World {
             replay: new.replay,
             attempts: 0,
             state: new.state,
+            asked: false,
         };
         let all: Vec<Delivery> = new.iter().map(born).collect();
         let lent = new.iter().zip(&all).filter(|(new, _)| new.lend && !new.state.is_settled());
@@ -137,23 +139,11 @@ impl World {
     fn amend(&mut self, amendment: &Amendment) -> Amended {
         match amendment {
             Amendment::Retry { tenant, delivery, due } => {
-                self.change(*tenant, *delivery, |state| match state {
-                    State::Waiting { due: earlier } => {
-                        Some((State::Waiting { due: earlier.min(*due) }, None))
-                    }
-                    State::Delivered { .. } | State::Failed { .. } | State::Discarded { .. } => {
-                        Some((State::Waiting { due: *due }, None))
-                    }
-                })
+                self.change(*tenant, *delivery, |now| Some((settle::retried(now, *due), None)))
             }
             Amendment::Cancel { tenant, delivery, at } => {
-                let why = DiscardReason::Cancelled;
-                self.change(*tenant, *delivery, |state| match state {
-                    State::Waiting { .. } | State::Failed { .. } => {
-                        Some((State::Discarded { at: *at, why }, Some(*at)))
-                    }
-                    State::Delivered { .. } | State::Discarded { .. } => None,
-                })
+                let cancel = |now: &Delivery| Some((settle::cancelled(now, *at)?, Some(*at)));
+                self.change(*tenant, *delivery, cancel)
             }
             Amendment::Redeliver { tenant, event, deliveries } => {
                 let found =
@@ -184,7 +174,7 @@ impl World {
         &mut self,
         tenant: TenantId,
         id: DeliveryId,
-        next: impl Fn(State) -> Option<(State, Option<Time>)>,
+        next: impl Fn(&Delivery) -> Option<(Delivery, Option<Time>)>,
     ) -> Amended {
         let found = self.index().delivery(id).unwrap();
         let Some(found) = found.filter(|found| found.row.delivery.tenant == tenant) else {
@@ -194,9 +184,7 @@ impl World {
             return Amended::InFlight;
         }
         self.held.remove(&id);
-        let mut delivery = found.row.delivery;
-        let Some((state, at)) = next(delivery.state) else { return Amended::NotAllowed };
-        delivery.state = state;
+        let Some((delivery, at)) = next(&found.row.delivery) else { return Amended::NotAllowed };
         let endpoint = delivery.endpoint;
         self.settle(found.event_at, delivery, None, at);
         Amended::Done(Some(endpoint))
