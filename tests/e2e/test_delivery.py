@@ -86,6 +86,8 @@ def test_a_dead_letter_is_retried_by_hand(doorbell, receiver):
     doorbell.api("POST", f"/v1/deliveries/{delivery['id']}/retry")
     receiver.wait(2)
     until("it is delivered", lambda: doorbell.api("GET", f"/v1/deliveries/{delivery['id']}")["state"] == "delivered")
+    attempts = doorbell.api("GET", f"/v1/deliveries/{delivery['id']}/attempts")["data"]
+    assert [attempt["trigger"] for attempt in attempts] == ["initial", "manual"]
 
 
 def test_a_replay_delivers_the_same_bytes_under_the_same_id(doorbell, receiver):
@@ -102,6 +104,10 @@ def test_a_replay_delivers_the_same_bytes_under_the_same_id(doorbell, receiver):
     until("the replay is done", lambda: doorbell.api("GET", f"/v1/replays/{replay['id']}")["state"] == "done")
     assert sorted((item.header("webhook-id"), item.body) for item in got[:3]) == sorted(
         (item.header("webhook-id"), item.body) for item in got[3:])
+    doorbell.settled(3, replay=replay["id"])
+    for delivery in doorbell.deliveries(replay=replay["id"]):
+        attempts = doorbell.api("GET", f"/v1/deliveries/{delivery['id']}/attempts")["data"]
+        assert [attempt["trigger"] for attempt in attempts] == ["replay"]
 
 
 def test_a_paused_endpoint_waits(doorbell, receiver):

@@ -173,6 +173,7 @@ def test_a_first_start_prints_what_one_needs(tmp_path):
     node = Doorbell(tmp_path)
     assert node.ready["ready"] is True and node.ready["token"].startswith("db_")
     assert node.ready["source"].endswith("/in/inbox")
+    assert node.ready["login"].startswith(node.admin + "/login?code=")
     from conftest import send
     assert send(node.ingest, "GET", "/healthz").status == 200
     assert send(node.admin, "GET", "/v1/events").status == 401

@@ -23,6 +23,8 @@ pub struct Delivery {
     pub attempts: u32,
     /// Where it stands.
     pub state: State,
+    /// Whether someone asked for its next try; only while it waits.
+    pub asked: bool,
 }
 
 /// Where a delivery stands. `pending`, `scheduled`, `in flight` and `paused` of the API are all `Waiting`: due or not,

@@ -82,6 +82,12 @@ pub const ENDPOINT_WINDOW: usize = 2_048;
 pub const WINDOW: usize = 100_000;
 /// Largest body of the API's operations that configure or ask, in bytes (a published event may have [`BODY_DEFAULT`]).
 pub const API_BODY: usize = 1 << 20;
+/// How long a login code is good.
+pub const LOGIN_CODE_LIFE: Duration = Duration::from_secs(15 * 60);
+/// Login codes that are good at once; of more the oldest is forgotten.
+pub const LOGIN_CODES: usize = 16;
+/// How long someone who used a login code stays signed in.
+pub const SESSION_LIFE: Duration = Duration::from_secs(12 * 3600);
 /// Items a page of a list has at most, and unless asked otherwise.
 pub const PAGE_MAX: usize = 1_000;
 /// See [`PAGE_MAX`].

@@ -47,7 +47,7 @@ pub fn after(
         }
     };
     Step {
-        delivery: Delivery { attempts: made, state, ..delivery.clone() },
+        delivery: Delivery { attempts: made, state, asked: false, ..delivery.clone() },
         endpoint: matches!(next, Some(Next::GiveUp(GiveUp::Gone))).then(|| gone(endpoint, now)),
     }
 }
@@ -61,16 +61,38 @@ pub fn put_off(delivery: &Delivery, due: Time) -> Delivery {
 /// The delivery given up without a try, on purpose.
 #[must_use]
 pub fn discard(delivery: &Delivery, why: DiscardReason, now: Time) -> Delivery {
-    Delivery { state: State::Discarded { at: now, why }, ..delivery.clone() }
+    Delivery { state: State::Discarded { at: now, why }, asked: false, ..delivery.clone() }
 }
 
-/// Why the next try of the delivery is made, unless someone asked for it.
+/// The delivery as it is when someone asks for another try, whatever its state: it waits, until `due` at the latest.
+#[must_use]
+pub fn retried(delivery: &Delivery, due: Time) -> Delivery {
+    let due = match delivery.state {
+        State::Waiting { due: earlier } => earlier.min(due),
+        State::Delivered { .. } | State::Failed { .. } | State::Discarded { .. } => due,
+    };
+    Delivery { state: State::Waiting { due }, asked: true, ..delivery.clone() }
+}
+
+/// The delivery as it is when someone wants it never tried again; `None`: it is delivered or discarded already.
+#[must_use]
+pub fn cancelled(delivery: &Delivery, now: Time) -> Option<Delivery> {
+    match delivery.state {
+        State::Waiting { .. } | State::Failed { .. } => {
+            Some(discard(delivery, DiscardReason::Cancelled, now))
+        }
+        State::Delivered { .. } | State::Discarded { .. } => None,
+    }
+}
+
+/// Why the next try of the delivery is made.
 #[must_use]
 pub const fn trigger(delivery: &Delivery) -> Trigger {
-    match (delivery.attempts, delivery.replay) {
-        (0, Some(_)) => Trigger::Replay,
-        (0, None) => Trigger::Initial,
-        (_, _) => Trigger::Automatic,
+    match (delivery.asked, delivery.attempts, delivery.replay) {
+        (true, _, _) => Trigger::Manual,
+        (false, 0, Some(_)) => Trigger::Replay,
+        (false, 0, None) => Trigger::Initial,
+        (false, _, _) => Trigger::Automatic,
     }
 }
 
@@ -131,6 +153,7 @@ mod tests {
             replay: None,
             attempts,
             state: State::Waiting { due: NOW },
+            asked: false,
         }
     }
 
@@ -211,6 +234,40 @@ mod tests {
             ],
             [Trigger::Initial, Trigger::Automatic, Trigger::Replay, Trigger::Automatic]
         );
+    }
+
+    #[test]
+    fn what_someone_asked_for_is_manual_and_what_follows_is_not() {
+        let later = Time::from_ms(NOW.ms() + 1);
+        for (before, due) in [
+            (delivery(0, None), NOW),
+            (Delivery { state: State::Delivered { at: NOW }, ..delivery(1, None) }, later),
+            (
+                Delivery { state: State::Failed { at: NOW, holds_key: true }, ..delivery(9, None) },
+                later,
+            ),
+            (discard(&delivery(2, None), DiscardReason::Filtered, NOW), later),
+        ] {
+            let asked = retried(&before, later);
+            assert_eq!((asked.state, asked.attempts), (State::Waiting { due }, before.attempts));
+            assert_eq!(trigger(&asked), Trigger::Manual);
+            assert_eq!(trigger(&put_off(&asked, later)), Trigger::Manual, "it was not tried yet");
+            let next = after(&asked, &endpoint(None), &answer(500), NOW, 0).delivery;
+            assert_eq!(trigger(&next), Trigger::Automatic);
+        }
+    }
+
+    #[test]
+    fn what_is_over_cannot_be_cancelled() {
+        let asked = retried(&delivery(1, None), NOW);
+        let cancelled_now = State::Discarded { at: NOW, why: DiscardReason::Cancelled };
+        for state in [asked.state, State::Failed { at: NOW, holds_key: true }] {
+            let gone = cancelled(&Delivery { state, ..asked.clone() }, NOW).unwrap();
+            assert_eq!((gone.state, gone.asked), (cancelled_now, false));
+        }
+        for state in [State::Delivered { at: NOW }, cancelled_now] {
+            assert_eq!(cancelled(&Delivery { state, ..asked.clone() }, NOW), None);
+        }
     }
 
     proptest! {

@@ -1,10 +1,10 @@
 //! A whole gateway: a node with its dispatch, its replays, its API and its retention, over a store that is open.
 
-use crate::api::{Api, ApiState, Parts as ApiParts};
+use crate::api::{Api, ApiState, Cookie, LoginCode, Parts as ApiParts};
 use crate::clock::Clock;
 use crate::desk::Desk;
 use crate::dispatch::{Parts, dispatch};
-use crate::listen::Hosts;
+use crate::listen::{Hosts, ListenConfig};
 use crate::node::{Node, NodeConfig, Running, Shared, StartError};
 use crate::replay::{Engine, Replays};
 use crate::sender::AnySender;
@@ -15,6 +15,7 @@ use doorbell_core::limits;
 use doorbell_core::name::Label;
 use doorbell_core::source::{Dedupe, Source, Verification};
 use doorbell_store::{AnyStore, Retention, Store as _, StoreError};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +33,8 @@ pub struct GatewayConfig {
     pub admin_hosts: Vec<String>,
     /// SHA-256 of the operator's own token.
     pub root_token: Option<[u8; 32]>,
+    /// A login code that is good from the start.
+    pub first_login: Option<LoginCode>,
     /// What is older is forgotten.
     pub retention_age: Option<Duration>,
     /// Beyond so many bytes the oldest is forgotten.
@@ -54,6 +57,7 @@ pub async fn start(
     let replays = Replays::load(Arc::clone(&store)).await?;
     let desk = Desk::default();
     let (hosts, root_token) = (config.admin_hosts.clone(), config.root_token);
+    let (first_login, listeners) = (config.first_login.clone(), config.node.clone());
     let api_replays = replays.clone();
     let api = move |shared: &Shared| {
         let parts = ApiParts {
@@ -61,6 +65,9 @@ pub async fn start(
             configured: Arc::clone(&shared.configured),
             replays: api_replays,
             root_token,
+            first_login,
+            cookie: cookie(&listeners, shared),
+            ingest_url: ingest_url(&listeners, shared),
         };
         Arc::new(Api::new(ApiState::new(parts), Hosts::new(shared.admin_addr, hosts)))
     };
@@ -83,6 +90,32 @@ pub async fn start(
     node.spawn("replays", engine.run(shared.stop.clone()));
     node.spawn("retention", prune(config, store, clock, shared.stop));
     Ok(node)
+}
+
+fn cookie(config: &NodeConfig, shared: &Shared) -> Cookie {
+    if config.admin.tls.is_some() {
+        Cookie::over_tls(shared.admin_addr)
+    } else {
+        Cookie::plain(shared.admin_addr)
+    }
+}
+
+/// Where providers send to: the public address where one is set, else our own.
+fn ingest_url(config: &NodeConfig, shared: &Shared) -> String {
+    config.limits.ingest_url.clone().unwrap_or_else(|| {
+        let base = local_url(&config.ingest, shared.ingest_addr);
+        format!("{base}/{}", config.prefix)
+    })
+}
+
+/// Where a listener that listens at this address is asked from this machine.
+#[must_use]
+pub fn local_url(listener: &ListenConfig, mut address: SocketAddr) -> String {
+    let scheme = if listener.tls.is_some() { "https" } else { "http" };
+    if address.ip().is_unspecified() {
+        address.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
+    format!("{scheme}://{address}")
 }
 
 /// On an empty configuration: a source that takes anything, so that the first webhook needs no set-up.

@@ -16,6 +16,7 @@ pub mod sender;
 pub mod dispatch;
 pub mod ingest;
 pub mod replay;
+mod dashboard;
 pub mod api;
 pub mod node;
 pub mod gateway;

@@ -172,6 +172,7 @@ mod tests {
             replay: None,
             attempts: number,
             state,
+            asked: false,
         };
         Happening::tried(&delivery, Time::EPOCH, None)
     }

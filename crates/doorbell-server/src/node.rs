@@ -66,6 +66,8 @@ pub struct Shared {
     pub admitting: Arc<Admitting>,
     /// The configuration in use.
     pub configured: Arc<Configured>,
+    /// Where requests to sources arrive.
+    pub ingest_addr: SocketAddr,
     /// Where the admin listener listens.
     pub admin_addr: SocketAddr,
     /// Whether the node is stopping.
@@ -128,6 +130,7 @@ impl Node {
                 clock,
             }),
             configured: Arc::new(configured),
+            ingest_addr: ingest.address(),
             admin_addr: admin_listener.address(),
             stop: stopper.stop(),
         };
@@ -142,7 +145,7 @@ impl Node {
             Arc::clone(&shared.configured),
         );
         let patience = config.ingest.drain.max(config.admin.drain) + AFTERGLOW;
-        let running = Running { ingest_addr: ingest.address(), shared, stopper, tasks, patience };
+        let running = Running { shared, stopper, tasks, patience };
         running.tasks.spawn("keeper of rejected requests", keeper.run());
         let admin = admin(&running.shared);
         running.listen("ingest", ingest, Arc::new(handler));
@@ -158,7 +161,6 @@ fn bind(which: &'static str, config: ListenConfig) -> Result<Listener, StartErro
 /// A node that answers.
 #[derive(Debug)]
 pub struct Running {
-    ingest_addr: SocketAddr,
     shared: Shared,
     stopper: Stopper,
     tasks: TaskSet,
@@ -169,7 +171,7 @@ impl Running {
     /// Where requests to sources arrive.
     #[must_use]
     pub const fn ingest_addr(&self) -> SocketAddr {
-        self.ingest_addr
+        self.shared.ingest_addr
     }
 
     /// Where API and dashboard are served.

@@ -65,6 +65,7 @@ impl Script {
             replay: None,
             attempts: 0,
             state: State::Waiting { due: at },
+            asked: false,
         };
         let head = ReceivedHead {
             id: event,

@@ -4,8 +4,8 @@ use crate::embedded::Embedded;
 use crate::memory::Memory;
 use crate::store::{
     Admission, Admitted, Amended, Amendment, Backlog, Claim, Claims, DeliveryQuery, DeliveryRow,
-    EventDetail, EventQuery, EventRow, Lent, Locator, Page, Pruned, Retention, Search, SearchPage,
-    Settled, Settlement, Stats, Store, StoreError,
+    EventDetail, EventQuery, EventRow, Lease, Lent, Locator, Page, Pruned, Retention, Search,
+    SearchPage, Settled, Settlement, Stats, Store, StoreError,
 };
 use doorbell_core::attempt::Attempt;
 use doorbell_core::configuration::{Change, Configuration};
@@ -37,7 +37,14 @@ impl From<Embedded> for AnyStore {
 
 macro_rules! forward {
     ($($verb:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {
-        impl Store for AnyStore {$(
+        impl Store for AnyStore {
+            fn begin(&self, delivery: DeliveryId, lease: Lease) -> bool {
+                match self {
+                    Self::Memory(home) => home.begin(delivery, lease),
+                    Self::Embedded(home) => home.begin(delivery, lease),
+                }
+            }
+        $(
             async fn $verb(&self $(, $argument: $type)*) -> $answer {
                 match self {
                     Self::Memory(home) => home.$verb($($argument),*).await,

@@ -7,8 +7,8 @@ mod reading;
 use crate::changes;
 use crate::store::{
     Admission, Admitted, Amended, Amendment, Backlog, Claim, Claims, DeliveryQuery, DeliveryRow,
-    EventDetail, EventQuery, EventRow, Lent, Locator, Page, Pruned, Retention, Search, SearchPage,
-    Settled, Settlement, Stats, Store, StoreError,
+    EventDetail, EventQuery, EventRow, Lease, Lent, Locator, Page, Pruned, Retention, Search,
+    SearchPage, Settled, Settlement, Stats, Store, StoreError,
 };
 use doorbell_core::attempt::Attempt;
 use doorbell_core::configuration::{Change, Configuration};
@@ -112,6 +112,10 @@ impl Store for Memory {
 
     async fn claim(&self, claim: Claim) -> Result<Claims, StoreError> {
         Ok(self.read()?.claim(claim))
+    }
+
+    fn begin(&self, delivery: DeliveryId, lease: Lease) -> bool {
+        guard(&self.0.world).begin(delivery, lease)
     }
 
     async fn settle(&self, settlement: Settlement) -> Result<Settled, StoreError> {

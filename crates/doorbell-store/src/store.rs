@@ -50,6 +50,11 @@ pub trait Store: Send + Sync + 'static {
     /// Those of reading.
     fn claim(&self, claim: Claim) -> impl Future<Output = Result<Claims, StoreError>> + Send;
 
+    /// A try at a lent delivery begins: from here on it is in flight, and nobody else may change it until it is settled.
+    /// Whether the lease holds; where it does not, the delivery was taken away while it waited ([`Store::amend`]), and
+    /// whoever held it drops it. Asked before every try, so it neither writes nor waits. To ask again changes nothing.
+    fn begin(&self, delivery: DeliveryId, lease: Lease) -> bool;
+
     /// Writes down what came of a try (or that there was none: `attempt` is `None`), if the lease still holds. The lease
     /// ends with it. Without an attempt and with the delivery unchanged it only gives the delivery back, which needs no
     /// write.
@@ -61,7 +66,8 @@ pub trait Store: Send + Sync + 'static {
         settlement: Settlement,
     ) -> impl Future<Output = Result<Settled, StoreError>> + Send;
 
-    /// Changes deliveries at someone's request: retry, cancel, replay. One answer for each, in order.
+    /// Changes deliveries at someone's request: retry, cancel, replay. One answer for each, in order. One that is lent and
+    /// whose try has not begun is taken back for it: its lease ends.
     ///
     /// # Errors
     /// As [`Store::accept`].
@@ -395,7 +401,7 @@ pub enum Amended {
     Done(Option<EndpointId>),
     /// There is no such delivery or event (or it is another tenant's).
     Unknown,
-    /// The delivery is in flight just now; ask again when it is settled.
+    /// The delivery is being tried just now; ask again when it is settled.
     InFlight,
     /// The delivery's state does not allow it (a delivered one cannot be cancelled).
     NotAllowed,

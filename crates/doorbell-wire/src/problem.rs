@@ -69,9 +69,16 @@ codes! {
     /// There is no token in the request, or it is not good (unknown, expired, removed). The answer does not say which.
     Unauthorized "unauthorized" 401 "A good token is needed":
         "Send `Authorization: Bearer <token>`; make a token with `doorbell token create`.";
+    /// The login code is not good: it was never given out, was used before, or is too old. The answer does not say which.
+    Login "login_code" 401 "A good login code is needed":
+        "Print a fresh address with `doorbell login`; each is good once, for 15 minutes.";
     /// The token is good, but its scopes do not cover this operation.
     Scope "scope" 403 "The token may not do this":
         "Use a token that has the scope which the detail names.";
+    /// The request carries the cookie of someone who signed in, but a page of another site sent it, or nothing says that
+    /// ours did.
+    CrossSite "cross_site" 403 "Another site sent this":
+        "Use the pages of this server; anything else sends `Authorization: Bearer <token>`.";
     /// There is no such thing, or it belongs to another tenant.
     NotFound "not_found" 404 "There is no such thing":
         "Check the id or name, and that the token belongs to the tenant that owns it.";
@@ -111,7 +118,7 @@ codes! {
     /// The event would go to more endpoints than one event may. Nothing was published.
     Fanout "fanout" 422 "Too many endpoints want this event":
         "Narrow the endpoints' event types or channels.";
-    /// Too many requests with a bad token came from this address.
+    /// Too many requests with a bad token or login code came from this address.
     TooMany "too_many" 429 "Too many failed attempts":
         "Wait for as long as `Retry-After` says, then send a good token.";
     /// Something unexpected happened inside; the log has it.

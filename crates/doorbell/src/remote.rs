@@ -113,6 +113,14 @@ pub(crate) enum Body {
 }
 
 impl Remote {
+    /// A path of this node as a whole address.
+    ///
+    /// # Errors
+    /// When they make no URL.
+    pub(crate) fn url(&self, path: &str) -> Result<Url> {
+        self.base.join(path).with_context(|| format!("{path:?} is no path of {}", self.base))
+    }
+
     /// Calls the API and reads its JSON answer (null when it is empty).
     ///
     /// # Errors

@@ -1,8 +1,10 @@
 //! Who may do what: the check that every request passes before its handler.
 //!
-//! The answer to a bad token is the same whatever is wrong with it. Bad tokens are counted per address, and past a bound
+//! A token comes as a bearer token, or in the cookie of someone who signed in; the cookie counts only where one of our own
+//! pages sent it (`origin`). The answer to a bad token is the same whatever is wrong with it. Bad tokens are counted per address, and past a bound
 //! answered 429; a good token is never held up by them.
 
+use super::origin;
 use super::refused::Refused;
 use super::state::ApiState;
 use super::token::{self, TokenText};
@@ -12,7 +14,6 @@ use axum::response::{IntoResponse, Response};
 use doorbell_core::configuration::Scope;
 use doorbell_core::id::TenantId;
 use doorbell_core::time::Time;
-use doorbell_wire::api::v1::operation::Operation;
 use doorbell_wire::api::v1::redact::View;
 use doorbell_wire::problem::Code;
 use http::HeaderMap;
@@ -40,11 +41,11 @@ const TENANT: &str = "doorbell-tenant";
 
 /// Lets a request through to its operation, or answers why not.
 pub(super) async fn check(
-    State((state, operation)): State<(ApiState, Operation)>,
+    State((state, needed)): State<(ApiState, Scope)>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    match caller(&state, operation, &request) {
+    match caller(&state, needed, &request) {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
             next.run(request).await
@@ -53,13 +54,13 @@ pub(super) async fn check(
     }
 }
 
-fn caller(state: &ApiState, operation: Operation, request: &Request) -> Result<Caller, Refused> {
+fn caller(state: &ApiState, needed: Scope, request: &Request) -> Result<Caller, Refused> {
     let now = state.admitting.clock.now();
-    let Some(holder) = holder(state, request.headers(), now) else {
-        let peer = request.extensions().get::<Peer>().map_or(UNKNOWN, |peer| peer.0);
-        return Err(state.failures().note(peer, now));
+    let token = presented(state, request)?;
+    let Some(holder) = token.and_then(|token| holder(state, &token, now)) else {
+        let peer = peer(request.extensions().get());
+        return Err(state.failures().note(peer, Code::Unauthorized, now));
     };
-    let needed = Scope::from(operation.spec().scope);
     if !holder.scopes.iter().any(|scope| *scope == needed || *scope == Scope::Admin) {
         let detail = format!("It needs the scope `{}`.", needed.word());
         return Err(Refused::new(Code::Scope, detail));
@@ -71,6 +72,11 @@ fn caller(state: &ApiState, operation: Operation, request: &Request) -> Result<C
     Ok(Caller { tenant, view, operator })
 }
 
+/// The sender's address, for counting.
+pub(super) fn peer(known: Option<&Peer>) -> IpAddr {
+    known.map_or(UNKNOWN, |peer| peer.0)
+}
+
 /// Where the listener did not say who sent it.
 const UNKNOWN: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
@@ -80,14 +86,31 @@ struct Holder {
     scopes: Vec<Scope>,
 }
 
-fn holder(state: &ApiState, headers: &HeaderMap, now: Time) -> Option<Holder> {
+/// The token that a request shows. Where it has `Authorization`, its cookie does not count.
+fn presented(state: &ApiState, request: &Request) -> Result<Option<TokenText>, Refused> {
+    let headers = request.headers();
+    if headers.contains_key(AUTHORIZATION) {
+        return Ok(bearer(headers));
+    }
+    let Some(text) = state.cookie.read(headers) else { return Ok(None) };
+    if !origin::is_ours(request.method(), request.uri(), headers) {
+        return Err(Refused::new(Code::CrossSite, "Its cookie counts for our own pages only."));
+    }
+    Ok(TokenText::parse(text))
+}
+
+fn bearer(headers: &HeaderMap) -> Option<TokenText> {
     let mut lines = headers.get_all(AUTHORIZATION).iter();
     let (Some(line), None) = (lines.next(), lines.next()) else { return None };
     let (scheme, text) = line.to_str().ok()?.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("bearer") {
         return None;
     }
-    let hash = token::hash(&TokenText::parse(text.trim())?);
+    TokenText::parse(text.trim())
+}
+
+fn holder(state: &ApiState, token: &TokenText, now: Time) -> Option<Holder> {
+    let hash = token::hash(token);
     if state.root_token == Some(hash) {
         return Some(Holder { tenant: TenantId::DEFAULT, scopes: vec![Scope::Admin] });
     }

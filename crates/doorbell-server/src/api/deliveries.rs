@@ -107,9 +107,7 @@ async fn amend(state: &ApiState, amendment: Amendment) -> Result<(), Refused> {
     match amended.first() {
         Some(Amended::Done(_)) => Ok(()),
         Some(Amended::InFlight) => {
-            let detail =
-                "It is being tried, or is among the next; pause the endpoint to keep it back.";
-            Err(Refused::new(Code::InFlight, detail))
+            Err(Refused::new(Code::InFlight, "It is being tried at this moment."))
         }
         Some(Amended::NotAllowed) => {
             Err(Refused::new(Code::State, "It is delivered or discarded already."))

@@ -8,9 +8,15 @@ mod refused;
 
 mod failures;
 
-mod state;
-
 mod token;
+
+mod logins;
+
+mod cookie;
+
+mod origin;
+
+mod state;
 
 mod input;
 
@@ -40,13 +46,19 @@ mod tenants;
 
 mod tokens;
 
+mod session;
+
 mod status;
+
+mod pages;
 
 mod routes;
 
 mod serve;
 
 pub use auth::Peer;
+pub use cookie::Cookie;
+pub use logins::LoginCode;
 pub use refused::Refused;
 pub use routes::router;
 pub use serve::Api;

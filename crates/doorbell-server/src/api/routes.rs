@@ -5,8 +5,8 @@ use super::auth;
 use super::refused::Refused;
 use super::state::ApiState;
 use super::{
-    apply, deliveries, endpoints, events, live, publish, replays, search, sources, status, tenants,
-    tokens,
+    apply, deliveries, endpoints, events, live, pages, publish, replays, search, session, sources,
+    status, tenants, tokens,
 };
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -14,6 +14,7 @@ use axum::handler::Handler;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, get, on};
+use doorbell_core::configuration::Scope;
 use doorbell_wire::api::v1::operation::{Method, Operation};
 use doorbell_wire::problem::Code;
 
@@ -25,10 +26,16 @@ const DOCUMENT: &str = "/v1/openapi.json";
 pub fn router(state: ApiState) -> Router {
     let mut router = Router::new().route(DOCUMENT, get(status::document));
     for operation in Operation::ALL {
-        let check = from_fn_with_state((state.clone(), *operation), auth::check);
-        router = router.route(operation.spec().path, route(*operation).route_layer(check));
+        let spec = operation.spec();
+        let mut handler = route(*operation);
+        if let Some(scope) = spec.scope {
+            let needed = (state.clone(), Scope::from(scope));
+            handler = handler.route_layer(from_fn_with_state(needed, auth::check));
+        }
+        router = router.route(spec.path, handler);
     }
     router
+        .merge(pages::routes())
         .fallback(unknown)
         .method_not_allowed_fallback(other_method)
         // Each handler bounds its own body, by its own limit and deadline.
@@ -100,6 +107,8 @@ fn route(operation: Operation) -> MethodRouter<ApiState> {
         O::ListTenants => with(operation, tenants::list),
         O::CreateTenant => with(operation, tenants::create),
         O::GetTenant => with(operation, tenants::show),
+        O::Login => with(operation, session::login),
+        O::CreateLoginCode => with(operation, session::create_code),
         O::ListTokens => with(operation, tokens::list),
         O::CreateToken => with(operation, tokens::create),
         O::DeleteToken => with(operation, tokens::delete),

@@ -1,6 +1,8 @@
 //! What the handlers work with.
 
+use super::cookie::Cookie;
 use super::failures::Failures;
+use super::logins::{LoginCode, Logins};
 use crate::admitting::Admitting;
 use crate::configured::Configured;
 use crate::replay::Replays;
@@ -19,8 +21,14 @@ pub struct Parts {
     pub configured: Arc<Configured>,
     /// The replays.
     pub replays: Replays,
+    /// The address that receives; `/` and a source's name follow.
+    pub ingest_url: String,
     /// SHA-256 of the root token's text: the operator's, good for everything.
     pub root_token: Option<[u8; 32]>,
+    /// The login code that is printed at the start.
+    pub first_login: Option<LoginCode>,
+    /// The cookie of those who signed in.
+    pub cookie: Cookie,
 }
 
 /// What the handlers share.
@@ -32,6 +40,7 @@ struct Inner {
     parts: Parts,
     started: Time,
     failures: Failures,
+    logins: Logins,
     room: Arc<Semaphore>,
 }
 
@@ -42,9 +51,14 @@ impl ApiState {
     /// The state of a node that starts now.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
+        let (started, logins) = (parts.admitting.clock.now(), Logins::default());
+        if let Some(code) = &parts.first_login {
+            logins.add(code.hash(), started);
+        }
         Self(Arc::new(Inner {
-            started: parts.admitting.clock.now(),
+            started,
             failures: Failures::default(),
+            logins,
             room: Arc::new(Semaphore::new(ROOM_KIB)),
             parts,
         }))
@@ -61,6 +75,11 @@ impl ApiState {
     /// When the node started.
     pub(super) fn started(&self) -> Time {
         self.0.started
+    }
+
+    /// Login codes that were given out.
+    pub(super) fn logins(&self) -> &Logins {
+        &self.0.logins
     }
 
     /// Requests with bad tokens.

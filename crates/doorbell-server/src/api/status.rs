@@ -38,6 +38,7 @@ pub(super) async fn show(
         version: env!("CARGO_PKG_VERSION").to_owned(),
         now: Moment(state.admitting.clock.now()),
         started_at: Moment(state.started()),
+        ingest_url: state.ingest_url.clone(),
         store: stats.map(store),
         endpoints: endpoints.collect(),
     };

@@ -53,12 +53,17 @@ impl fmt::Debug for TokenText {
 /// What is kept of a token. Its text has 256 random bits, so a plain hash cannot be turned back (no slow one is needed).
 #[must_use]
 pub fn hash(token: &TokenText) -> [u8; 32] {
-    let digest = ring::digest::digest(&ring::digest::SHA256, token.0.as_bytes());
+    sha256(&token.0)
+}
+
+/// The SHA-256 of a text.
+pub(super) fn sha256(text: &str) -> [u8; 32] {
+    let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
     digest.as_ref().try_into().unwrap_or([0; 32])
 }
 
 /// The number in `length` digits, the most significant first; what does not fit is cut off.
-fn base62(number: &[u8], length: usize) -> String {
+pub(super) fn base62(number: &[u8], length: usize) -> String {
     let mut rest = number.to_vec();
     let mut digits = Vec::with_capacity(length);
     for _ in 0..length {

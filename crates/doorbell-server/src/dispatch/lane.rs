@@ -254,12 +254,22 @@ impl Lane {
         }
     }
 
-    /// Takes the next delivery to start, if there is one and it may start.
-    pub(crate) fn start(&mut self, now: Time, share: usize) -> Option<Start> {
+    /// Takes the next delivery to start, if there is one and it may start. Those that do not begin (someone took them
+    /// away while they waited) are handed to `dropped`.
+    pub(crate) fn start(
+        &mut self,
+        (now, share): (Time, usize),
+        begins: impl Fn(&Lent) -> bool,
+        mut dropped: impl FnMut(Lent),
+    ) -> Option<Start> {
         if !self.is_ready(now, share) {
             return None;
         }
-        let lent = self.waiting.pop_front()?;
+        let mut lent = self.waiting.pop_front()?;
+        while !begins(&lent) {
+            dropped(lent);
+            lent = self.waiting.pop_front()?;
+        }
         if let Some(why) = self.off() {
             self.settling += 1;
             return Some(Start::Discard(lent, why));

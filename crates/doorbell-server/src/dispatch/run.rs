@@ -386,14 +386,31 @@ impl Run {
             let Some(endpoint) = self.ring.pop_front() else { return };
             let share = self.share();
             for _ in 0..BURST {
-                let lane = self.lane(endpoint);
-                let Some(start) = lane.start(now, share) else { break };
+                let Some(start) = self.next_start(endpoint, now, share) else { break };
                 self.start(start, now);
             }
             let lane = self.lane(endpoint);
             lane.lines.ring = false;
             self.look(endpoint);
         }
+    }
+
+    /// What the lane starts next. What was taken away from it meanwhile gives its room back.
+    fn next_start(&mut self, endpoint: EndpointId, now: Time, share: usize) -> Option<Start> {
+        let store = Arc::clone(&self.store);
+        let (mut count, mut bytes) = (0, 0);
+        let lane = self.lane(endpoint);
+        let start = lane.start(
+            (now, share),
+            |lent| store.begin(lent.delivery.id, lent.lease),
+            |lent| (count, bytes) = (count + 1, bytes + weight(&lent)),
+        );
+        if count > 0 {
+            let window = Arc::clone(&lane.window);
+            self.desk.release(&window, count);
+            self.payloads = self.payloads.saturating_sub(bytes);
+        }
+        start
     }
 
     fn start(&mut self, start: Start, now: Time) {

@@ -7,7 +7,7 @@ use doorbell_core::delivery::{DiscardReason, State};
 use doorbell_core::directory;
 use doorbell_core::endpoint::{Endpoint, OnDead, Order, Policy, Rate, Retry, Status, Subscription};
 use doorbell_core::event::{Event, Fate, Origin};
-use doorbell_core::id::{DeliveryId, EndpointId, EventId, TenantId};
+use doorbell_core::id::{DeliveryId, EndpointId, EventId, ReplayId, TenantId};
 use doorbell_core::intake;
 use doorbell_core::name::{EventType, Label};
 use doorbell_core::request::{Headers, Request};
@@ -25,7 +25,8 @@ use doorbell_server::sender::{AnySender, Script, Step};
 use doorbell_server::tasks::{Stage, Stopper};
 use doorbell_store::memory::Memory;
 use doorbell_store::{
-    Admission, Amendment, AnyStore, DeliveryQuery, DeliveryRow, NewDelivery, Store, StoreError,
+    Admission, Amended, Amendment, AnyStore, DeliveryQuery, DeliveryRow, NewDelivery, Store,
+    StoreError,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -154,6 +155,11 @@ impl World {
                 None => return all,
             }
         }
+    }
+
+    async fn triggers(&self, delivery: DeliveryId) -> Vec<Trigger> {
+        let attempts = self.store.attempts(TenantId::DEFAULT, delivery).await.unwrap();
+        attempts.iter().map(|attempt| attempt.trigger).collect()
     }
 
     async fn states(&self) -> Vec<State> {
@@ -371,6 +377,58 @@ async fn a_paused_endpoint_holds_nothing() {
     assert!(rows.iter().all(|row| !row.in_flight));
 }
 
+/// One at a time is tried; the others wait in memory, and can be cancelled and retried there.
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_its_turn_is_not_in_flight_and_can_be_cancelled() {
+    let script = Script::by(|_| Step::After(SECOND * 10, ok()));
+    let mut slow = endpoint(1);
+    slow.policy.concurrency = 1;
+    let world = World::new(script.clone(), vec![slow]).await;
+    for n in 0..5 {
+        world.publish(&n.to_string(), "a").await;
+    }
+    world.pass(SECOND).await;
+    // Newest first: the last one is being tried.
+    let rows = world.deliveries().await;
+    let in_flight: Vec<bool> = rows.iter().map(|row| row.in_flight).collect();
+    assert_eq!(in_flight, [false, false, false, false, true]);
+    let (tenant, at) = (TenantId::DEFAULT, world.admitting.clock.now());
+    let id = |n: usize| rows[n].delivery.id;
+    let amendments = vec![
+        Amendment::Cancel { tenant, delivery: id(3), at },
+        Amendment::Cancel { tenant, delivery: id(2), at },
+        Amendment::Retry { tenant, delivery: id(0), due: at },
+        Amendment::Cancel { tenant, delivery: id(4), at },
+    ];
+    let amended = world.store.amend(amendments).await.unwrap();
+    let done = Amended::Done(Some(endpoint(1).id));
+    assert_eq!(amended, [done, done, done, Amended::InFlight]);
+    world.pass(SECOND * 60).await;
+    let mut tried = bodies(&script);
+    tried.sort_unstable();
+    assert_eq!(tried, ["0", "3", "4"], "each once, and no cancelled one");
+    assert_eq!(world.admitting.desk.used(), 0, "what was taken back holds no room");
+}
+
+/// A cancelled delivery costs nothing of the endpoint's rate.
+#[tokio::test(start_paused = true)]
+async fn what_was_cancelled_in_memory_takes_no_turn() {
+    let script = Script::steps([]);
+    let mut slow = endpoint(1);
+    slow.policy.rate = Some(Rate { count: 1, per: SECOND * 60 });
+    let world = World::new(script.clone(), vec![slow]).await;
+    for n in 0..5 {
+        world.publish(&n.to_string(), "a").await;
+    }
+    world.pass(SECOND).await;
+    let rows = world.deliveries().await;
+    let (tenant, at) = (TenantId::DEFAULT, world.admitting.clock.now());
+    let cancel = |row: &DeliveryRow| Amendment::Cancel { tenant, delivery: row.delivery.id, at };
+    world.store.amend(rows[1..4].iter().map(cancel).collect()).await.unwrap();
+    world.pass(SECOND * 61).await;
+    assert_eq!(bodies(&script), ["0", "4"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn gone_disables_and_the_rest_is_discarded_but_kept() {
     let script = Script::steps([Step::status(410)]);
@@ -463,6 +521,38 @@ async fn a_retried_dead_letter_goes_out_at_once() {
     world.store.amend(vec![Amendment::Retry { tenant, delivery, due }]).await.unwrap();
     world.pass(SECOND).await;
     assert!(delivered(&world.states().await[0]));
+    assert_eq!(world.triggers(delivery).await, [Trigger::Initial, Trigger::Manual]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_attempt_says_why_it_was_made() {
+    let script = Script::by(|_| Step::status(500));
+    let mut soon = endpoint(1);
+    let schedule = vec![Duration::ZERO, SECOND * 10, SECOND * 1_000];
+    soon.policy.retry = Retry { schedule, never: Vec::new() };
+    let world = World::new(script, vec![soon]).await;
+    let event = world.publish("{}", "a").await;
+    world.pass(SECOND * 30).await;
+    let (tenant, due) = (TenantId::DEFAULT, world.admitting.clock.now());
+    let first = world.deliveries().await.remove(0).delivery.id;
+    let again = NewDelivery {
+        id: DeliveryId::new(due, 1),
+        endpoint: endpoint(1).id,
+        order_key: None,
+        state: State::Waiting { due },
+        replay: Some(ReplayId::new(due, 1)),
+        lend: false,
+    };
+    let second = again.id;
+    let amendments = vec![
+        Amendment::Retry { tenant, delivery: first, due },
+        Amendment::Redeliver { tenant, event, deliveries: vec![again] },
+    ];
+    world.store.amend(amendments).await.unwrap();
+    world.pass(SECOND * 30).await;
+    let (initial, automatic) = (Trigger::Initial, Trigger::Automatic);
+    assert_eq!(world.triggers(first).await, [initial, automatic, Trigger::Manual]);
+    assert_eq!(world.triggers(second).await, [Trigger::Replay, automatic]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -23,6 +23,7 @@ use std::time::Duration;
 enum Step {
     Accept { origin: u64, tenant: u64, kind: u64, key: Option<u8>, deliveries: Vec<Made> },
     Claim { endpoint: u64, by_key: bool, hours: u64, most: usize },
+    Begin { which: Index },
     Settle { which: Index, how: How },
     Amend { which: Index, tenant: u64, what: What },
     ListEvents(EventQuery),
@@ -156,6 +157,7 @@ fn steps() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => accept.prop_map(|(origin, tenant, kind, key, deliveries)| Step::Accept { origin, tenant, kind, key, deliveries }),
         4 => claim.prop_map(|(endpoint, by_key, hours, most)| Step::Claim { endpoint, by_key, hours, most }),
+        4 => any::<Index>().prop_map(|which| Step::Begin { which }),
         6 => (any::<Index>(), how).prop_map(|(which, how)| Step::Settle { which, how }),
         2 => (any::<Index>(), prop::bool::weighted(0.1), what)
             .prop_map(|(which, other, what)| Step::Amend { which, tenant: u64::from(other), what }),
@@ -234,6 +236,7 @@ impl<M: Store, H: Store> Pair<M, H> {
                 })
                 .await;
             }
+            Step::Begin { which } => self.begin(which),
             Step::Settle { which, how } => self.settle(which, how).await,
             Step::Amend { which, tenant, what } => self.amend(which, tenant, what).await,
             Step::ListEvents(query) => self.list_events(query).await,
@@ -310,6 +313,15 @@ impl<M: Store, H: Store> Pair<M, H> {
         self.keep(expected.lent, claims.lent);
     }
 
+    fn begin(&self, which: Index) {
+        if self.lent.is_empty() {
+            return;
+        }
+        let id = *self.lent.keys().nth(which.index(self.lent.len())).unwrap();
+        let (a, b) = &self.lent[&id];
+        assert_eq!(self.home.begin(id, b.lease), self.model.begin(id, a.lease));
+    }
+
     async fn settle(&mut self, which: Index, how: How) {
         if self.lent.is_empty() {
             return;
@@ -327,7 +339,7 @@ impl<M: Store, H: Store> Pair<M, H> {
         };
         let mut expected = self.maker.settlement(&a, state, status);
         if matches!(how, How::Back) {
-            (expected.attempt, expected.delivery.attempts) = (None, a.delivery.attempts);
+            (expected.attempt, expected.delivery) = (None, a.delivery);
         }
         let mut settlement = expected.clone();
         (settlement.lease, settlement.locator) = (b.lease, b.locator);

@@ -116,6 +116,7 @@ impl Maker {
         let mut delivery = lent.delivery.clone();
         delivery.attempts += 1;
         delivery.state = state;
+        delivery.asked = false;
         Settlement { lease: lent.lease, locator: lent.locator, delivery, attempt: Some(attempt) }
     }
 

@@ -84,6 +84,7 @@ macro_rules! contract_tests {
             settling::a_lost_lease_settles_nothing
             settling::a_retry_makes_a_delivery_wait
             settling::a_cancelled_delivery_is_never_tried
+            settling::what_only_waits_can_be_taken_back
             settling::a_replay_gives_an_event_new_deliveries
             listing::pages_neither_skip_nor_double
             listing::filters_combine

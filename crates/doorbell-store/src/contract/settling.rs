@@ -4,7 +4,9 @@ use super::Homes;
 use super::making::{
     HOUR, Maker, accept, admission, claim_all, claim_one, endpoint, replay, tenant,
 };
-use crate::store::{Amended, Amendment, DeliveryQuery, Lease, Settled, Settlement, Store};
+use crate::store::{
+    Amended, Amendment, DeliveryQuery, Lease, NewDelivery, Settled, Settlement, Store,
+};
 use doorbell_core::delivery::{DiscardReason, State};
 use doorbell_core::event::Fate;
 use doorbell_core::id::{DeliveryId, EventId};
@@ -95,7 +97,11 @@ pub async fn a_lost_lease_settles_nothing(mut homes: impl Homes) {
     let forged = Settlement { lease: Lease(second.lease.0 + 1), ..stale };
     assert_eq!(home.settle(forged).await, Ok(Settled::LeaseLost), "nobody has that lease");
     let row = home.delivery(event.tenant, delivery.id).await.unwrap().unwrap();
-    assert_eq!((row.delivery.attempts, row.in_flight), (1, true));
+    assert_eq!((row.delivery.attempts, row.in_flight), (1, false), "it waits with its holder");
+    assert!(!home.begin(delivery.id, first.lease), "a lost lease begins nothing");
+    assert!(home.begin(delivery.id, second.lease));
+    let row = home.delivery(event.tenant, delivery.id).await.unwrap().unwrap();
+    assert!(row.in_flight);
     let done = maker.settlement(&second, maker.delivered(), 200);
     assert_eq!(home.settle(done).await, Ok(Settled::Kept));
 }
@@ -117,14 +123,20 @@ pub async fn a_retry_makes_a_delivery_wait(mut homes: impl Homes) {
         State::Waiting { due: at.after(HOUR) },
     ] {
         let lent = claim_one(&home, endpoint(1)).await;
+        assert!(home.begin(id, lent.lease));
         assert_eq!(home.amend(retry(at)).await, Ok(vec![Amended::InFlight]));
         let settlement = maker.settlement(&lent, state, 500);
         home.settle(settlement).await.unwrap();
         assert_eq!(home.amend(retry(at)).await, done);
         assert_eq!(home.amend(retry(at.after(HOUR))).await, done, "never later than it was");
         let row = home.delivery(tenant(0), id).await.unwrap().unwrap();
-        assert_eq!(row.delivery.state, State::Waiting { due: at });
+        assert_eq!((row.delivery.state, row.delivery.asked), (State::Waiting { due: at }, true));
     }
+    let lent = claim_one(&home, endpoint(1)).await;
+    assert!(lent.delivery.asked, "whoever tries it knows that someone asked");
+    let again = maker.settlement(&lent, State::Waiting { due: at }, 500);
+    home.settle(again).await.unwrap();
+    assert!(!claim_one(&home, endpoint(1)).await.delivery.asked, "it was for one try");
     for unknown in [
         Amendment::Retry { tenant: tenant(1), delivery: id, due: at },
         Amendment::Retry { tenant: tenant(0), delivery: DeliveryId::new(at, 5), due: at },
@@ -152,6 +164,7 @@ pub async fn a_cancelled_delivery_is_never_tried(mut homes: impl Homes) {
     assert_eq!((row.delivery.state, row.updated), (state, Some(at)));
     assert_eq!(home.amend(retry.clone()).await, done);
     let lent = claim_one(&home, endpoint(1)).await;
+    assert!(home.begin(id, lent.lease));
     assert_eq!(home.amend(cancel(0)).await, Ok(vec![Amended::InFlight]));
     let failed = maker.settlement(&lent, State::Failed { at, holds_key: true }, 500);
     home.settle(failed).await.unwrap();
@@ -161,6 +174,38 @@ pub async fn a_cancelled_delivery_is_never_tried(mut homes: impl Homes) {
     let delivered = maker.settlement(&lent, maker.delivered(), 200);
     home.settle(delivered).await.unwrap();
     assert_eq!(home.amend(cancel(0)).await, Ok(vec![Amended::NotAllowed]));
+}
+
+/// What is lent and only waits for its turn is not in flight: it can be retried and cancelled, and whoever holds it can
+/// neither begin nor settle it any more.
+pub async fn what_only_waits_can_be_taken_back(mut homes: impl Homes) {
+    let (home, mut maker) = (homes.open().await, Maker::new());
+    let due = maker.now;
+    let at = due.after(HOUR);
+    for lend in [false, true] {
+        let delivery = NewDelivery { lend, ..maker.delivery(endpoint(1)) };
+        let id = delivery.id;
+        accept(&home, &mut maker, vec![delivery]).await;
+        let first =
+            if lend { home.lent().await.remove(0) } else { claim_one(&home, endpoint(1)).await };
+        let retry = Amendment::Retry { tenant: tenant(0), delivery: id, due };
+        assert_eq!(home.amend(vec![retry]).await, Ok(vec![Amended::Done(Some(endpoint(1)))]));
+        assert_eq!(home.stirred().await, [endpoint(1)]);
+        assert!(!home.begin(id, first.lease));
+        let stale = maker.settlement(&first, maker.delivered(), 200);
+        assert_eq!(home.settle(stale).await, Ok(Settled::LeaseLost));
+
+        let second = claim_one(&home, endpoint(1)).await;
+        assert!(second.lease > first.lease);
+        let cancel = Amendment::Cancel { tenant: tenant(0), delivery: id, at };
+        assert_eq!(home.amend(vec![cancel]).await, Ok(vec![Amended::Done(Some(endpoint(1)))]));
+        assert!(!home.begin(id, second.lease));
+        let row = home.delivery(tenant(0), id).await.unwrap().unwrap();
+        let why = DiscardReason::Cancelled;
+        assert_eq!((row.delivery.state, row.in_flight), (State::Discarded { at, why }, false));
+        assert!(claim_all(&home, endpoint(1)).await.is_empty());
+        assert!(home.attempts(tenant(0), id).await.unwrap().is_empty());
+    }
 }
 
 /// A stored event can be given new deliveries; each amendment of a call is answered, in order.

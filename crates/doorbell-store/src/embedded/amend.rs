@@ -5,8 +5,9 @@ use super::parts::Parts;
 use crate::store::{
     Amended, Amendment, Lease, Locator, NewDelivery, Settled, Settlement, StoreError,
 };
-use doorbell_core::delivery::{Delivery, DiscardReason, State};
+use doorbell_core::delivery::{Delivery, State};
 use doorbell_core::id::{DeliveryId, EndpointId, EventId, TenantId};
+use doorbell_core::settle;
 use doorbell_core::time::Time;
 
 /// Makes one change.
@@ -17,10 +18,10 @@ pub(super) async fn amend(parts: &Parts, amendment: Amendment) -> Result<Amended
     parts.engine.catch_up().await?;
     match amendment {
         Amendment::Retry { tenant, delivery, due } => {
-            change(parts, tenant, delivery, |state| Some(retried(state, due))).await
+            change(parts, tenant, delivery, |now| Some(settle::retried(now, due))).await
         }
         Amendment::Cancel { tenant, delivery, at } => {
-            change(parts, tenant, delivery, |state| cancelled(state, at)).await
+            change(parts, tenant, delivery, |now| settle::cancelled(now, at)).await
         }
         Amendment::Redeliver { tenant, event, deliveries } => {
             redeliver(parts, tenant, event, deliveries).await
@@ -28,26 +29,7 @@ pub(super) async fn amend(parts: &Parts, amendment: Amendment) -> Result<Amended
     }
 }
 
-fn retried(state: State, due: Time) -> State {
-    match state {
-        State::Waiting { due: earlier } => State::Waiting { due: earlier.min(due) },
-        State::Delivered { .. } | State::Failed { .. } | State::Discarded { .. } => {
-            State::Waiting { due }
-        }
-    }
-}
-
-/// `None`: what is delivered or discarded cannot be cancelled.
-fn cancelled(state: State, at: Time) -> Option<State> {
-    match state {
-        State::Waiting { .. } | State::Failed { .. } => {
-            Some(State::Discarded { at, why: DiscardReason::Cancelled })
-        }
-        State::Delivered { .. } | State::Discarded { .. } => None,
-    }
-}
-
-/// A delivery that is held while it is changed, as if it were lent; it is given back when the change is not made, and
+/// A delivery that is held while it is changed, as if it were tried; it is given back when the change is not made, and
 /// its endpoint is told, since a claim may have passed over it.
 struct Hold<'a> {
     parts: &'a Parts,
@@ -69,7 +51,7 @@ async fn change(
     parts: &Parts,
     tenant: TenantId,
     id: DeliveryId,
-    to: impl FnOnce(State) -> Option<State>,
+    to: impl FnOnce(&Delivery) -> Option<Delivery>,
 ) -> Result<Amended, StoreError> {
     let found = parts.index.delivery(id)?.map(|found| found.row.delivery);
     let Some(found) = found.filter(|found| found.tenant == tenant) else {
@@ -78,14 +60,10 @@ async fn change(
     let Some(hold) = hold(parts, (id, found.endpoint)).await? else { return Ok(Amended::InFlight) };
     // Nobody else changes it from here on, and the index has what was changed before.
     let Some(found) = parts.index.delivery(id)? else { return Ok(Amended::Unknown) };
-    let Some(state) = to(found.row.delivery.state) else { return Ok(Amended::NotAllowed) };
+    let Some(delivery) = to(&found.row.delivery) else { return Ok(Amended::NotAllowed) };
     parts.engine.shared.leases.lock().continues(id, hold.lease, found.last_attempt);
-    let settlement = Settlement {
-        lease: hold.lease,
-        locator: Locator(found.event_at),
-        delivery: Delivery { state, ..found.row.delivery },
-        attempt: None,
-    };
+    let settlement =
+        Settlement { lease: hold.lease, locator: Locator(found.event_at), delivery, attempt: None };
     let endpoint = settlement.delivery.endpoint;
     match parts.engine.change(settlement, Some(endpoint)).await? {
         Settled::Kept => Ok(Amended::Done(Some(endpoint))),
@@ -93,7 +71,7 @@ async fn change(
     }
 }
 
-/// Takes a delivery that nobody has, after the index has learned what was settled; `None` when somebody has it.
+/// Takes a delivery that nobody has begun with, after the index has learned what was settled; `None` when somebody has.
 async fn hold(
     parts: &Parts,
     (delivery, endpoint): (DeliveryId, EndpointId),
@@ -101,7 +79,7 @@ async fn hold(
     loop {
         let standing = {
             let mut held = parts.engine.shared.leases.lock();
-            if let Some(lease) = held.lend(delivery, None) {
+            if let Some(lease) = held.take(delivery) {
                 return Ok(Some(Hold { parts, delivery, endpoint, lease }));
             }
             held.standing(delivery)

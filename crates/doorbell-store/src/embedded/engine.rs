@@ -338,6 +338,7 @@ fn newborn(tenant: TenantId, event: EventId, new: Vec<NewDelivery>) -> Newborn {
             replay: new.replay,
             attempts: 0,
             state: new.state,
+            asked: false,
         };
         match (new.state.is_settled(), new.lend) {
             (true, _) => {}

@@ -14,8 +14,8 @@ use super::scan;
 use super::tail::View;
 use crate::store::{
     Admission, Admitted, Amended, Amendment, Backlog, Claim, Claims, DeliveryQuery, DeliveryRow,
-    EventDetail, EventQuery, EventRow, Lent, Locator, Page, Pruned, Retention, Search, SearchPage,
-    Settled, Settlement, Stats, Store, StoreError,
+    EventDetail, EventQuery, EventRow, Lease, Lent, Locator, Page, Pruned, Retention, Search,
+    SearchPage, Settled, Settlement, Stats, Store, StoreError,
 };
 use doorbell_core::attempt::Attempt;
 use doorbell_core::configuration::{Change, Configuration};
@@ -112,9 +112,9 @@ impl Parts {
         self.engine.shared.leases.lock().standing(delivery) != Standing::Free
     }
 
-    /// Whether somebody has the delivery just now.
+    /// Whether somebody tries the delivery just now.
     fn is_in_flight(&self, delivery: DeliveryId) -> bool {
-        self.engine.shared.leases.lock().standing(delivery) == Standing::Lent
+        self.engine.shared.leases.lock().standing(delivery) == Standing::Begun
     }
 
     fn claim(&self, claim: &Claim) -> Result<Claims, StoreError> {
@@ -245,6 +245,10 @@ impl Store for Embedded {
 
     async fn claim(&self, claim: Claim) -> Result<Claims, StoreError> {
         self.read(move |parts| parts.claim(&claim)).await
+    }
+
+    fn begin(&self, delivery: DeliveryId, lease: Lease) -> bool {
+        self.0.engine.shared.leases.lock().begin(delivery, lease)
     }
 
     async fn settle(&self, settlement: Settlement) -> Result<Settled, StoreError> {

@@ -35,8 +35,10 @@ struct Hold {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// Somebody has it.
+    /// Somebody has it, and has not begun.
     Lent,
+    /// Somebody tries it, or changes it.
+    Begun,
     /// Its settlement is on the way to the disk.
     Settling,
     /// Its settlement is durable at this position, and may not have reached the index.
@@ -48,8 +50,10 @@ enum Phase {
 pub(crate) enum Standing {
     /// Nobody holds it.
     Free,
-    /// Somebody does.
+    /// Somebody does, and has not begun with it.
     Lent,
+    /// Somebody has begun with it.
+    Begun,
     /// Nobody does, but the index may not know before it has applied this position.
     Settled(u64),
 }
@@ -92,10 +96,34 @@ impl Held {
         Some(lease)
     }
 
+    /// Its try begins; says whether the lease holds.
+    pub(crate) fn begin(&mut self, delivery: DeliveryId, lease: Lease) -> bool {
+        let Some(hold) = self.by_delivery.get_mut(&delivery) else { return false };
+        let holds = hold.lease == lease && matches!(hold.phase, Phase::Lent | Phase::Begun);
+        if holds {
+            hold.phase = Phase::Begun;
+        }
+        holds
+    }
+
+    /// Takes a delivery that is free, or was lent and has not begun, to change it: whoever had it loses it.
+    pub(crate) fn take(&mut self, delivery: DeliveryId) -> Option<Lease> {
+        let free = match self.phase(delivery) {
+            None | Some(Phase::Lent) => true,
+            Some(Phase::Begun | Phase::Settling | Phase::Settled(_)) => false,
+        };
+        free.then(|| {
+            self.last += 1;
+            let lease = Lease(self.last);
+            self.by_delivery.insert(delivery, Hold { lease, previous: None, phase: Phase::Begun });
+            lease
+        })
+    }
+
     /// Begins to settle; the position of the previous attempt's record, or `None` when the lease does not hold.
     pub(crate) fn settle(&mut self, delivery: DeliveryId, lease: Lease) -> Option<Option<u64>> {
         let hold = self.by_delivery.get_mut(&delivery)?;
-        let holds = hold.lease == lease && hold.phase == Phase::Lent;
+        let holds = hold.lease == lease && matches!(hold.phase, Phase::Lent | Phase::Begun);
         holds.then(|| {
             hold.phase = Phase::Settling;
             hold.previous
@@ -120,7 +148,7 @@ impl Held {
         if let Some(hold) = self.by_delivery.get_mut(&delivery)
             && hold.phase == Phase::Settling
         {
-            hold.phase = Phase::Lent;
+            hold.phase = Phase::Begun;
         }
     }
 
@@ -134,7 +162,9 @@ impl Held {
     /// Ends a lease of which nothing is on the way to the disk; says whether it did.
     pub(crate) fn give_back(&mut self, delivery: DeliveryId, lease: Lease) -> bool {
         let hold = self.by_delivery.get(&delivery);
-        let ends = hold.is_some_and(|hold| hold.lease == lease && hold.phase == Phase::Lent);
+        let ends = hold.is_some_and(|hold| {
+            hold.lease == lease && matches!(hold.phase, Phase::Lent | Phase::Begun)
+        });
         if ends {
             self.by_delivery.remove(&delivery);
         }
@@ -144,7 +174,8 @@ impl Held {
     pub(crate) fn standing(&self, delivery: DeliveryId) -> Standing {
         match self.phase(delivery) {
             None => Standing::Free,
-            Some(Phase::Lent | Phase::Settling) => Standing::Lent,
+            Some(Phase::Lent) => Standing::Lent,
+            Some(Phase::Begun | Phase::Settling) => Standing::Begun,
             Some(Phase::Settled(position)) => Standing::Settled(position),
         }
     }

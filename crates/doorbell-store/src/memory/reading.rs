@@ -124,7 +124,7 @@ impl World {
         let kept = self.events.get(&parcel.place.0)?;
         Some(DeliveryRow {
             delivery: parcel.delivery.clone(),
-            in_flight: self.lent.contains_key(&parcel.delivery.id),
+            in_flight: self.is_in_flight(parcel.delivery.id),
             event_type: kept.event.event_type.clone(),
             at: kept.event.at,
             updated: parcel.updated,

@@ -8,9 +8,10 @@ use crate::store::{
 use bytes::Bytes;
 use doorbell_core::attempt::Attempt;
 use doorbell_core::configuration::Configuration;
-use doorbell_core::delivery::{Delivery, DiscardReason, State};
+use doorbell_core::delivery::{Delivery, State};
 use doorbell_core::event::{Event, Fate, Origin};
 use doorbell_core::id::{DeliveryId, EndpointId, EventId, SourceId, TenantId};
+use doorbell_core::settle;
 use doorbell_core::time::Time;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -35,6 +36,21 @@ pub(super) struct Parcel {
     pub(super) attempts: Vec<Attempt>,
 }
 
+/// Who holds a delivery, and whether its try has begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Held {
+    Waiting(Lease),
+    Begun(Lease),
+}
+
+impl Held {
+    const fn lease(self) -> Lease {
+        match self {
+            Self::Waiting(lease) | Self::Begun(lease) => lease,
+        }
+    }
+}
+
 /// Within what a dedupe key is one.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Scope {
@@ -48,7 +64,7 @@ pub(super) struct World {
     pub(super) events: BTreeMap<u64, Kept>,
     pub(super) by_id: BTreeMap<EventId, u64>,
     pub(super) parcels: BTreeMap<DeliveryId, Parcel>,
-    pub(super) lent: BTreeMap<DeliveryId, Lease>,
+    pub(super) lent: BTreeMap<DeliveryId, Held>,
     pub(super) configuration: Configuration,
     /// Lent as they were accepted, not yet fetched.
     pub(super) outgoing: Vec<Lent>,
@@ -123,11 +139,12 @@ impl World {
                 replay: new.replay,
                 attempts: 0,
                 state: new.state,
+                asked: false,
             };
             if new.lend && !new.state.is_settled() {
                 self.last_lease += 1;
                 let lease = Lease(self.last_lease);
-                self.lent.insert(new.id, lease);
+                self.lent.insert(new.id, Held::Waiting(lease));
                 let payload = Some(Arc::clone(&kept.event));
                 let delivery = delivery.clone();
                 self.outgoing.push(Lent { delivery, locator: Locator(place), lease, payload });
@@ -204,14 +221,24 @@ impl World {
         let parcel = self.parcels.get(&id)?;
         self.last_lease += 1;
         let lease = Lease(self.last_lease);
-        self.lent.insert(id, lease);
+        self.lent.insert(id, Held::Waiting(lease));
         let locator = Locator(parcel.place.0);
         Some(Lent { delivery: parcel.delivery.clone(), locator, lease, payload: None })
     }
 
+    pub(super) fn begin(&mut self, id: DeliveryId, lease: Lease) -> bool {
+        let held = self.lent.get_mut(&id).filter(|held| held.lease() == lease);
+        held.map(|held| *held = Held::Begun(lease)).is_some()
+    }
+
+    /// Whether it is being tried.
+    pub(super) fn is_in_flight(&self, id: DeliveryId) -> bool {
+        matches!(self.lent.get(&id), Some(Held::Begun(_)))
+    }
+
     pub(super) fn settle(&mut self, settlement: Settlement) -> Settled {
         let id = settlement.delivery.id;
-        if self.lent.get(&id) != Some(&settlement.lease) {
+        if self.lent.get(&id).map(|held| held.lease()) != Some(settlement.lease) {
             return Settled::LeaseLost;
         }
         self.lent.remove(&id);
@@ -223,6 +250,7 @@ impl World {
             parcel.last_status = settlement.status().unwrap_or(parcel.last_status);
             parcel.delivery.attempts = settlement.delivery.attempts;
             parcel.delivery.state = settlement.delivery.state;
+            parcel.delivery.asked = settlement.delivery.asked;
             parcel.attempts.extend(settlement.attempt);
         }
         Settled::Kept
@@ -231,28 +259,10 @@ impl World {
     pub(super) fn amend(&mut self, amendment: &Amendment) -> Amended {
         match amendment {
             Amendment::Retry { tenant, delivery, due } => {
-                self.change(*tenant, *delivery, |parcel| {
-                    parcel.delivery.state = match parcel.delivery.state {
-                        State::Waiting { due: earlier } => {
-                            State::Waiting { due: earlier.min(*due) }
-                        }
-                        State::Delivered { .. }
-                        | State::Failed { .. }
-                        | State::Discarded { .. } => State::Waiting { due: *due },
-                    };
-                    Amended::Done(Some(parcel.delivery.endpoint))
-                })
+                self.change(*tenant, *delivery, |now| Some(settle::retried(now, *due)))
             }
             Amendment::Cancel { tenant, delivery, at } => {
-                self.change(*tenant, *delivery, |parcel| match parcel.delivery.state {
-                    State::Waiting { .. } | State::Failed { .. } => {
-                        let why = DiscardReason::Cancelled;
-                        parcel.delivery.state = State::Discarded { at: *at, why };
-                        parcel.updated = Some(*at);
-                        Amended::Done(Some(parcel.delivery.endpoint))
-                    }
-                    State::Delivered { .. } | State::Discarded { .. } => Amended::NotAllowed,
-                })
+                self.change(*tenant, *delivery, |now| settle::cancelled(now, *at))
             }
             Amendment::Redeliver { tenant, event, deliveries } => {
                 let place = self.by_id.get(event).copied();
@@ -272,19 +282,20 @@ impl World {
         &mut self,
         tenant: TenantId,
         id: DeliveryId,
-        how: impl FnOnce(&mut Parcel) -> Amended,
+        to: impl FnOnce(&Delivery) -> Option<Delivery>,
     ) -> Amended {
+        let in_flight = self.is_in_flight(id);
         match self.parcels.get_mut(&id) {
             Some(parcel) if parcel.delivery.tenant == tenant => {
-                if self.lent.contains_key(&id) {
-                    Amended::InFlight
-                } else {
-                    let amended = how(parcel);
-                    if let Amended::Done(Some(endpoint)) = amended {
-                        self.stirred.insert(endpoint);
-                    }
-                    amended
+                if in_flight {
+                    return Amended::InFlight;
                 }
+                self.lent.remove(&id);
+                let Some(delivery) = to(&parcel.delivery) else { return Amended::NotAllowed };
+                parcel.updated = settled_at(&delivery.state).or(parcel.updated);
+                parcel.delivery = delivery;
+                self.stirred.insert(parcel.delivery.endpoint);
+                Amended::Done(Some(parcel.delivery.endpoint))
             }
             Some(_) | None => Amended::Unknown,
         }
@@ -326,6 +337,16 @@ impl World {
     /// The bytes of all bodies.
     pub(super) fn bytes(&self) -> u64 {
         self.events.values().map(|kept| kept.event.request.body.len() as u64).sum()
+    }
+}
+
+/// When it came to its end.
+const fn settled_at(state: &State) -> Option<Time> {
+    match state {
+        State::Waiting { .. } => None,
+        State::Delivered { at } | State::Failed { at, .. } | State::Discarded { at, .. } => {
+            Some(*at)
+        }
     }
 }
 

@@ -3,9 +3,10 @@
 
 use doorbell_core::attempt::{Attempt, Outcome};
 use doorbell_core::configuration::{Change, Configuration};
-use doorbell_core::delivery::{Delivery, DiscardReason, State};
+use doorbell_core::delivery::Delivery;
 use doorbell_core::event::{Event, Fate};
 use doorbell_core::id::{DeliveryId, EndpointId, EventId, TenantId};
+use doorbell_core::settle;
 use doorbell_core::time::Time;
 use doorbell_store::contract::Homes;
 use doorbell_store::embedded::index::{Entry, Index, Sizes};
@@ -64,7 +65,7 @@ struct World {
     behind: usize,
     events: HashMap<u64, Arc<Event>>,
     attempts: HashMap<DeliveryId, Vec<Attempt>>,
-    held: HashMap<DeliveryId, Lease>,
+    held: HashMap<DeliveryId, (Lease, bool)>,
     outgoing: Vec<Lent>,
     last_lease: u64,
     /// Counts questions, to restart now and then.
@@ -86,7 +87,7 @@ impl World {
     fn lend(&mut self, delivery: &Delivery, event_at: u64) -> Lent {
         self.last_lease += 1;
         let lease = Lease(self.last_lease);
-        self.held.insert(delivery.id, lease);
+        self.held.insert(delivery.id, (lease, false));
         Lent { delivery: delivery.clone(), locator: Locator(event_at), lease, payload: None }
     }
 
@@ -106,6 +107,7 @@ impl World {
             replay: new.replay,
             attempts: 0,
             state: new.state,
+            asked: false,
         };
         let all: Vec<Delivery> = new.iter().map(born).collect();
         let lent = new.iter().zip(&all).filter(|(new, _)| new.lend && !new.state.is_settled());
@@ -137,23 +139,11 @@ impl World {
     fn amend(&mut self, amendment: &Amendment) -> Amended {
         match amendment {
             Amendment::Retry { tenant, delivery, due } => {
-                self.change(*tenant, *delivery, |state| match state {
-                    State::Waiting { due: earlier } => {
-                        Some((State::Waiting { due: earlier.min(*due) }, None))
-                    }
-                    State::Delivered { .. } | State::Failed { .. } | State::Discarded { .. } => {
-                        Some((State::Waiting { due: *due }, None))
-                    }
-                })
+                self.change(*tenant, *delivery, |now| Some((settle::retried(now, *due), None)))
             }
             Amendment::Cancel { tenant, delivery, at } => {
-                let why = DiscardReason::Cancelled;
-                self.change(*tenant, *delivery, |state| match state {
-                    State::Waiting { .. } | State::Failed { .. } => {
-                        Some((State::Discarded { at: *at, why }, Some(*at)))
-                    }
-                    State::Delivered { .. } | State::Discarded { .. } => None,
-                })
+                let cancel = |now: &Delivery| Some((settle::cancelled(now, *at)?, Some(*at)));
+                self.change(*tenant, *delivery, cancel)
             }
             Amendment::Redeliver { tenant, event, deliveries } => {
                 let found =
@@ -175,22 +165,26 @@ impl World {
         }
     }
 
+    /// Whether its holder has begun with it.
+    fn is_begun(&self, id: DeliveryId) -> bool {
+        self.held.get(&id).is_some_and(|(_, begun)| *begun)
+    }
+
     fn change(
         &mut self,
         tenant: TenantId,
         id: DeliveryId,
-        next: impl Fn(State) -> Option<(State, Option<Time>)>,
+        next: impl Fn(&Delivery) -> Option<(Delivery, Option<Time>)>,
     ) -> Amended {
         let found = self.index().delivery(id).unwrap();
         let Some(found) = found.filter(|found| found.row.delivery.tenant == tenant) else {
             return Amended::Unknown;
         };
-        if self.held.contains_key(&id) {
+        if self.is_begun(id) {
             return Amended::InFlight;
         }
-        let mut delivery = found.row.delivery;
-        let Some((state, at)) = next(delivery.state) else { return Amended::NotAllowed };
-        delivery.state = state;
+        self.held.remove(&id);
+        let Some((delivery, at)) = next(&found.row.delivery) else { return Amended::NotAllowed };
         let endpoint = delivery.endpoint;
         self.settle(found.event_at, delivery, None, at);
         Amended::Done(Some(endpoint))
@@ -301,10 +295,16 @@ impl Store for Home {
         })
     }
 
+    fn begin(&self, delivery: DeliveryId, lease: Lease) -> bool {
+        let mut world = self.world.lock().unwrap();
+        let held = world.held.get_mut(&delivery).filter(|(holder, _)| *holder == lease);
+        held.map(|(_, begun)| *begun = true).is_some()
+    }
+
     async fn settle(&self, settlement: Settlement) -> Result<Settled, StoreError> {
         let mut world = self.world.lock().unwrap();
         let id = settlement.delivery.id;
-        if world.held.get(&id) != Some(&settlement.lease) {
+        if world.held.get(&id).is_none_or(|(lease, _)| *lease != settlement.lease) {
             return Ok(Settled::LeaseLost);
         }
         world.held.remove(&id);
@@ -359,7 +359,7 @@ impl Store for Home {
         self.ask(|index, world| {
             let mut page = index.deliveries(&query)?;
             for row in &mut page.items {
-                row.in_flight = world.held.contains_key(&row.delivery.id);
+                row.in_flight = world.is_begun(row.delivery.id);
             }
             Ok(page)
         })
@@ -372,8 +372,7 @@ impl Store for Home {
     ) -> Result<Option<DeliveryRow>, StoreError> {
         self.ask(|index, world| {
             let found = index.delivery(id)?.filter(|found| found.row.delivery.tenant == tenant);
-            Ok(found
-                .map(|found| DeliveryRow { in_flight: world.held.contains_key(&id), ..found.row }))
+            Ok(found.map(|found| DeliveryRow { in_flight: world.is_begun(id), ..found.row }))
         })
     }
 

@@ -66,6 +66,7 @@ impl Script {
             replay: None,
             attempts: 0,
             state: State::Waiting { due: now },
+            asked: false,
         }
     }
 

@@ -5,12 +5,15 @@ use super::bytes::{Reader, put_count, put_option, put_time, put_u64, put_varint}
 use super::codes::{discard_code, discard_of};
 use doorbell_core::delivery::{Delivery, State};
 use doorbell_core::id::{DeliveryId, EndpointId, EventId, ReplayId, TenantId};
+use doorbell_core::time::Time;
 
 const WAITING: u8 = 1;
 const DELIVERED: u8 = 2;
 const FAILED: u8 = 3;
 const FAILED_HOLDS_KEY: u8 = 4;
 const DISCARDED: u8 = 5;
+/// Waiting, and someone asked for the next try.
+const ASKED: u8 = 6;
 
 /// The bytes of the shortest delivery: two ids, two empty options, attempts, a state.
 const LEAST: usize = 16 + 16 + 1 + 1 + 1 + 9;
@@ -28,11 +31,12 @@ pub(super) fn put_delivery(out: &mut Vec<u8>, delivery: &Delivery) {
     put_option(out, delivery.order_key, put_u64);
     put_option(out, delivery.replay, |out, replay| out.extend_from_slice(&replay.bytes()));
     put_varint(out, u64::from(delivery.attempts));
-    put_state(out, delivery.state);
+    put_state(out, delivery.state, delivery.asked);
 }
 
-fn put_state(out: &mut Vec<u8>, state: State) {
+fn put_state(out: &mut Vec<u8>, state: State, asked: bool) {
     let (code, time) = match state {
+        State::Waiting { due } if asked => (ASKED, due),
         State::Waiting { due } => (WAITING, due),
         State::Delivered { at } => (DELIVERED, at),
         State::Failed { at, holds_key: false } => (FAILED, at),
@@ -60,7 +64,7 @@ pub(super) fn read_delivery(
     tenant: TenantId,
     event: EventId,
 ) -> Result<Delivery, DecodeError> {
-    Ok(Delivery {
+    let mut delivery = Delivery {
         id: DeliveryId::from_bytes(from.array()?),
         tenant,
         event,
@@ -68,19 +72,24 @@ pub(super) fn read_delivery(
         order_key: from.option(Reader::u64)?,
         replay: from.option(|from| from.array().map(ReplayId::from_bytes))?,
         attempts: from.u32()?,
-        state: read_state(from)?,
-    })
+        state: State::Waiting { due: Time::EPOCH },
+        asked: false,
+    };
+    (delivery.state, delivery.asked) = read_state(from)?;
+    Ok(delivery)
 }
 
-fn read_state(from: &mut Reader<'_>) -> Result<State, DecodeError> {
+/// The state, and whether someone asked for the next try.
+fn read_state(from: &mut Reader<'_>) -> Result<(State, bool), DecodeError> {
     let code = from.byte()?;
     let at = from.time()?;
-    match code {
-        WAITING => Ok(State::Waiting { due: at }),
-        DELIVERED => Ok(State::Delivered { at }),
-        FAILED => Ok(State::Failed { at, holds_key: false }),
-        FAILED_HOLDS_KEY => Ok(State::Failed { at, holds_key: true }),
-        DISCARDED => Ok(State::Discarded { at, why: discard_of(from.byte()?)? }),
-        code => Err(DecodeError::Code { what: "a delivery's state", code }),
-    }
+    let state = match code {
+        WAITING | ASKED => State::Waiting { due: at },
+        DELIVERED => State::Delivered { at },
+        FAILED => State::Failed { at, holds_key: false },
+        FAILED_HOLDS_KEY => State::Failed { at, holds_key: true },
+        DISCARDED => State::Discarded { at, why: discard_of(from.byte()?)? },
+        code => return Err(DecodeError::Code { what: "a delivery's state", code }),
+    };
+    Ok((state, code == ASKED))
 }

@@ -35,6 +35,7 @@ fn some_delivery(state: State) -> Delivery {
         replay: Some(ReplayId::from_bytes([5; 16])),
         attempts: 300,
         state,
+        asked: false,
     }
 }
 
@@ -133,6 +134,14 @@ fn some_redelivered() -> Record {
     })
 }
 
+/// Someone asked for a delivery's next try.
+fn some_asked() -> Record {
+    let due = Time::from_ms(1_790_000_000_123);
+    let delivery = Delivery { asked: true, ..some_delivery(State::Waiting { due }) };
+    let (event_at, previous) = (4096, Some(8192));
+    Record::Settled(Settled { event_at, previous, at: None, delivery, attempt: None })
+}
+
 /// The golden bytes are never edited: a store that a release wrote must open for ever.
 #[test]
 fn version_1_keeps_its_bytes() {
@@ -141,6 +150,7 @@ fn version_1_keeps_its_bytes() {
         (some_rejected(), include_str!("../golden/stored-1-rejected.hex")),
         (some_settled(some_answer()), include_str!("../golden/stored-1-answered.hex")),
         (some_settled(some_fault()), include_str!("../golden/stored-1-failed.hex")),
+        (some_asked(), include_str!("../golden/stored-1-asked.hex")),
         (some_redelivered(), include_str!("../golden/stored-1-redelivered.hex")),
     ] {
         let payload = encoded(&record);

@@ -43,8 +43,8 @@ fn state() -> impl Strategy<Value = State> {
 
 fn delivery(tenant: TenantId, event: EventId) -> impl Strategy<Value = Delivery> {
     let ids = (any::<[u8; 16]>(), any::<[u8; 16]>(), option::of(any::<[u8; 16]>()));
-    (ids, option::of(any::<u64>()), any::<u32>(), state()).prop_map(
-        move |((id, endpoint, replay), order_key, attempts, state)| Delivery {
+    (ids, option::of(any::<u64>()), any::<u32>(), state(), any::<bool>()).prop_map(
+        move |((id, endpoint, replay), order_key, attempts, state, asked)| Delivery {
             id: DeliveryId::from_bytes(id),
             tenant,
             event,
@@ -53,6 +53,7 @@ fn delivery(tenant: TenantId, event: EventId) -> impl Strategy<Value = Delivery>
             replay: replay.map(ReplayId::from_bytes),
             attempts,
             state,
+            asked: asked && !state.is_settled(),
         },
     )
 }

@@ -11,6 +11,7 @@ pub(crate) mod event;
 pub(crate) mod delivery;
 pub(crate) mod replay;
 pub(crate) mod token;
+pub(crate) mod login;
 pub(crate) mod stream;
 pub(crate) mod apply;
 mod provider;
@@ -73,6 +74,8 @@ pub(crate) enum Verb {
     Replay(Asked<replay::Verb>),
     /// Who may use the API
     Token(Asked<token::Verb>),
+    /// Print a fresh address that opens the dashboard, once
+    Login(Question<login::Login>),
     /// Watch what happens, as it happens
     Tail(Question<stream::Tail>),
     /// Look for text or a JSON value in payloads, newest first
@@ -115,6 +118,7 @@ impl Cli {
             Verb::Delivery(asked) => delivery::run(&asked.verb, &asked.node, report).await?,
             Verb::Replay(asked) => replay::run(&asked.verb, &asked.node, report).await?,
             Verb::Token(asked) => token::run(&asked.verb, &asked.node, report).await?,
+            Verb::Login(asked) => login::run(&asked.what, &asked.node, report).await?,
             Verb::Tail(asked) => stream::tail(&asked.what, &asked.node, report).await?,
             Verb::Search(asked) => stream::search(&asked.what, &asked.node, report).await?,
             Verb::Apply(asked) => apply::run(&asked.what, &asked.node, report).await?,

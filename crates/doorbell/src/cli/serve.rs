@@ -8,7 +8,8 @@ use doorbell_core::address::AllowPrivate;
 use doorbell_core::directory;
 use doorbell_core::endpoint_url::{PlainHttp, Ports, UrlPolicy};
 use doorbell_core::name::Label;
-use doorbell_server::api::{TokenText, token_hash};
+use doorbell_core::time::Time;
+use doorbell_server::api::{LoginCode, TokenText, token_hash};
 use doorbell_server::clock::Clock;
 use doorbell_server::gateway::{self, GatewayConfig};
 use doorbell_server::listen::{ListenConfig, TlsFiles, TrustedProxies};
@@ -16,6 +17,8 @@ use doorbell_server::node::{NodeConfig, Running};
 use doorbell_server::sender::{AnySender, Sender, SenderOptions};
 use doorbell_store::AnyStore;
 use doorbell_store::embedded::{Embedded, Options};
+use doorbell_wire::api::v1::login::LoginCodeOut;
+use doorbell_wire::api::v1::text::Moment;
 use serde_json::json;
 use std::fs;
 use std::io::{IsTerminal, Write};
@@ -34,10 +37,12 @@ pub(crate) async fn run(flags: &Flags, report: Report) -> Result<()> {
     let store = open_store(&config, &clock)?;
     let token = root_token(&config.data_dir, &clock)?;
     let sender = AnySender::Real(Box::new(sender(&config, &clock)?));
-    let settings = gateway_config(&config, token_hash(&token))?;
+    let code = LoginCode::new(clock.dice());
+    let mut settings = gateway_config(&config, token_hash(&token))?;
+    settings.first_login = Some(code.clone());
+    let listeners = settings.node.clone();
     let node = gateway::start(settings, Arc::clone(&store), sender, clock).await?;
-    let tls = (config.ingest.tls.is_some(), config.admin.tls.is_some());
-    greet(&config, &node, tls, &token, report)?;
+    greet(&config, &Greeting::new(&config, &listeners, &node, &code), &token, report)?;
     let broken = tokio::select! {
         why = node.broken() => Some(why),
         () = signals.next() => None,
@@ -160,6 +165,7 @@ fn gateway_config(config: &Config, root_token: [u8; 32]) -> Result<GatewayConfig
         node,
         admin_hosts: config.admin_hosts.clone(),
         root_token: Some(root_token),
+        first_login: None,
         retention_age: config.retention_age,
         retention_bytes: config.retention_bytes,
         retention_share: config.retention_share,
@@ -200,29 +206,34 @@ fn write_private(path: &Path, text: &str) -> Result<()> {
     writeln!(file, "{text}").with_context(|| format!("{} cannot be written", path.display()))
 }
 
-fn greet(
-    config: &Config,
-    node: &Running,
-    tls: (bool, bool),
-    token: &TokenText,
-    report: Report,
-) -> Result<()> {
-    let url = |secure: bool, addr: std::net::SocketAddr| {
-        let scheme = if secure { "https" } else { "http" };
-        let host =
-            if addr.ip().is_unspecified() { "127.0.0.1".to_owned() } else { addr.ip().to_string() };
-        let host =
-            if addr.is_ipv6() && !addr.ip().is_unspecified() { format!("[{host}]") } else { host };
-        format!("{scheme}://{host}:{}", addr.port())
-    };
-    let (ingest, admin) = (url(tls.0, node.ingest_addr()), url(tls.1, node.admin_addr()));
-    write_private(&config.data_dir.join(URL_FILE), &admin)?;
-    let directory = node.shared().configured.directory();
-    let inbox = directory.source_at("inbox").map(|_| format!("{ingest}/{}/inbox", config.prefix));
+/// What is told of a node that is ready.
+struct Greeting {
+    ingest: String,
+    admin: String,
+    /// The address that signs a browser in, once.
+    login: String,
+    inbox: Option<String>,
+}
+
+impl Greeting {
+    fn new(config: &Config, listeners: &NodeConfig, node: &Running, code: &LoginCode) -> Self {
+        let ingest = gateway::local_url(&listeners.ingest, node.ingest_addr());
+        let admin = gateway::local_url(&listeners.admin, node.admin_addr());
+        let directory = node.shared().configured.directory();
+        let inbox = directory.source_at("inbox");
+        let inbox = inbox.map(|_| format!("{ingest}/{}/inbox", config.prefix));
+        let code = LoginCodeOut::of(code.reveal(), Moment(Time::EPOCH));
+        Self { login: format!("{admin}{}", code.path), ingest, admin, inbox }
+    }
+}
+
+fn greet(config: &Config, greeting: &Greeting, token: &TokenText, report: Report) -> Result<()> {
+    let Greeting { ingest, admin, login, inbox } = greeting;
+    write_private(&config.data_dir.join(URL_FILE), admin)?;
     if report.is_json() {
         report.json(&json!({
-            "ready": true, "ingest": ingest, "admin": admin, "token": token.reveal(), "source": inbox,
-            "data": config.data_dir,
+            "ready": true, "ingest": ingest, "admin": admin, "login": login, "token": token.reveal(),
+            "source": inbox, "data": config.data_dir,
         }));
         return Ok(());
     }
@@ -233,6 +244,7 @@ fn greet(
         inbox.as_deref().unwrap_or(&format!("{ingest}/{}/…", config.prefix)),
         if everywhere { "   (and at every other address of this machine)" } else { "" }
     ));
+    report.text(&format!("  dashboard {login}   (opens once, within 15 minutes)"));
     report.text(&format!(
         "  API       {admin}/v1   (the token is in {})",
         config.data_dir.join(TOKEN_FILE).display()
@@ -242,9 +254,10 @@ fn greet(
     if !config.allow_private.is_empty() {
         report.text(&format!("  allows    endpoints in {}", config.allow_private.join(", ")));
     }
-    if let Some(inbox) = &inbox {
+    if let Some(inbox) = inbox {
         report.text(&format!("\ntry       curl {inbox} -d '{{\"hello\":\"world\"}}'"));
         report.text("          doorbell event list   (in this folder)");
+        report.text("          doorbell login        (another address for the dashboard)");
     }
     tracing::debug!(free = %human_bytes(config.free_bytes_min), "new webhooks get 503 with less free space");
     Ok(())

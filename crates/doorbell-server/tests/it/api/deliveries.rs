@@ -51,6 +51,8 @@ async fn what_is_in_flight_is_left_alone_and_its_attempt_explains_itself() {
     let lent = world.home.claim(claim).await.unwrap().lent.remove(0);
     let id = lent.delivery.id;
     let path = |verb: &str| format!("/v1/deliveries/{id}{verb}");
+    assert_eq!(world.get(&path("")).await.is(200)["state"], "pending", "it only waits in memory");
+    assert!(world.home.begin(id, lent.lease));
     assert_eq!(world.get(&path("")).await.is(200)["state"], "in_flight");
     world.call("POST", &path("/retry")).answer().await.problem("in_flight");
     world.call("POST", &path("/cancel")).answer().await.problem("in_flight");

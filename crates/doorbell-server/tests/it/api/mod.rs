@@ -4,6 +4,7 @@ mod apply;
 mod config;
 mod deliveries;
 mod isolation;
+mod login;
 mod publish;
 mod replays;
 mod served;

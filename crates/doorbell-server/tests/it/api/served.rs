@@ -2,7 +2,7 @@
 
 use crate::raw::{exchange, header};
 use doorbell_core::name::Label;
-use doorbell_server::api::{Api, ApiState, Parts, TokenText, token_hash};
+use doorbell_server::api::{Api, ApiState, Cookie, Parts, TokenText, token_hash};
 use doorbell_server::clock::Clock;
 use doorbell_server::desk::Desk;
 use doorbell_server::listen::Hosts;
@@ -35,6 +35,9 @@ async fn it_answers_to_its_own_names_only() {
             configured: Arc::clone(&shared.configured),
             replays,
             root_token: Some(token_hash(&root)),
+            first_login: None,
+            cookie: Cookie::plain(shared.admin_addr),
+            ingest_url: format!("http://{}/in", shared.ingest_addr),
         });
         Arc::new(Api::new(state, Hosts::new(shared.admin_addr, ["admin.example.com".to_owned()])))
     };

@@ -13,7 +13,9 @@ use doorbell_core::name::EventType;
 use doorbell_core::request::{Headers, Request as Incoming};
 use doorbell_core::time::Time;
 use doorbell_server::admitting::Admitting;
-use doorbell_server::api::{ApiState, Parts, Peer, TokenText, router, token_hash};
+use doorbell_server::api::{
+    ApiState, Cookie, LoginCode, Parts, Peer, TokenText, router, token_hash,
+};
 use doorbell_server::clock::{Clock, ManualClock};
 use doorbell_server::configured::Configured;
 use doorbell_server::desk::Desk;
@@ -42,6 +44,7 @@ pub(super) struct World {
     pub(super) hand: ManualClock,
     pub(super) parts: Parts,
     pub(super) root: String,
+    pub(super) first_login: String,
     router: axum::Router,
 }
 
@@ -144,15 +147,19 @@ impl World {
             health: Arc::new(Health::new(Stopper::default().stop())),
             clock,
         };
-        let root = TokenText::new([7; 32]);
+        let (root, first) = (TokenText::new([7; 32]), LoginCode::new(7));
         let parts = Parts {
             admitting: Arc::new(admitting),
             configured: Arc::new(configured),
             replays,
             root_token: Some(token_hash(&root)),
+            first_login: Some(first.clone()),
+            cookie: Cookie::plain(([127, 0, 0, 1], 8081).into()),
+            ingest_url: "http://127.0.0.1:8080/in".to_owned(),
         };
         let router = router(ApiState::new(parts.clone()));
-        Self { home, hand, parts, root: root.reveal().to_owned(), router }
+        let (root, first_login) = (root.reveal().to_owned(), first.reveal().to_owned());
+        Self { home, hand, parts, root, first_login, router }
     }
 
     /// A request without a token.

@@ -3,7 +3,7 @@
 
 use super::Error;
 use crate::store::{FateWord, StateWord};
-use doorbell_core::delivery::{DiscardReason, State};
+use doorbell_core::delivery::{Delivery, DiscardReason, State};
 use doorbell_core::event::{Fate, Rejection, RejectionReason};
 use doorbell_core::id::EventId;
 use doorbell_core::time::Time;
@@ -18,10 +18,12 @@ pub(super) const fn state_code(word: StateWord) -> i64 {
     }
 }
 
-/// A state as columns: `state`, `detail`, `moment`.
-pub(super) fn state_columns(state: &State) -> (i64, i64, i64) {
+/// A delivery's state as columns: `state`, `detail`, `moment`. `detail` tells of one that waits whether someone asked for
+/// its next try.
+pub(super) fn state_columns(delivery: &Delivery) -> (i64, i64, i64) {
+    let state = &delivery.state;
     let (detail, moment) = match state {
-        State::Waiting { due } => (0, due),
+        State::Waiting { due } => (i64::from(delivery.asked), due),
         State::Delivered { at } => (0, at),
         State::Failed { at, holds_key } => (i64::from(*holds_key), at),
         State::Discarded { at, why } => (discard_code(*why), at),

@@ -283,7 +283,7 @@ impl Batch<'_> {
         let endpoint = self.dictionary.endpoint(self.db, born.endpoint)?;
         let lane = self.dictionary.lane(self.db, kind, endpoint)?;
         let replay = born.replay.map(|id| self.dictionary.replay(self.db, id)).transpose()?;
-        let (state, detail, moment) = state_columns(&delivery.state);
+        let (state, detail, moment) = state_columns(delivery);
         let (id_high, id_low) = id_columns(born.id.bytes());
         let order_key = born.order_key.map(u64::cast_signed);
         let held_key = order_key.filter(|_| occupies_key(&delivery.state));
@@ -335,7 +335,7 @@ impl Batch<'_> {
         if seq < delivery_seq(self.meta.floor, 0) {
             return Ok(());
         }
-        let (state, detail, moment) = state_columns(&delivery.state);
+        let (state, detail, moment) = state_columns(delivery);
         let order_key = delivery.order_key.map(u64::cast_signed);
         let held_key = order_key.filter(|_| occupies_key(&delivery.state));
         let sql = "UPDATE deliveries SET state = ?2, detail = ?3, moment = ?4, attempts = ?5,

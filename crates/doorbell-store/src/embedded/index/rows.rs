@@ -2,9 +2,9 @@
 
 use super::Error;
 use super::choice::Kind;
-use super::codes::{fate_of, id_bytes, id_of, state_of, time_of};
+use super::codes::{fate_of, id_bytes, id_of, state_code, state_of, time_of};
 use super::place::{delivery_seq, event_seq};
-use crate::store::{DeliveryRow, EventRow, Tally};
+use crate::store::{DeliveryRow, EventRow, StateWord, Tally};
 use doorbell_core::delivery::Delivery;
 use doorbell_core::id::{DeliveryId, EndpointId, EventId, ReplayId, TenantId};
 use doorbell_core::time::Time;
@@ -195,6 +195,7 @@ impl<'a> Assembly<'a> {
             replay: replay.transpose()?,
             attempts: columns.attempts,
             state: state_of(state, detail, moment)?,
+            asked: state == state_code(StateWord::Waiting) && detail == 1,
         })
     }
 }

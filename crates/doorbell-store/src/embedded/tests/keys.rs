@@ -52,6 +52,7 @@ fn entry(n: usize, made: Made) -> Entry {
         replay: None,
         attempts: 0,
         state,
+        asked: false,
     };
     let head = ReceivedHead {
         id: event.id,

@@ -25,6 +25,7 @@ fn settlement(n: u64, lease: Lease, locator: u64, state: State) -> Settlement {
             replay: None,
             attempts: 1,
             state,
+            asked: false,
         },
         attempt: Some(Attempt {
             id: AttemptId::new(Time::from_ms(START), n.into()),

@@ -17,6 +17,8 @@ pub mod tenant;
 
 pub mod token;
 
+pub mod login;
+
 pub mod source;
 
 pub mod policy;

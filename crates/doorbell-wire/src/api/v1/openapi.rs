@@ -60,7 +60,8 @@ fn tenant() -> Value {
 }
 
 fn described(spec: &Spec, schemas: &mut SchemaGenerator) -> Value {
-    let mut parameters = vec![json!({"$ref": "#/components/parameters/tenant"})];
+    let mut parameters = Vec::new();
+    parameters.extend(spec.scope.map(|_| json!({"$ref": "#/components/parameters/tenant"})));
     parameters.extend(spec.path_names().map(path_parameter));
     parameters.extend(
         spec.query
@@ -74,18 +75,24 @@ fn described(spec: &Spec, schemas: &mut SchemaGenerator) -> Value {
         "operationId": spec.id,
         "tags": [spec.path.split('/').find(|part| !part.is_empty() && *part != "v1").unwrap_or("v1")],
         "summary": spec.summary,
-        "description": format!("{}{}Needs the scope `{}`.", spec.note, if spec.note.is_empty() { "" } else { " " }, scope_word(spec)),
+        "description": format!("{}{}{}", spec.note, if spec.note.is_empty() { "" } else { " " }, needs(spec)),
         "parameters": parameters,
         "responses": responses(spec, schemas),
     });
-    if let (Some(body), Value::Object(members)) = (request_body(spec, schemas), &mut operation) {
-        members.insert("requestBody".to_owned(), body);
+    if let Value::Object(members) = &mut operation {
+        let body = request_body(spec, schemas).map(|body| ("requestBody".to_owned(), body));
+        members.extend(body);
+        members.extend(spec.scope.is_none().then(|| ("security".to_owned(), json!([]))));
     }
     operation
 }
 
-fn scope_word(spec: &Spec) -> &'static str {
-    doorbell_core::configuration::Scope::from(spec.scope).word()
+fn needs(spec: &Spec) -> String {
+    let scope = spec.scope.map(doorbell_core::configuration::Scope::from);
+    scope.map_or_else(
+        || "Needs no token.".to_owned(),
+        |scope| format!("Needs the scope `{}`.", scope.word()),
+    )
 }
 
 fn path_parameter(name: &str) -> Value {
@@ -246,14 +253,10 @@ fn success(spec: &Spec, status: u16, schemas: &mut SchemaGenerator) -> Value {
 /// The problems of an operation by their status: its own, and those that its shape brings.
 fn problems(spec: &Spec) -> Vec<(u16, Vec<Code>)> {
     let mut codes: BTreeSet<Code> = spec.problems.iter().copied().collect();
-    codes.extend([
-        Code::Unauthorized,
-        Code::Scope,
-        Code::NotFound,
-        Code::TooMany,
-        Code::Internal,
-        Code::Unavailable,
-    ]);
+    codes.extend([Code::TooMany, Code::Internal, Code::Unavailable]);
+    if spec.scope.is_some() {
+        codes.extend([Code::Unauthorized, Code::Scope, Code::CrossSite, Code::NotFound]);
+    }
     if spec.query.is_some() {
         codes.insert(Code::Parameter);
     }

@@ -10,6 +10,7 @@ use super::event::{
     EventLine, EventOut, EventQuery, Publish, PublishOut, PublishQuery, RequestLine, RequestOut,
 };
 use super::live::{LiveLine, LiveQuery};
+use super::login::{LoginCodeOut, LoginIn};
 use super::replay::{PlanOut, ReplayIn, ReplayOut};
 use super::search::{SearchLine, SearchQuery};
 use super::source::{SourceIn, SourceOut, SourceSecretIn};
@@ -93,8 +94,8 @@ pub struct Spec {
     pub method: Method,
     /// Its path, with `{…}` for what varies.
     pub path: &'static str,
-    /// Which scope may do it; `admin` may do all.
-    pub scope: Scope,
+    /// Which scope may do it; `admin` may do all. `None`: it needs no token.
+    pub scope: Option<Scope>,
     /// What it does, in a sentence.
     pub summary: &'static str,
     /// More about it.
@@ -116,7 +117,7 @@ const fn spec(method: Method, path: &'static str, scope: Scope, summary: &'stati
         id: "",
         method,
         path,
-        scope,
+        scope: Some(scope),
         summary,
         note: "",
         query: None,
@@ -128,6 +129,11 @@ const fn spec(method: Method, path: &'static str, scope: Scope, summary: &'stati
 }
 
 impl Spec {
+    const fn without_token(mut self) -> Self {
+        self.scope = None;
+        self
+    }
+
     const fn note(mut self, note: &'static str) -> Self {
         self.note = note;
         self
@@ -330,6 +336,13 @@ operations! {
         .takes::<TenantIn>().gives::<TenantOut>(&[201]).problems(&[Code::Conflict]);
     GetTenant "getTenant" => spec(Get, "/v1/tenants/{tenant}", Admin, "Shows a tenant")
         .gives::<TenantOut>(&[200]);
+
+    Login "login" => spec(Post, "/v1/login", Admin, "Turns a login code into a token")
+        .note("The code is used up by it. The token is the operator's, good for some hours; the answer holds its text, whole, this one time.")
+        .without_token().takes::<LoginIn>().gives::<TokenOut>(&[201]).problems(&[Code::Login]);
+    CreateLoginCode "createLoginCode" => spec(Post, "/v1/login-codes", Admin, "Makes a login code")
+        .note("Only for the operator. It is good once, for 15 minutes; of more than a few the oldest is forgotten.")
+        .gives::<LoginCodeOut>(&[201]);
 
     ListTokens "listTokens" => spec(Get, "/v1/tokens", Admin, "Lists the tokens")
         .query::<PageQuery>().gives::<Page<TokenOut>>(&[200]);

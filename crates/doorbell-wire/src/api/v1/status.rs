@@ -14,6 +14,8 @@ pub struct StatusOut {
     pub now: Moment,
     /// When it started.
     pub started_at: Moment,
+    /// The address that receives; `/` and a source's name follow.
+    pub ingest_url: String,
     /// What is kept, of all tenants; only for the operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store: Option<StoreOut>,
