@@ -199,23 +199,31 @@ impl Provider {
         self
     }
 
+    /// The address of the sender's keys, where it is a setting that was set.
+    #[must_use]
+    pub fn key_address(&self) -> Option<&str> {
+        self.schemes.iter().find_map(|scheme| match scheme.key_source() {
+            KeySource::Setting(name) => self.setting(name),
+            KeySource::Given | KeySource::Fixed(_) | KeySource::Named { .. } | KeySource::Plaid => {
+                None
+            }
+        })
+    }
+
     /// Whether a source of this provider needs a secret from its operator before it can verify anything.
     #[must_use]
     pub fn secret_need(&self) -> SecretNeed {
-        let source = |scheme: &Scheme| match scheme {
-            Scheme::Signed(signed) => signed.source.clone(),
-            Scheme::Jwt(jwt) => jwt.source.clone(),
-            Scheme::HttpSignature(scheme) => scheme.source.clone(),
-            Scheme::None | Scheme::Token(_) | Scheme::Basic => KeySource::Given,
-        };
         let handed_out = [Challenge::AsanaSecret, Challenge::NotionToken];
         if self.is_open() {
             SecretNeed::None
         } else if self.challenges.iter().any(|challenge| handed_out.contains(challenge)) {
             SecretNeed::HandedOut
-        } else if self.schemes.iter().all(|scheme| source(scheme) == KeySource::Given) {
+        } else if self.schemes.iter().all(|scheme| *scheme.key_source() == KeySource::Given) {
             SecretNeed::Required
-        } else if self.schemes.iter().any(|scheme| matches!(source(scheme), KeySource::Setting(_)))
+        } else if self
+            .schemes
+            .iter()
+            .any(|scheme| matches!(scheme.key_source(), KeySource::Setting(_)))
         {
             SecretNeed::OrSetting
         } else {

@@ -530,6 +530,17 @@ impl Scheme {
     pub fn as_signed(&self) -> Option<&Signed> {
         if let Self::Signed(signed) = self { Some(signed) } else { None }
     }
+
+    /// Where the key comes from when the operator gave none.
+    #[must_use]
+    pub fn key_source(&self) -> &KeySource {
+        match self {
+            Self::Signed(signed) => &signed.source,
+            Self::Jwt(jwt) => &jwt.source,
+            Self::HttpSignature(scheme) => &scheme.source,
+            Self::None | Self::Token(_) | Self::Basic => &KeySource::Given,
+        }
+    }
 }
 
 /// A shared secret sent as it is.

@@ -33,7 +33,7 @@ pub(crate) async fn run(flags: &Flags, report: Report) -> Result<()> {
     make_folder(&config.data_dir)?;
     let store = open_store(&config, &clock)?;
     let token = root_token(&config.data_dir, &clock)?;
-    let sender = AnySender::Real(Box::new(sender(&config, &clock)?));
+    let sender = AnySender::Real(Arc::new(sender(&config, &clock)?));
     let settings = gateway_config(&config, token_hash(&token))?;
     let node = gateway::start(settings, Arc::clone(&store), sender, clock).await?;
     let tls = (config.ingest.tls.is_some(), config.admin.tls.is_some());
