@@ -18,7 +18,9 @@ use crate::time::Time;
 use crate::verifier::Verifier;
 use bytes::Bytes;
 use std::time::Duration;
-use webhook_signatures::{Described, Handshake, Incoming, KeyRequest, NewSecret, Secret, Verified};
+use webhook_signatures::{
+    Described, Handshake, Incoming, KeyRequest, NewSecret, Provider, Secret, Verified,
+};
 
 /// What becomes of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,8 +31,22 @@ pub enum Intake {
     Answer(Answer),
     /// It is answered like this, and kept without waiting for it.
     Refuse(Refused, Reply),
+    /// It is a question that is answered with a call: this address is to be called once, and if that succeeds the answer
+    /// is this; else [`give_up`].
+    Call(Box<Call>),
     /// It cannot be judged without a key from the network: then [`decide_with`], or [`give_up`].
     Need(Box<Needed>),
+}
+
+/// A subscription that is confirmed by calling an address of the provider's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// The request.
+    pub request: Request,
+    /// What to GET.
+    pub url: String,
+    /// The answer to the request, once that succeeded.
+    pub reply: Reply,
 }
 
 /// A request that is not judged yet, and the key that it takes.
@@ -45,8 +61,8 @@ pub struct Needed {
 /// Why the key that a request needs is not there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NoKey {
-    /// All keys of the sender were fetched, and the one that the request names is not among them.
-    Unknown,
+    /// All keys at this address were fetched, and the one that the request names is not among them.
+    Unknown(String),
     /// It could not be fetched, as this sentence says; the provider is to try again.
     Unavailable(String),
 }
@@ -158,6 +174,7 @@ fn by(
             accept(directory, ready, request, (birth, described))
         }
         Ok(Passed::Asked(answer)) => Intake::Answer(answer),
+        Ok(Passed::Calls(url, reply)) => Intake::Call(Box::new(Call { request, url, reply })),
         Ok(Passed::Needs(key)) => Intake::Need(Box::new(Needed { request, key })),
         Err(fault) => {
             let (refused, reply) = fault.refuse(ready, request, birth);
@@ -166,18 +183,22 @@ fn by(
     }
 }
 
-/// Refuses a request whose key is not to be had. When that is no fault of the sender's, the answer is 503.
+/// Refuses a request whose key is not to be had, or whose call failed. When that is no fault of the sender's, the answer is 503.
 #[must_use]
-pub fn give_up(ready: &ReadySource, needed: Needed, birth: Birth, why: NoKey) -> (Refused, Reply) {
+pub fn give_up(
+    ready: &ReadySource,
+    request: Request,
+    birth: Birth,
+    why: NoKey,
+) -> (Refused, Reply) {
     let refusal = match why {
-        NoKey::Unknown => {
-            let url = needed.key.url();
+        NoKey::Unknown(url) => {
             let detail = format!("the key that the request names is not among those at {url}");
             Refusal::unverified(&detail, None)
         }
         NoKey::Unavailable(detail) => Refusal::unverified(&detail, OURS),
     };
-    refusal.refuse(ready, needed.request, birth)
+    refusal.refuse(ready, request, birth)
 }
 
 /// Refuses a request that did not get as far as [`decide`]: its body was too large, or broken.
@@ -225,7 +246,9 @@ enum Passed {
     Believed(Verified, Described),
     /// It is a question.
     Asked(Answer),
-    /// Neither, before this key is there.
+    /// It is a question whose answer is a call of this address, and then this.
+    Calls(String, Reply),
+    /// None of these, before this key is there.
     Needs(KeyRequest),
 }
 
@@ -256,7 +279,7 @@ fn pass(
     let Request { method, headers, body, .. } = request;
     let incoming = Incoming { method, url: &url, headers, body };
     if let Some(question) = verifier.question(&incoming, now.unix_seconds()) {
-        return answer(question);
+        return answer(verifier.provider(), question);
     }
     if !source.methods.is_empty() && !source.methods.contains(method) {
         let takes = source.methods.join(", ");
@@ -279,7 +302,7 @@ fn verify(verifier: &Verifier, incoming: &Incoming<'_>, now: Time) -> Result<Pas
     Ok(Passed::Believed(proof, webhook_signatures::describe(verifier.provider(), incoming)))
 }
 
-fn answer(question: Handshake) -> Result<Passed, Refusal> {
+fn answer(provider: &Provider, question: Handshake) -> Result<Passed, Refusal> {
     let (secret, given) = match question {
         Handshake::Answer(given) => (None, given),
         Handshake::StoreSecret(NewSecret { secret, notice, answer }) => {
@@ -287,9 +310,12 @@ fn answer(question: Handshake) -> Result<Passed, Refusal> {
                 SecretText::parse(&secret).map_err(|why| Refusal::unverified(&why, None))?;
             (Some(HandedOut { secret, notice }), answer)
         }
+        Handshake::Fetch { url, answer } if provider.setting("topic_arn").is_some() => {
+            return Ok(Passed::Calls(url, reply(answer)));
+        }
         Handshake::Fetch { url, .. } => {
-            let todo =
-                "the provider asks to have its subscription confirmed: open this address once";
+            let todo = "somebody's topic asks to be subscribed: if it is yours, set the option topic_arn to it, or open this \
+                        address once";
             return Err(Refusal::unverified(&format!("{todo}: {url}"), OURS));
         }
         Handshake::Refuse { status, why } => {
@@ -297,9 +323,12 @@ fn answer(question: Handshake) -> Result<Passed, Refusal> {
         }
         Handshake::Need(key) => return Ok(Passed::Needs(key)),
     };
+    Ok(Passed::Asked(Answer { secret, reply: reply(given) }))
+}
+
+fn reply(given: webhook_signatures::Answer) -> Reply {
     let headers = given.headers.into_iter().collect();
-    let reply = Reply { status: given.status, headers, body: given.body.into() };
-    Ok(Passed::Asked(Answer { secret, reply }))
+    Reply { status: given.status, headers, body: given.body.into() }
 }
 
 /// The URL that the provider called: the configured one, or what the request says of itself.

@@ -52,6 +52,8 @@ pub struct Signed {
     pub stamp: Option<Stamp>,
     /// The scheme applies only to requests in which this field has this value.
     pub when: Option<(Field, Text)>,
+    /// This field must have the value of this setting, where the setting is set: for keys that sign for many accounts.
+    pub only: Option<(Field, Text)>,
     /// The body is JSON with an array at this pointer, and each element carries a signature of its own: pointers of
     /// [`Field::Json`] start at the element. All elements must pass (at most 100, at least one).
     pub each: Option<Text>,
@@ -75,6 +77,7 @@ impl Signed {
             id: None,
             stamp: None,
             when: None,
+            only: None,
             each: None,
             url: UrlForms::AsIs,
             body_hash_query: None,

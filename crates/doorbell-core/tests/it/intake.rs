@@ -25,7 +25,7 @@ fn decide(directory: &Directory, request: Request) -> Intake {
 fn accepted(directory: &Directory, request: Request) -> (Accepted, Reply) {
     match decide(directory, request) {
         Intake::Accept(accepted, reply) => (accepted, reply),
-        other @ (Intake::Refuse(..) | Intake::Answer(_) | Intake::Need(_)) => {
+        other @ (Intake::Refuse(..) | Intake::Answer(_) | Intake::Call(_) | Intake::Need(_)) => {
             panic!("not accepted: {other:?}")
         }
     }
@@ -34,7 +34,7 @@ fn accepted(directory: &Directory, request: Request) -> (Accepted, Reply) {
 fn refused(directory: &Directory, request: Request) -> (Refused, Reply) {
     match decide(directory, request) {
         Intake::Refuse(refused, reply) => (refused, reply),
-        other @ (Intake::Accept(..) | Intake::Answer(_) | Intake::Need(_)) => {
+        other @ (Intake::Accept(..) | Intake::Answer(_) | Intake::Call(_) | Intake::Need(_)) => {
             panic!("not refused: {other:?}")
         }
     }
@@ -264,7 +264,7 @@ fn the_fan_out_is_bounded() {
 fn asked(directory: &Directory, request: Request) -> Answer {
     match decide(directory, request) {
         Intake::Answer(answer) => answer,
-        other @ (Intake::Accept(..) | Intake::Refuse(..) | Intake::Need(_)) => {
+        other @ (Intake::Accept(..) | Intake::Refuse(..) | Intake::Call(_) | Intake::Need(_)) => {
             panic!("not answered: {other:?}")
         }
     }
@@ -341,7 +341,7 @@ fn without_its_key_a_request_is_refused_and_by_whose_fault_is_told_apart() {
     let pem = "https://sns.us-east-1.amazonaws.com/SimpleNotificationService-0a.pem";
     let given_up = |why: NoKey| {
         let Intake::Need(needed) = decide(&directory, sns(pem)) else { panic!("no key is needed") };
-        let (refused, reply) = intake::give_up(ready, *needed, BIRTH, why);
+        let (refused, reply) = intake::give_up(ready, needed.request, BIRTH, why);
         (
             reply.status,
             reply.headers.text("retry-after").map(str::to_owned),
@@ -350,7 +350,7 @@ fn without_its_key_a_request_is_refused_and_by_whose_fault_is_told_apart() {
     };
     let away = NoKey::Unavailable("it was away".to_owned());
     assert_eq!(given_up(away), (503, Some("60".to_owned()), "it was away".to_owned()));
-    let (status, again, detail) = given_up(NoKey::Unknown);
+    let (status, again, detail) = given_up(NoKey::Unknown(pem.to_owned()));
     assert_eq!((status, again), (401, None));
     assert!(detail.contains(pem), "{detail}");
 }
@@ -359,7 +359,7 @@ fn kept(intake: &Intake) -> Option<&Event> {
     match intake {
         Intake::Accept(accepted, _) => Some(&accepted.event),
         Intake::Refuse(refused, _) => Some(&refused.event),
-        Intake::Answer(_) | Intake::Need(_) => None,
+        Intake::Answer(_) | Intake::Call(_) | Intake::Need(_) => None,
     }
 }
 

@@ -3,18 +3,19 @@
 use super::answer::{self, Answer};
 use super::body::{self, Budget, NoBody, Rules};
 use super::head;
+use super::keyed::{self, Asked};
 use super::rejections::{self, Rejections};
 use super::target::{self, Target};
 use crate::admitting::{Admitting, admission};
 use crate::configured::{Adopted, Configured};
-use crate::keys::{Keys, Wanted};
+use crate::keys::Keys;
 use crate::listen::{Caller, Deadlines, Handler, TrustedProxies};
 use crate::metrics::Metric;
 use bytes::Bytes;
 use doorbell_core::directory::{Directory, ReadySource};
 use doorbell_core::event::{Rejection, RejectionReason};
 use doorbell_core::id::EventId;
-use doorbell_core::intake::{self, Birth, HandedOut, Intake, Needed, NoKey};
+use doorbell_core::intake::{self, Birth, HandedOut, Intake};
 use doorbell_core::limits;
 use doorbell_core::name::Label;
 use doorbell_core::request::{Headers, Request};
@@ -188,11 +189,8 @@ impl Ingest {
     /// The request is whole: decides, and answers when what was decided is durable.
     async fn decide(&self, arrived: Arrived<'_>) -> Answer {
         let Arrived { directory, ready, birth, request } = arrived;
-        let intake = match intake::decide(directory, ready, request, birth) {
-            Intake::Need(needed) => Box::pin(self.with_key(directory, ready, birth, *needed)).await,
-            decided @ (Intake::Accept(..) | Intake::Answer(_) | Intake::Refuse(..)) => decided,
-        };
-        match intake {
+        let asked = Asked { directory, ready, birth };
+        match keyed::decide(&self.keys, &self.admitting.clock, asked, request).await {
             Intake::Accept(accepted, reply) => {
                 let admission = admission(accepted, &self.admitting.clock);
                 match self.admitting.admit(admission).await {
@@ -215,40 +213,7 @@ impl Ingest {
                 self.rejections.hand_in(ready.source().id, refused);
                 answer::of(reply)
             }
-            Intake::Need(_) => answer::unavailable(),
-        }
-    }
-
-    /// Decides with the key that the request needs: the one that is known, and if it is not the one that is named, as it
-    /// is fetched anew.
-    async fn with_key(
-        &self,
-        directory: &Directory,
-        ready: &ReadySource,
-        birth: Birth,
-        mut needed: Needed,
-    ) -> Intake {
-        let (began, mut than) = (self.admitting.clock.monotonic(), None);
-        loop {
-            let Ok(verifier) = ready.verifier() else {
-                return give_up(ready, needed, birth, NoKey::Unavailable(String::new()));
-            };
-            let provider = verifier.provider();
-            let wanted = Wanted { provider, key: &needed.key, source: ready.source().id };
-            let held = match self.keys.newer(wanted, than).await {
-                Ok(held) => held,
-                Err(why) => return give_up(ready, needed, birth, NoKey::Unavailable(why)),
-            };
-            let key = held.key.clone();
-            match intake::decide_with(directory, ready, needed.request, birth, key) {
-                Intake::Need(still) if held.at >= began => {
-                    return give_up(ready, *still, birth, NoKey::Unknown);
-                }
-                Intake::Need(still) => (needed, than) = (*still, Some(held.at)),
-                decided @ (Intake::Accept(..) | Intake::Answer(_) | Intake::Refuse(..)) => {
-                    return decided;
-                }
-            }
+            Intake::Call(_) | Intake::Need(_) => answer::unavailable(),
         }
     }
 
@@ -267,11 +232,6 @@ impl Ingest {
             }
         }
     }
-}
-
-fn give_up(ready: &ReadySource, needed: Needed, birth: Birth, why: NoKey) -> Intake {
-    let (refused, reply) = intake::give_up(ready, needed, birth, why);
-    Intake::Refuse(refused, reply)
 }
 
 /// The answer to a request whose body, if it has one, nobody reads.

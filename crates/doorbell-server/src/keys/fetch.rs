@@ -69,24 +69,32 @@ impl Fetcher {
 
 async fn fetch(sender: &AnySender, urls: &UrlPolicy, job: &Job) -> Result<Secret, String> {
     let away = |why: String| format!("the key at {} cannot be fetched: {why}", job.key.url());
-    let outgoing = outgoing(&job.key, urls).map_err(away)?;
-    let body = match sender.carry(outgoing).await.outcome {
-        Outcome::Answered(answer) => taken(answer).map_err(away)?,
-        Outcome::Failed(fault) => return Err(away(fault.detail)),
-    };
+    let body = get(sender, urls, (job.key.url(), job.key.post())).await.map_err(away)?;
     Secret::fetched(&job.provider, &job.key, &body).map_err(|why| away(why.to_string()))
 }
 
-fn outgoing(key: &KeyRequest, urls: &UrlPolicy) -> Result<Outgoing, String> {
-    let url = EndpointUrl::parse(key.url(), urls).map_err(|why| why.to_string())?;
+/// What an address serves, by GET or with a body to POST.
+pub(super) async fn get(
+    sender: &AnySender,
+    urls: &UrlPolicy,
+    (url, post): (&str, Option<&str>),
+) -> Result<Bytes, String> {
+    match sender.carry(outgoing(urls, (url, post))?).await.outcome {
+        Outcome::Answered(answer) => taken(answer),
+        Outcome::Failed(fault) => Err(fault.detail),
+    }
+}
+
+fn outgoing(urls: &UrlPolicy, (url, post): (&str, Option<&str>)) -> Result<Outgoing, String> {
+    let url = EndpointUrl::parse(url, urls).map_err(|why| why.to_string())?;
     let mut headers = Headers::default();
     headers.push("accept", "application/json, */*;q=0.5");
     headers.push("user-agent", "doorbell");
-    let (method, body) = match key.post() {
+    let (method, body) = match post {
         Some(body) => ("POST", Bytes::copy_from_slice(body.as_bytes())),
         None => ("GET", Bytes::new()),
     };
-    if key.post().is_some() {
+    if post.is_some() {
         headers.push("content-type", "application/json");
     }
     Ok(Outgoing { method: method.to_owned(), url, headers, body, timeout: limits::KEY_DEADLINE })
@@ -99,9 +107,7 @@ fn taken(answer: Answer) -> Result<Bytes, String> {
             Err(format!("the answer has more than {} KiB", limits::RESPONSE_KEPT >> 10))
         }
         200 => Ok(answer.body),
-        status @ 300..=399 => {
-            Err(format!("it answered {status}, and no redirect is followed to a key"))
-        }
+        status @ 300..=399 => Err(format!("it answered {status}, and no redirect is followed")),
         status => Err(format!("it answered {status}")),
     }
 }

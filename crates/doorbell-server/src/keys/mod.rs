@@ -41,6 +41,8 @@ type Fetched = Result<Held, Arc<str>>;
 pub struct Keys {
     shelf: Mutex<Shelf>,
     jobs: mpsc::Sender<Job>,
+    sender: Option<AnySender>,
+    urls: UrlPolicy,
     clock: Clock,
 }
 
@@ -66,23 +68,17 @@ impl Keys {
     ) -> (Self, Fetcher) {
         let (jobs, queue) = mpsc::channel(limits::KEY_FETCHES);
         let urls = UrlPolicy { http: PlainHttp::Refused, ..urls };
-        let fetcher = Fetcher { sender, urls, clock: clock.clone(), metrics, queue };
-        (Self { shelf: Mutex::default(), jobs, clock }, fetcher)
+        let (own, sender) = (sender.clone(), sender);
+        let keys = Self { shelf: Mutex::default(), jobs, sender: own, urls: urls.clone(), clock };
+        let fetcher = Fetcher { sender, urls, clock: keys.clock.clone(), metrics, queue };
+        (keys, fetcher)
     }
 
-    /// The key, from memory or from its address.
+    /// The key, from memory or from its address; fetched anew unless that was done since `than`.
     ///
     /// # Errors
     /// A sentence for the operator: it is not there and may be later.
-    pub async fn get(&self, wanted: Wanted<'_>) -> Result<Held, String> {
-        self.newer(wanted, None).await
-    }
-
-    /// The key, fetched anew unless that was done since `than`.
-    ///
-    /// # Errors
-    /// As [`Keys::get`].
-    pub async fn newer(&self, wanted: Wanted<'_>, than: Option<Duration>) -> Result<Held, String> {
+    pub async fn get(&self, wanted: Wanted<'_>, than: Option<Duration>) -> Result<Held, String> {
         let mut fetched = match self.look(wanted, than) {
             Look::Use(held) => return Ok(held),
             Look::No(why) => return Err(why),
@@ -101,6 +97,18 @@ impl Keys {
                 Err(format!("the key at {url} takes its time; it is fetched for the next request"))
             }
         }
+    }
+
+    /// Calls an address of a provider's own once, by which a subscription is confirmed.
+    ///
+    /// # Errors
+    /// A sentence for the operator.
+    pub async fn call(&self, url: &str, source: SourceId) -> Result<(), String> {
+        let Some(sender) = &self.sender else { return Err("this node calls nobody".to_owned()) };
+        if !self.shelf().allow(source, self.clock.monotonic()) {
+            return Err("this source has caused too many calls; wait a minute".to_owned());
+        }
+        fetch::get(sender, &self.urls, (url, None)).await.map(drop)
     }
 
     /// Looks at the shelf; what it wants fetched is on its way when this returns.

@@ -111,6 +111,11 @@ impl Shelf {
         }
     }
 
+    /// Whether this source may cause one call more.
+    pub(super) fn allow(&mut self, source: SourceId, now: Duration) -> bool {
+        allow(&mut self.sources, source, now)
+    }
+
     /// Whether one more fits: what failed goes first, then what was used longest ago, and never what is under way.
     fn make_room(&mut self) -> bool {
         if self.slots.len() < limits::KEYS {

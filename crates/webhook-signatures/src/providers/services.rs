@@ -27,6 +27,7 @@ fn clouds() -> Vec<Provider> {
             signed.message = vec![Piece::Sns];
             signed.when = Some((json("/SignatureVersion"), version.into()));
             signed.source = KeySource::Named { at: json("/SigningCertURL"), rule: KeyHost::AwsSns };
+            signed.only = Some((json("/TopicArn"), "topic_arn".into()));
             Scheme::Signed(Box::new(signed))
         };
         let row = |scheme: Scheme| {
@@ -34,6 +35,8 @@ fn clouds() -> Vec<Provider> {
                 .docs("https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html")
                 .id(Field::First(vec![json("/MessageId"), header("x-amz-sns-message-id")]))
                 .kind(Field::First(vec![json("/Type"), header("x-amz-sns-message-type")]))
+                .takes("topic_arn", "The only topic whose messages are believed and whose subscription is confirmed")
+                .caveat("Anyone with an AWS account can send genuine messages of a topic of their own: set topic_arn.")
                 .challenge(Challenge::SnsConfirmation)
                 .deadline(15_000, "as the topic's delivery policy says")
                 .success(200)
