@@ -332,7 +332,7 @@ fn reply(given: webhook_signatures::Answer) -> Reply {
 }
 
 /// The URL that the provider called: the configured one, or what the request says of itself.
-fn called_url(ready: &ReadySource, request: &Request) -> String {
+pub(crate) fn called_url(ready: &ReadySource, request: &Request) -> String {
     let base = ready.public_url().map_or_else(
         || {
             let host = request.headers.text("host").unwrap_or("localhost");

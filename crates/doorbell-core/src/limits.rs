@@ -111,3 +111,9 @@ pub const KEY_FETCHES: usize = 32;
 pub const KEY_BURST: u32 = 10;
 /// How long it takes until they may cause one more.
 pub const KEY_REFILL: Duration = Duration::from_secs(3);
+/// Largest body with which the secrets of other sources are tried when a request is explained, in bytes.
+pub const EXAMINED_WITH_OTHERS: usize = 1 << 20;
+/// Most secrets of other sources that are tried.
+pub const EXAMINED_OTHERS: usize = 50;
+/// Requests that are explained at once.
+pub const EXAMINED_AT_ONCE: usize = 2;

@@ -6,8 +6,8 @@ use crate::secret::SecretText;
 use crate::source::Verification;
 use std::sync::Arc;
 use webhook_signatures::{
-    Encoding, Generic, Handshake, Hash, Incoming, KeyForm, Piece, Provider, Refusal, Scheme,
-    Secret, SecretError, SecretNeed, Token, Tolerance, Unit, Verified,
+    Encoding, Explanation, Generic, Handshake, Hash, Incoming, KeyForm, Known, Piece, Provider,
+    Refusal, Scheme, Secret, SecretError, SecretNeed, Token, Tolerance, Unit, Verified,
 };
 
 /// The name of the provider whose scheme is written down in options.
@@ -58,6 +58,12 @@ impl Verifier {
     #[must_use]
     pub fn question(&self, incoming: &Incoming<'_>, now: i64) -> Option<Handshake> {
         webhook_signatures::handshake(&self.provider, &self.secrets, incoming, now)
+    }
+
+    /// Finds out why a request does not pass, by trying; `now` in Unix seconds, `known` the secrets of other sources.
+    #[must_use]
+    pub fn explain(&self, known: &[Known<'_>], incoming: &Incoming<'_>, now: i64) -> Explanation {
+        webhook_signatures::explain(&self.provider, &self.secrets, known, incoming, now)
     }
 
     /// Checks a request; `now` in Unix seconds.

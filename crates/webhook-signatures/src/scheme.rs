@@ -534,6 +534,19 @@ impl Scheme {
         if let Self::Signed(signed) = self { Some(signed) } else { None }
     }
 
+    /// Where the proof stands in a request, for a sentence; the first of several places.
+    #[must_use]
+    pub fn place(&self) -> Option<Text> {
+        match self {
+            Self::None => None,
+            Self::Signed(signed) => signed.signatures.first().map(|place| place.at.shown()),
+            Self::Token(token) => token.place(),
+            Self::Basic => Some("the header authorization".into()),
+            Self::Jwt(jwt) => Some(jwt.at.shown()),
+            Self::HttpSignature(_) => Some("the header signature".into()),
+        }
+    }
+
     /// Where the key comes from when the operator gave none.
     #[must_use]
     pub fn key_source(&self) -> &KeySource {
@@ -566,6 +579,23 @@ pub enum Token {
     },
     /// Any of these places.
     AnyOf(Vec<Self>),
+}
+
+impl Token {
+    /// Where it stands, for a sentence; the first of several places.
+    #[must_use]
+    pub fn place(&self) -> Option<Text> {
+        match self {
+            Self::Header(name) => Some(Field::Header(name.clone()).shown()),
+            Self::Bearer => Some("the header authorization".into()),
+            Self::Query(name) => Some(Field::Query(name.clone()).shown()),
+            Self::Field(field) => Some(field.shown()),
+            Self::Each { array, pointer } => {
+                Some(Cow::Owned(format!("the body's field {pointer} of each of {array}")))
+            }
+            Self::AnyOf(tokens) => tokens.iter().find_map(Self::place),
+        }
+    }
 }
 
 /// Reads a template like `{id}.{timestamp}.{body}` into pieces.

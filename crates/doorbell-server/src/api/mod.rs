@@ -22,6 +22,8 @@ mod sources;
 
 mod events;
 
+mod explain;
+
 mod publish;
 
 mod endpoints;
