@@ -33,6 +33,8 @@ pub struct Provider {
     pub deadline_ms: Option<u32>,
     /// When it tries again, in words; empty where it does not say.
     pub retries: Text,
+    /// How a webhook is made in the provider's own console, in a sentence or two; empty where we have not read it.
+    pub setup: Text,
     /// What an operator should know, in sentences.
     pub caveats: Vec<Text>,
     /// How sure we are of this row.
@@ -160,6 +162,7 @@ impl Provider {
             response: Response::default(),
             deadline_ms: None,
             retries: "".into(),
+            setup: "".into(),
             caveats: Vec::new(),
             confidence: Confidence::Uncertain("".into()),
         }
@@ -281,6 +284,11 @@ impl Provider {
 
     pub(crate) fn retries(mut self, retries: &'static str) -> Self {
         self.retries = retries.into();
+        self
+    }
+
+    pub(crate) fn setup(mut self, sentences: &'static str) -> Self {
+        self.setup = sentences.into();
         self
     }
 
