@@ -15,6 +15,7 @@ mod ingest;
 mod deliver;
 mod fleet;
 mod backlog;
+mod stored;
 mod crowd;
 
 pub(crate) use bare::serve as serve_bare;
@@ -43,6 +44,8 @@ pub(crate) enum What {
     Fanout,
     /// Millions of deliveries that wait: memory, lists, start, and how fast they go when they may.
     Backlog,
+    /// Millions of events that are done: what comes in, lists, search, start.
+    Stored,
     /// Ten thousand connections, honest or slow.
     Crowd,
     /// Full rate for long: memory.
@@ -74,7 +77,7 @@ pub(crate) struct Flags {
     /// A binary that is there already.
     #[arg(long)]
     binary: Option<PathBuf>,
-    /// Endpoints (isolation, fanout) or waiting deliveries (backlog).
+    /// Endpoints (isolation, fanout) or waiting deliveries (backlog), stored events (stored).
     #[arg(long)]
     count: Option<u64>,
 }
@@ -114,12 +117,16 @@ fn measure(what: What, flags: &Flags) -> Result<()> {
         What::Isolation => fleet::isolation(flags),
         What::Fanout => fleet::fanout(flags),
         What::Backlog => backlog::run(flags),
+        What::Stored => stored::run(flags),
         What::Crowd => crowd::run(flags),
         What::Soak => ingest::soak(flags),
         What::Plot => plot::run(),
         What::All => {
-            use What::{Backlog, Crowd, Deliver, Fanout, Ingest, Isolation, Latency, Plot, Soak};
-            let all = [Ingest, Deliver, Latency, Isolation, Fanout, Crowd, Backlog, Soak, Plot];
+            use What::{
+                Backlog, Crowd, Deliver, Fanout, Ingest, Isolation, Latency, Plot, Soak, Stored,
+            };
+            let all =
+                [Ingest, Deliver, Latency, Isolation, Fanout, Crowd, Backlog, Stored, Soak, Plot];
             all.into_iter().try_for_each(|what| measure(what, flags))
         }
     }
