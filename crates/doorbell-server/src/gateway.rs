@@ -27,6 +27,8 @@ const FIRST_SOURCE: &str = "inbox";
 /// What a gateway is made of.
 #[derive(Debug)]
 pub struct GatewayConfig {
+    /// The version of the program, as it is shown.
+    pub version: &'static str,
     /// Listeners and limits.
     pub node: NodeConfig,
     /// Host names under which the API answers, beside its address and localhost.
@@ -57,6 +59,7 @@ pub async fn start(
     let replays = Replays::load(Arc::clone(&store)).await?;
     let desk = Desk::default();
     let (hosts, root_token) = (config.admin_hosts.clone(), config.root_token);
+    let version = config.version;
     let (first_login, listeners) = (config.first_login.clone(), config.node.clone());
     let api_replays = replays.clone();
     let api = move |shared: &Shared| {
@@ -66,6 +69,7 @@ pub async fn start(
             replays: api_replays,
             root_token,
             first_login,
+            version,
             cookie: cookie(&listeners, shared),
             ingest_url: ingest_url(&listeners, shared),
         };

@@ -120,7 +120,7 @@ fn diagnose(program: &Program, data: &Path) -> Result<(bool, String)> {
         .args(["doctor", "--json", "--data"])
         .arg(data)
         // The disks of the torture are small on purpose.
-        .env("DOORBELL_STORE_FREE_BYTES_MIN", "1")
+        .env("DOORBELL_STORE_FREE_BYTES_MIN", "8MiB")
         .output()?;
     let told = String::from_utf8_lossy(&output.stdout).into_owned()
         + &String::from_utf8_lossy(&output.stderr);

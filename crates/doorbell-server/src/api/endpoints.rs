@@ -60,11 +60,7 @@ pub(super) async fn create(
         let mut endpoint = read(&state, caller, (&body, id), &within(settings, caller))?;
         let secret = secret?;
         endpoint.secrets = vec![SigningSecret { secret: secret.clone(), expires: None }];
-        let (changes, shown) = save(settings, endpoint)?;
-        Ok::<_, Refused>((
-            changes,
-            EndpointOut { secret: Some(secret.reveal().to_owned()), ..shown },
-        ))
+        save_and_reveal(settings, endpoint, &secret)
     });
     Ok(json(StatusCode::CREATED, &made.await?))
 }
@@ -185,11 +181,7 @@ pub(super) async fn rotate(
         let mut endpoint = find::endpoint(settings, caller, &name)?.clone();
         endpoint.updated = state.admitting.clock.now();
         endpoint.secrets = rotated(&endpoint.secrets, &secret, overlap, endpoint.updated);
-        let (changes, shown) = save(settings, endpoint)?;
-        Ok::<_, Refused>((
-            changes,
-            EndpointOut { secret: Some(secret.reveal().to_owned()), ..shown },
-        ))
+        save_and_reveal(settings, endpoint, &secret)
     });
     Ok(json(StatusCode::OK, &changed.await?))
 }
@@ -268,4 +260,14 @@ fn save(settings: &Snapshot, endpoint: Endpoint) -> Result<(Vec<Change>, Endpoin
     }
     let shown = EndpointOut::of(&endpoint, &settings.names);
     Ok((vec![Change::Put(Resource::Endpoint(endpoint))], shown))
+}
+
+/// As [`save`]; the answer holds the new secret, this one time.
+fn save_and_reveal(
+    settings: &Snapshot,
+    endpoint: Endpoint,
+    secret: &SecretText,
+) -> Result<(Vec<Change>, EndpointOut), Refused> {
+    let (changes, shown) = save(settings, endpoint)?;
+    Ok((changes, EndpointOut { secret: Some(secret.reveal().to_owned()), ..shown }))
 }

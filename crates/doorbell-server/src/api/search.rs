@@ -4,15 +4,14 @@
 use super::auth::Caller;
 use super::events::shown;
 use super::find;
-use super::input::{Query, limit, problem_of};
+use super::input::{Query, problem_of};
 use super::refused::Refused;
 use super::state::ApiState;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use doorbell_core::name::EventTypePattern;
-use doorbell_store::{EventQuery, Search, SearchHit, SearchPage, Store, StoreError};
+use doorbell_store::{Search, SearchHit, SearchPage, Store, StoreError};
 use doorbell_wire::api::v1::event::EventLine;
 use doorbell_wire::api::v1::http::BodyOut;
 use doorbell_wire::api::v1::search::{
@@ -61,19 +60,7 @@ fn read(state: &ApiState, caller: Caller, query: &SearchQuery) -> Result<Search,
         return Err(Refused::at(Code::Parameter, "?pointer", "a JSON pointer such as /data/id"));
     }
     let settings = state.configured.snapshot();
-    let pattern = query.event_type.as_deref();
-    let among = EventQuery {
-        tenant: caller.tenant,
-        source: find::source_filter(&settings, caller, query.source.as_deref())?,
-        event_type: find::parsed::<EventTypePattern>("event_type", pattern)?,
-        fates: find::fates(query.fate.as_deref(), &[])?,
-        endpoint: find::endpoint_filter(&settings, caller, query.endpoint.as_deref())?,
-        state: find::state_filter(query.state.as_deref())?,
-        since: find::time(query.since),
-        until: find::time(query.until),
-        cursor: query.cursor.clone(),
-        limit: limit(query.limit)?,
-    };
+    let among = find::event_query(&settings, caller, &query.among(), &[])?;
     let pointer = query.pointer.clone().map(|pointer| (pointer, query.equals.clone()));
     Ok(Search { among, text: text.into(), pointer, budget: STEP })
 }

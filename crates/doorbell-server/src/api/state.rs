@@ -21,6 +21,8 @@ pub struct Parts {
     pub configured: Arc<Configured>,
     /// The replays.
     pub replays: Replays,
+    /// The version of the program, as it is shown.
+    pub version: &'static str,
     /// The address that receives; `/` and a source's name follow.
     pub ingest_url: String,
     /// SHA-256 of the root token's text: the operator's, good for everything.

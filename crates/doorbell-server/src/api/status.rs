@@ -35,7 +35,7 @@ pub(super) async fn show(
         next_due_at: due.get(&endpoint.id).copied().map(Moment),
     });
     let status = StatusOut {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
+        version: state.version.to_owned(),
         now: Moment(state.admitting.clock.now()),
         started_at: Moment(state.started()),
         ingest_url: state.ingest_url.clone(),

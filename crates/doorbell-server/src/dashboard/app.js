@@ -7,7 +7,7 @@ const EVERY_MS = 10_000;
 const SOON_MS = 700;
 const at = (id) => document.getElementById(id);
 const open = new Set();
-let feed = null, timer = null, next = Infinity, asking = false, again = false;
+let feed = null, timer = null, next = Infinity, asking = false, again = false, rest = SOON_MS;
 
 /** An element with a class, and children: text, or elements. */
 function make(tag, name, ...children) {
@@ -151,7 +151,7 @@ function watch() {
   const tell = (on) => { at("live").className = on ? "live on" : "live"; at("live").textContent = on ? "live" : "connecting"; };
   feed.addEventListener("open", () => tell(true));
   feed.addEventListener("error", () => tell(false));
-  feed.addEventListener("message", () => soon(SOON_MS));
+  feed.addEventListener("message", () => soon(rest));
 }
 
 async function guarded(work) {
@@ -165,13 +165,15 @@ async function guarded(work) {
   }
 }
 
-/** One refresh at a time; what happens meanwhile makes one more. */
+/** One refresh at a time; what happens meanwhile makes one more. A busy server is asked less often. */
 async function turn() {
   if (asking) { again = true; return; }
   asking = true; again = false;
+  const began = performance.now();
   await guarded(refresh);
+  rest = Math.max(SOON_MS, 4 * (performance.now() - began));
   asking = false;
-  if (!at("shown").hidden) soon(again ? SOON_MS : EVERY_MS);
+  if (!at("shown").hidden) soon(again ? rest : EVERY_MS);
 }
 
 function soon(wait) {

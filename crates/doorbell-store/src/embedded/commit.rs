@@ -103,6 +103,9 @@ impl Committer {
     fn commit(&mut self, items: &mut Vec<Item>) -> Result<(), String> {
         if self.is_low_on_space(items) {
             self.refuse_new(items);
+            if self.shared.space.is_last() {
+                self.refuse_written(items);
+            }
         }
         match self.try_commit(items) {
             Ok(()) => Ok(()),
@@ -154,6 +157,12 @@ impl Committer {
 
     fn refuse_new(&self, items: &mut Vec<Item>) {
         for item in items.extract_if(.., |item| item.is_new()) {
+            self.refuse_one(item, &StoreError::Full);
+        }
+    }
+
+    fn refuse_written(&self, items: &mut Vec<Item>) {
+        for item in items.extract_if(.., |item| item.frame.is_some()) {
             self.refuse_one(item, &StoreError::Full);
         }
     }

@@ -16,7 +16,8 @@ pub struct Options {
     pub now: Time,
     /// Bytes after which a new segment of the journal begins; retention drops whole segments.
     pub segment_bytes: u64,
-    /// Bytes that have to be free on the disk for new events to be taken; deliveries go on with less.
+    /// Bytes that have to be free on the disk for new events to be taken; deliveries go on with half of it, and reading
+    /// with less. With none the index cannot take in what fills the disk, and reading stops.
     pub reserve_bytes: u64,
     /// Records that may wait for the disk at once; more are answered [`StoreError::Busy`].
     pub queue_records: usize,

@@ -70,25 +70,34 @@ impl Shared {
     }
 }
 
-/// Whether the disk is nearly full.
+/// Whether the disk is nearly full. With less room than the reserve nothing new is taken in; with less than half of it
+/// nothing is written at all, for the other half is the index's: what it has not taken in cannot be read.
 #[derive(Debug)]
 pub(crate) struct Space {
     dir: PathBuf,
     reserve: u64,
     low: AtomicBool,
+    last: AtomicBool,
 }
 
 impl Space {
     pub(crate) fn new(dir: PathBuf, reserve: u64) -> Self {
-        Self { dir, reserve, low: AtomicBool::new(false) }
+        Self { dir, reserve, low: AtomicBool::new(false), last: AtomicBool::new(false) }
     }
 
     /// Looks whether there is less room than the reserve. About a microsecond.
     pub(crate) fn check(&self) -> bool {
         // A disk that cannot be asked is found out by the write.
-        let low = space::free(&self.dir).is_ok_and(|free| free < self.reserve);
+        let free = space::free(&self.dir).unwrap_or(u64::MAX);
+        let low = free < self.reserve;
         self.low.store(low, Ordering::Relaxed);
+        self.last.store(free < self.reserve / 2, Ordering::Relaxed);
         low
+    }
+
+    /// Whether nothing but the index's room was left when it was last looked.
+    pub(crate) fn is_last(&self) -> bool {
+        self.last.load(Ordering::Relaxed)
     }
 
     /// Whether there was too little room when it was last looked.

@@ -162,6 +162,7 @@ fn gateway_config(config: &Config, root_token: [u8; 32]) -> Result<GatewayConfig
         ingest_url: base,
     };
     Ok(GatewayConfig {
+        version: env!("CARGO_PKG_VERSION"),
         node,
         admin_hosts: config.admin_hosts.clone(),
         root_token: Some(root_token),

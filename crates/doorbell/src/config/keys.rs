@@ -92,7 +92,7 @@ pub(crate) const KEYS: &[Key] = &[
     one(
         "store.free_bytes_min",
         "256MiB",
-        "With less free space new webhooks get 503; deliveries go on",
+        "With less free space new webhooks get 503; deliveries go on down to half of it; at least 8MiB",
     ),
     one("store.segment_bytes", "64MiB", "Size of a journal segment"),
     many(

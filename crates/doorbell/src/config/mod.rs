@@ -95,7 +95,7 @@ impl Config {
             retention_age: read.optional("store.retention_age", parse_duration),
             retention_bytes: read.optional("store.retention_bytes", parse_bytes),
             retention_share: read.checked("store.retention_share", share),
-            free_bytes_min: read.checked("store.free_bytes_min", parse_bytes),
+            free_bytes_min: read.checked("store.free_bytes_min", reserve),
             segment_bytes: read.checked("store.segment_bytes", parse_bytes),
             allow_private: read.list("delivery.allow_private", network),
             allow_http: read.checked("delivery.allow_http", boolean),
@@ -219,6 +219,20 @@ fn size(text: &str) -> Result<usize, String> {
         .map_err(|_| format!("{text:?} is too large for this machine"))
 }
 
+/// The least room that the store needs: to write down what is in flight, and for the index to take in what was accepted;
+/// without it a full disk could no longer be read.
+const RESERVE_MIN: u64 = 8 << 20;
+
+fn reserve(text: &str) -> Result<u64, String> {
+    let bytes = parse_bytes(text)?;
+    if bytes < RESERVE_MIN {
+        return Err(format!(
+            "{text:?} is too little: write 8MiB or more; with less, what is on a full disk could no longer be read"
+        ));
+    }
+    Ok(bytes)
+}
+
 fn share(text: &str) -> Result<f64, String> {
     let fits = text.parse().ok().filter(|share| (0.01..=0.95).contains(share));
     fits.ok_or_else(|| format!("{text:?} is no share: write a number between 0.01 and 0.95"))
@@ -233,5 +247,20 @@ fn log_format(text: &str) -> Result<bool, String> {
         "json" => Ok(true),
         "text" => Ok(false),
         _ => Err(format!("{text:?} is neither text nor json")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{RESERVE_MIN, reserve};
+
+    #[test]
+    fn some_room_is_always_kept() {
+        for (text, bytes) in [("8MiB", RESERVE_MIN), ("256MiB", 256 << 20)] {
+            assert_eq!(reserve(text), Ok(bytes));
+        }
+        for text in ["0", "1", "8388607"] {
+            assert!(reserve(text).unwrap_err().contains("8MiB or more"), "{text}");
+        }
     }
 }

@@ -194,4 +194,5 @@ async fn the_pages_may_load_nothing_from_elsewhere() {
     }
     let status = world.get("/v1/status").await.is(200);
     assert_eq!(status["ingest_url"], "http://127.0.0.1:8080/in");
+    assert_eq!(status["version"], "1.2.3");
 }

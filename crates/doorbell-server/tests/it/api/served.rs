@@ -37,6 +37,7 @@ async fn it_answers_to_its_own_names_only() {
             root_token: Some(token_hash(&root)),
             first_login: None,
             cookie: Cookie::plain(shared.admin_addr),
+            version: "1.2.3",
             ingest_url: format!("http://{}/in", shared.ingest_addr),
         });
         Arc::new(Api::new(state, Hosts::new(shared.admin_addr, ["admin.example.com".to_owned()])))

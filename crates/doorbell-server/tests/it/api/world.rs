@@ -155,6 +155,7 @@ impl World {
             root_token: Some(token_hash(&root)),
             first_login: Some(first.clone()),
             cookie: Cookie::plain(([127, 0, 0, 1], 8081).into()),
+            version: "1.2.3",
             ingest_url: "http://127.0.0.1:8080/in".to_owned(),
         };
         let router = router(ApiState::new(parts.clone()));

@@ -1,6 +1,6 @@
 //! Searching payloads. The answer is a stream of lines (NDJSON), newest event first, each line as soon as it is known.
 
-use super::event::EventLine;
+use super::event::{EventLine, EventQuery};
 use super::http::BodyOut;
 use super::text::{Moment, Span};
 use schemars::JsonSchema;
@@ -50,6 +50,24 @@ pub struct SearchQuery {
     /// Look for at most this long, `30s` unless said, `5m` at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<Span>,
+}
+
+impl SearchQuery {
+    /// Among which events is looked: the part that a search has in common with a list.
+    #[must_use]
+    pub fn among(&self) -> EventQuery {
+        EventQuery {
+            source: self.source.clone(),
+            event_type: self.event_type.clone(),
+            fate: self.fate.clone(),
+            endpoint: self.endpoint.clone(),
+            state: self.state.clone(),
+            since: self.since,
+            until: self.until,
+            limit: self.limit,
+            cursor: self.cursor.clone(),
+        }
+    }
 }
 
 /// The longest text that is looked for, in bytes.
