@@ -1,13 +1,15 @@
 //! How the requests of one source are believed: its provider's row with the operator's options filled in, and its secrets,
 //! read once. Also the gate for a source's verification when it is saved.
 
+use crate::endpoint::ExtraSignature;
 use crate::limits;
 use crate::secret::SecretText;
 use crate::source::Verification;
 use std::sync::Arc;
 use webhook_signatures::{
     Encoding, Explanation, Generic, Handshake, Hash, Incoming, KeyForm, Known, Piece, Provider,
-    Refusal, Scheme, Secret, SecretError, SecretNeed, Token, Tolerance, Unit, Verified,
+    Refusal, Scheme, Secret, SecretError, SecretNeed, SignError, Signature, ToSign, Token,
+    Tolerance, Unit, Verified,
 };
 
 /// The name of the provider whose scheme is written down in options.
@@ -73,6 +75,72 @@ impl Verifier {
     pub fn verify(&self, incoming: &Incoming<'_>, now: i64) -> Result<Verified, Refusal> {
         webhook_signatures::verify(&self.provider, &self.secrets, incoming, now)
     }
+}
+
+/// What can sign requests by a provider's scheme. Only [`Signer::new`] makes one.
+#[derive(Debug, Clone)]
+pub struct Signer {
+    provider: Provider,
+    secret: Secret,
+}
+
+impl Signer {
+    /// Reads what an endpoint's further signature is to be.
+    ///
+    /// # Errors
+    /// [`Unsignable`], a sentence for the operator.
+    pub fn new(of: &ExtraSignature) -> Result<Self, Unsignable> {
+        let provider = provider(&of.provider, &of.options)?;
+        if let Some(setting) = provider.unset().next() {
+            return Err(Misconfigured::Unset(setting.name.to_string()).into());
+        }
+        let secret = Secret::parse(&provider, of.secret.reveal())
+            .map_err(|why| Misconfigured::Secret { number: 1, why })?;
+        let signer = Self { provider, secret };
+        let headers: [(&str, &[u8]); 1] = [("content-type", b"application/json")];
+        let probe = ToSign {
+            id: "evt_1",
+            now: 0,
+            url: "https://example.com/",
+            method: "POST",
+            headers: &headers,
+            body: b"{}",
+        };
+        let name = of.provider.clone();
+        match signer.sign(&probe) {
+            Ok(signed)
+                if signed.url.is_none() && signed.body.is_none() && !signed.headers.is_empty() =>
+            {
+                Ok(signer)
+            }
+            Ok(_) | Err(SignError::Body) => Err(Unsignable::NotInHeaders(name)),
+            Err(why) => Err(Unsignable::CannotSign(name, why)),
+        }
+    }
+
+    /// Signs a request.
+    ///
+    /// # Errors
+    /// Those of [`webhook_signatures::sign`].
+    pub fn sign(&self, request: &ToSign<'_>) -> Result<Signature, SignError> {
+        webhook_signatures::sign(&self.provider, &self.secret, request)
+    }
+}
+
+/// Why an endpoint's requests cannot be signed by a further scheme.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unsignable {
+    /// The options or the secret are none of the provider's.
+    #[error(transparent)]
+    Misconfigured(#[from] Misconfigured),
+    /// The provider's signature has its place in the body or the URL.
+    #[error(
+        "the signature of {0} does not stand in header lines, so it cannot be added to other requests"
+    )]
+    NotInHeaders(String),
+    /// Nobody but the provider can sign so, or not with this secret.
+    #[error("requests cannot be signed as {0} signs: {1}")]
+    CannotSign(String, SignError),
 }
 
 /// Why a source can believe nobody.
