@@ -15,6 +15,7 @@ mod deliver;
 mod fleet;
 mod backlog;
 mod crowd;
+mod verify;
 
 pub(crate) use bare::serve as serve_bare;
 
@@ -45,6 +46,8 @@ pub(crate) enum What {
     Crowd,
     /// Full rate for long: memory.
     Soak,
+    /// The check of each kind of scheme, against the bare hash of the same bytes.
+    Verify,
     /// All of them, with their usual figures.
     All,
     /// Draws the runs so far.
@@ -114,10 +117,14 @@ fn measure(what: What, flags: &Flags) -> Result<()> {
         What::Backlog => backlog::run(flags),
         What::Crowd => crowd::run(flags),
         What::Soak => ingest::soak(flags),
+        What::Verify => verify::run(flags),
         What::Plot => plot::run(),
         What::All => {
-            use What::{Backlog, Crowd, Deliver, Fanout, Ingest, Isolation, Latency, Plot, Soak};
-            let all = [Ingest, Deliver, Latency, Isolation, Fanout, Crowd, Backlog, Soak, Plot];
+            use What::{
+                Backlog, Crowd, Deliver, Fanout, Ingest, Isolation, Latency, Plot, Soak, Verify,
+            };
+            let all =
+                [Verify, Ingest, Deliver, Latency, Isolation, Fanout, Crowd, Backlog, Soak, Plot];
             all.into_iter().try_for_each(|what| measure(what, flags))
         }
     }
