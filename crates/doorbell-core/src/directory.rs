@@ -14,7 +14,7 @@ use crate::limits;
 use crate::name::{EventType, EventTypePattern};
 use crate::source::Source;
 use crate::time::Time;
-use crate::verifier::{Misconfigured, Verifier};
+use crate::verifier::{Misconfigured, Signer, Verifier};
 use std::collections::HashMap;
 use std::sync::Arc;
 use webhook_signatures::{Provider, Secret};
@@ -284,10 +284,11 @@ impl ReadyEndpoint {
     }
 }
 
-/// The secrets that sign an endpoint's requests, by Standard Webhooks, read once.
+/// The secrets that sign an endpoint's requests, by Standard Webhooks, read once; and the further signature.
 #[derive(Debug)]
 pub struct Signers {
     pub(crate) provider: &'static Provider,
+    pub(crate) extra: Option<Signer>,
     secrets: Vec<(Secret, Option<Time>)>,
 }
 
@@ -301,7 +302,9 @@ impl Signers {
             Ok((secret, signing.expires))
         };
         let secrets: Result<_, String> = endpoint.secrets.iter().enumerate().map(read).collect();
-        Ok(Self { provider, secrets: secrets? })
+        let extra = endpoint.policy.extra_signature.as_ref().map(Signer::new).transpose();
+        let extra = extra.map_err(|why| format!("the extra signature cannot be made: {why}"))?;
+        Ok(Self { provider, extra, secrets: secrets? })
     }
 
     /// Whether the endpoint has no secret at all, and so gets unsigned requests.

@@ -85,6 +85,20 @@ pub struct Policy {
     pub retry: Retry,
     /// Order by key, where asked.
     pub order: Option<Order>,
+    /// A signature by another scheme, beside that of Standard Webhooks, where asked.
+    pub extra_signature: Option<ExtraSignature>,
+}
+
+/// How requests are signed for a receiver that checks another scheme: GitHub's, Stripe's, HTTP Message Signatures, one of
+/// its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExtraSignature {
+    /// The provider's name in the table of `webhook-signatures`, such as `github`.
+    pub provider: String,
+    /// Its options, as a source has them.
+    pub options: Vec<(String, String)>,
+    /// The secret or private key.
+    pub secret: SecretText,
 }
 
 impl Default for Policy {
@@ -95,6 +109,7 @@ impl Default for Policy {
             rate: None,
             retry: Retry::default(),
             order: None,
+            extra_signature: None,
         }
     }
 }

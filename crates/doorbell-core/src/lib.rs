@@ -28,6 +28,7 @@ pub mod header;
 pub mod key;
 mod document;
 pub mod filter;
+mod own_scheme;
 pub mod verifier;
 pub mod directory;
 pub mod intake;

@@ -95,7 +95,7 @@ fn ours(headers: &mut Headers, event: &Event, number: u32) {
 }
 
 /// Standard Webhooks: `webhook-id` (the event's id, the same on every try), `webhook-timestamp` (of this try), and
-/// `webhook-signature` by every secret that is good now.
+/// `webhook-signature` by every secret that is good now; then the further signature, where the endpoint has one.
 fn sign(
     headers: &mut Headers,
     event: &Event,
@@ -104,22 +104,58 @@ fn sign(
 ) -> Result<(), Fault> {
     let id = event.id.to_string();
     if signers.is_unsigned() {
-        headers.push("webhook-id", id);
+        headers.push("webhook-id", &id);
         headers.push("webhook-timestamp", now.unix_seconds().to_string());
-        return Ok(());
+    } else {
+        standard(headers, event, url, (signers, now))?;
     }
+    let Some(extra) = &signers.extra else { return Ok(()) };
+    let request = to_sign(headers, event, url, (&id, now));
+    let signature = extra
+        .sign(&request)
+        .map_err(|why| invalid(format!("the extra signature cannot be made: {why}")))?;
+    let mut signed = Headers::with_capacity(headers.len() + signature.headers.len());
+    for (name, value) in headers.iter() {
+        // The first sender's signature of the same name would be another one's.
+        if !signature.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name)) {
+            signed.push(name, value);
+        }
+    }
+    for (name, value) in signature.headers {
+        signed.push(&name, value);
+    }
+    *headers = signed;
+    Ok(())
+}
+
+fn to_sign<'a>(
+    headers: &'a Headers,
+    event: &'a Event,
+    url: &'a EndpointUrl,
+    (id, now): (&'a str, Time),
+) -> ToSign<'a> {
+    ToSign {
+        id,
+        now: now.unix_seconds(),
+        url: url.as_str(),
+        method: &event.request.method,
+        headers,
+        body: &event.request.body,
+    }
+}
+
+fn standard(
+    headers: &mut Headers,
+    event: &Event,
+    url: &EndpointUrl,
+    (signers, now): (&Signers, Time),
+) -> Result<(), Fault> {
+    let id = event.id.to_string();
     let live = signers.live(now);
     if live.is_empty() {
         return Err(invalid("all signing secrets of the endpoint have expired: give it a new one"));
     }
-    let request = ToSign {
-        id: &id,
-        now: now.unix_seconds(),
-        url: url.as_str(),
-        method: &event.request.method,
-        headers: &*headers,
-        body: &event.request.body,
-    };
+    let request = to_sign(headers, event, url, (&id, now));
     let signature = webhook_signatures::sign_all(signers.provider, &live, &request)
         .map_err(|why| invalid(format!("the request cannot be signed: {why}")))?;
     for (name, value) in signature.headers {

@@ -1,13 +1,15 @@
 //! How the requests of one source are believed: its provider's row with the operator's options filled in, and its secrets,
 //! read once. Also the gate for a source's verification when it is saved.
 
+use crate::endpoint::ExtraSignature;
 use crate::limits;
+use crate::own_scheme::{self, Fault, bad, clip};
 use crate::secret::SecretText;
 use crate::source::Verification;
 use std::sync::Arc;
 use webhook_signatures::{
-    Encoding, Explanation, Generic, Handshake, Hash, Incoming, KeyForm, Known, Piece, Provider,
-    Refusal, Scheme, Secret, SecretError, SecretNeed, Token, Tolerance, Unit, Verified,
+    Explanation, Field, Handshake, Incoming, Known, Provider, Refusal, Scheme, Secret, SecretError,
+    SecretNeed, SignError, Signature, ToSign, Token, Verified,
 };
 
 /// The name of the provider whose scheme is written down in options.
@@ -75,6 +77,72 @@ impl Verifier {
     }
 }
 
+/// What can sign requests by a provider's scheme. Only [`Signer::new`] makes one.
+#[derive(Debug, Clone)]
+pub struct Signer {
+    provider: Provider,
+    secret: Secret,
+}
+
+impl Signer {
+    /// Reads what an endpoint's further signature is to be.
+    ///
+    /// # Errors
+    /// [`Unsignable`], a sentence for the operator.
+    pub fn new(of: &ExtraSignature) -> Result<Self, Unsignable> {
+        let provider = provider(&of.provider, &of.options)?;
+        if let Some(setting) = provider.unset().next() {
+            return Err(Misconfigured::Unset(setting.name.to_string()).into());
+        }
+        let secret = Secret::parse(&provider, of.secret.reveal())
+            .map_err(|why| Misconfigured::Secret { number: 1, why })?;
+        let signer = Self { provider, secret };
+        let headers: [(&str, &[u8]); 1] = [("content-type", b"application/json")];
+        let probe = ToSign {
+            id: "evt_1",
+            now: 0,
+            url: "https://example.com/",
+            method: "POST",
+            headers: &headers,
+            body: b"{}",
+        };
+        let name = of.provider.clone();
+        match signer.sign(&probe) {
+            Ok(signed)
+                if signed.url.is_none() && signed.body.is_none() && !signed.headers.is_empty() =>
+            {
+                Ok(signer)
+            }
+            Ok(_) | Err(SignError::Body) => Err(Unsignable::NotInHeaders(name)),
+            Err(why) => Err(Unsignable::CannotSign(name, why)),
+        }
+    }
+
+    /// Signs a request.
+    ///
+    /// # Errors
+    /// Those of [`webhook_signatures::sign`].
+    pub fn sign(&self, request: &ToSign<'_>) -> Result<Signature, SignError> {
+        webhook_signatures::sign(&self.provider, &self.secret, request)
+    }
+}
+
+/// Why an endpoint's requests cannot be signed by a further scheme.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unsignable {
+    /// The options or the secret are none of the provider's.
+    #[error(transparent)]
+    Misconfigured(#[from] Misconfigured),
+    /// The provider's signature has its place in the body or the URL.
+    #[error(
+        "the signature of {0} does not stand in header lines, so it cannot be added to other requests"
+    )]
+    NotInHeaders(String),
+    /// Nobody but the provider can sign so, or not with this secret.
+    #[error("requests cannot be signed as {0} signs: {1}")]
+    CannotSign(String, SignError),
+}
+
 /// Why a source can believe nobody.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Misconfigured {
@@ -124,6 +192,18 @@ pub enum Misconfigured {
     TooManySecrets,
 }
 
+impl From<Fault> for Misconfigured {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Unknown(option, known) => {
+                Self::Option { provider: OWN_HMAC.to_owned(), option, known: known.to_owned() }
+            }
+            Fault::Value { option, value, right } => Self::Value { option, value, right },
+            Fault::Unset(option) => Self::Unset(option.to_owned()),
+        }
+    }
+}
+
 /// Whether nothing can be believed without a secret from the operator: neither does the provider hand one out in its
 /// first request, nor are its keys fetched.
 fn needs_secret(provider: &Provider) -> bool {
@@ -145,7 +225,7 @@ fn secrets(provider: &Provider, texts: &[SecretText]) -> Result<Vec<Secret>, Mis
 /// The provider's row with the options in it.
 fn provider(name: &str, options: &[(String, String)]) -> Result<Provider, Misconfigured> {
     if name == OWN_HMAC {
-        return own_hmac(options);
+        return Ok(own_scheme::read(OWN_HMAC, options)?);
     }
     let row = webhook_signatures::find(name).ok_or_else(|| Misconfigured::Provider(clip(name)))?;
     options.iter().try_fold(row.clone(), |row, (option, value)| set(row, option, value))
@@ -153,11 +233,16 @@ fn provider(name: &str, options: &[(String, String)]) -> Result<Provider, Miscon
 
 fn set(mut row: Provider, option: &str, value: &str) -> Result<Provider, Misconfigured> {
     if option == "tolerance" {
-        return Ok(row.with_tolerance(tolerance(option, value)?));
+        return Ok(row.with_tolerance(own_scheme::tolerance(option, value)?));
     }
     match (option, row.schemes.as_mut_slice()) {
-        ("header", [Scheme::Token(Token::Header(name))]) => *name = header(option, value)?.into(),
+        ("header", [Scheme::Token(Token::Header(name))]) => {
+            *name = own_scheme::header(option, value)?.into();
+        }
         ("parameter", [Scheme::Token(Token::Query(name))]) => *name = value.to_owned().into(),
+        ("pointer", [Scheme::Token(token @ Token::Header(_))]) => {
+            *token = Token::Field(Field::Json(own_scheme::pointer(option, value)?.into()));
+        }
         _ => {
             if !row.set(option, value.to_owned()) {
                 return Err(unknown(&row, option));
@@ -165,14 +250,15 @@ fn set(mut row: Provider, option: &str, value: &str) -> Result<Provider, Misconf
         }
     }
     if row.key_address().is_some_and(|address| !address.starts_with("https://")) {
-        return Err(bad(option, value, "keys are fetched over TLS only: use an https:// address"));
+        let right = "keys are fetched over TLS only: use an https:// address";
+        return Err(bad(option, value, right).into());
     }
     Ok(row)
 }
 
 fn unknown(row: &Provider, option: &str) -> Misconfigured {
     let own = match row.schemes.as_slice() {
-        [Scheme::Token(Token::Header(_))] => "header, ",
+        [Scheme::Token(Token::Header(_))] => "header, pointer, ",
         [Scheme::Token(Token::Query(_))] => "parameter, ",
         _ => "",
     };
@@ -180,119 +266,6 @@ fn unknown(row: &Provider, option: &str) -> Misconfigured {
         row.settings.iter().map(|setting| format!("{}, ", setting.name)).collect();
     let known = format!("{own}{settings}tolerance");
     Misconfigured::Option { provider: row.name.to_string(), option: clip(option), known }
-}
-
-/// A scheme of the operator's own, by HMAC.
-fn own_hmac(options: &[(String, String)]) -> Result<Provider, Misconfigured> {
-    let mut own = Generic::default();
-    for (option, value) in options {
-        set_own(&mut own, option, value)?;
-    }
-    let lacks = |piece: &Piece, given: bool| own.message.contains(piece) && !given;
-    if lacks(&Piece::Timestamp, own.timestamp_header.is_some()) {
-        return Err(Misconfigured::Unset("timestamp_header".to_owned()));
-    }
-    if lacks(&Piece::Id, own.id_header.is_some()) {
-        return Err(Misconfigured::Unset("id_header".to_owned()));
-    }
-    if !own.message.contains(&Piece::Body) {
-        return Err(bad(
-            "template",
-            "…",
-            "it must contain {body}, or anybody could change the body",
-        ));
-    }
-    Ok(webhook_signatures::generic(own))
-}
-
-fn set_own(own: &mut Generic, option: &str, value: &str) -> Result<(), Misconfigured> {
-    match option {
-        "header" => own.header = header(option, value)?.into(),
-        "prefix" => own.prefix = value.to_owned().into(),
-        "algorithm" => {
-            own.hash = word(option, value, &HASHES, "use sha256, sha512, sha384 or sha1")?;
-        }
-        "encoding" => {
-            own.encoding = word(option, value, &ENCODINGS, "use hex, base64 or base64url")?;
-        }
-        "secret_encoding" => {
-            own.key = word(option, value, &KEYS, "use text, hex, base64 or whsec")?;
-        }
-        "template" => {
-            own.message = webhook_signatures::template(value).map_err(|_| {
-                bad(option, value, "use text with {body}, {timestamp}, {id}, {method}, {url}, {path} or {header:NAME}")
-            })?;
-        }
-        "id_header" => own.id_header = Some(header(option, value)?.into()),
-        "timestamp_header" => own.timestamp_header = Some(header(option, value)?.into()),
-        "timestamp_format" => {
-            own.unit =
-                word(option, value, &UNITS, "use seconds, milliseconds, rfc3339 or http-date")?;
-        }
-        "tolerance" => own.tolerance = tolerance(option, value)?,
-        _ => {
-            return Err(Misconfigured::Option {
-                provider: OWN_HMAC.to_owned(),
-                option: clip(option),
-                known: "header, prefix, algorithm, encoding, secret_encoding, template, id_header, timestamp_header, timestamp_format, tolerance".to_owned(),
-            });
-        }
-    }
-    Ok(())
-}
-
-const HASHES: [(&str, Hash); 4] = [
-    ("sha256", Hash::Sha256),
-    ("sha512", Hash::Sha512),
-    ("sha384", Hash::Sha384),
-    ("sha1", Hash::Sha1),
-];
-const ENCODINGS: [(&str, Encoding); 3] =
-    [("hex", Encoding::Hex), ("base64", Encoding::Base64), ("base64url", Encoding::Base64Url)];
-const KEYS: [(&str, KeyForm); 4] = [
-    ("text", KeyForm::Utf8),
-    ("hex", KeyForm::Hex),
-    ("base64", KeyForm::Base64),
-    ("whsec", KeyForm::Standard),
-];
-const UNITS: [(&str, Unit); 4] = [
-    ("seconds", Unit::Seconds),
-    ("milliseconds", Unit::Millis),
-    ("rfc3339", Unit::Iso8601),
-    ("http-date", Unit::HttpDate),
-];
-
-fn word<T: Copy>(
-    option: &str,
-    value: &str,
-    table: &[(&str, T)],
-    right: &'static str,
-) -> Result<T, Misconfigured> {
-    let found = table.iter().find(|(word, _)| value.eq_ignore_ascii_case(word));
-    found.map(|(_, meant)| *meant).ok_or_else(|| bad(option, value, right))
-}
-
-fn header(option: &str, value: &str) -> Result<String, Misconfigured> {
-    if crate::header::is_token(value) {
-        Ok(value.to_ascii_lowercase())
-    } else {
-        Err(bad(option, value, "use a header name such as x-signature"))
-    }
-}
-
-fn tolerance(option: &str, value: &str) -> Result<Tolerance, Misconfigured> {
-    let seconds = value.parse().ok().filter(|seconds| *seconds <= 7 * 24 * 3600);
-    seconds
-        .map(Tolerance::both)
-        .ok_or_else(|| bad(option, value, "use seconds, such as 300; 0 switches the check off"))
-}
-
-fn bad(option: &str, value: &str, right: &'static str) -> Misconfigured {
-    Misconfigured::Value { option: option.to_owned(), value: clip(value), right }
-}
-
-fn clip(text: &str) -> String {
-    text.chars().take(80).collect()
 }
 
 #[cfg(test)]
@@ -389,7 +362,7 @@ mod tests {
             ),
             (
                 refused("token", &[("hedder", "x")], &["x"]),
-                "the provider token has no option \"hedder\": it takes header, tolerance",
+                "the provider token has no option \"hedder\": it takes header, pointer, tolerance",
             ),
             (
                 refused("standard-webhooks", &[], &["whsec_"]),
@@ -397,7 +370,7 @@ mod tests {
             ),
             (
                 refused("hmac", &[("algorithm", "md5")], &["x"]),
-                "the option algorithm cannot be \"md5\": use sha256, sha512, sha384 or sha1",
+                "the option algorithm cannot be \"md5\": use sha256, sha512, sha384 or sha1 (HMAC), ed25519, ecdsa-p256, ecdsa-p256-fixed, rsa-sha256 or rsa-sha512",
             ),
             (
                 refused("hmac", &[("template", "{timestamp}.{body}")], &["x"]),
@@ -409,7 +382,7 @@ mod tests {
             ),
             (
                 refused("hmac", &[("template", "{bodi}")], &["x"]),
-                "the option template cannot be \"{bodi}\": use text with {body}, {timestamp}, {id}, {method}, {url}, {path} or {header:NAME}",
+                "the option template cannot be \"{bodi}\": use text with {body}, {timestamp}, {id}, {method}, {url}, {path}, {sorted_form} or {header:NAME}",
             ),
             (
                 refused("hmac", &[("template", "fixed")], &["x"]),

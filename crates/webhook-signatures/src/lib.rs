@@ -95,7 +95,7 @@ pub use samples::{Origin, Sample, sample, samples};
 pub use scheme::{
     Algorithm, Claims, Field, Fields, HttpSignature, Jwt, KeyForm, KeyHost, KeySource, Layout,
     Piece, Place, Repeats, Scheme, Signed, Stamp, TemplateError, Text, Token, Tolerance, UrlForms,
-    template,
+    pattern, template,
 };
 pub use secret::{Secret, SecretError};
 pub use sign::{SignError, Signature, ToSign, sign, sign_all};

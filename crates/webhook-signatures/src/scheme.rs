@@ -601,7 +601,7 @@ impl Token {
 /// Reads a template like `{id}.{timestamp}.{body}` into pieces.
 ///
 /// Known names: `id`, `timestamp`, `body`, `method`, `url`, `path`, `header:NAME`, `json:POINTER`, `setting:NAME`,
-/// `body_sha256`. `{{` and `}}` stand for the braces.
+/// `body_sha256`, `sorted_form`. `{{` and `}}` stand for the braces.
 ///
 /// # Errors
 /// An unknown name, or a brace without its partner; the text says which.
@@ -632,6 +632,50 @@ pub fn template(text: &str) -> Result<Vec<Piece>, TemplateError> {
     Ok(pieces)
 }
 
+/// Reads how signatures are laid out in a header, as in `sha256={signature}` or `t={timestamp},v1={signature}`: one
+/// signature behind a prefix, or parts of key and value in any order, of which several may be signatures.
+///
+/// # Errors
+/// [`TemplateError::Pattern`], when it is neither.
+pub fn pattern(text: &str) -> Result<Layout, TemplateError> {
+    let bad = || TemplateError::Pattern(text.chars().take(80).collect());
+    let pieces = text.split_inclusive('}').collect::<Vec<_>>();
+    match pieces.as_slice() {
+        [only] => {
+            let prefix = only.strip_suffix("{signature}").ok_or_else(bad)?;
+            Ok(Layout::Whole { prefix: Cow::Owned(prefix.to_owned()) })
+        }
+        [first, second] => {
+            let (first, second) = (first.split_once('{'), second.split_once('{'));
+            let ((key, name), (rest, other)) = first.zip(second).ok_or_else(bad)?;
+            let at = rest.find(|c: char| c.is_ascii_alphanumeric()).ok_or_else(bad)?;
+            let (between, second_key) = rest.split_at_checked(at).ok_or_else(bad)?;
+            let (key, pair) = keyed(key).ok_or_else(bad)?;
+            let (second_key, second_pair) = keyed(second_key).ok_or_else(bad)?;
+            if pair != second_pair || between.trim().is_empty() && between.is_empty() {
+                return Err(bad());
+            }
+            let (stamp, signature) = match (name, other) {
+                ("timestamp}", "signature}") => (key, second_key),
+                ("signature}", "timestamp}") => (second_key, key),
+                _ => return Err(bad()),
+            };
+            let parts = if between.trim().is_empty() { between } else { between.trim() };
+            let owned = |text: &str| Cow::Owned(text.to_owned());
+            let fields = Fields::stamped(owned(parts), owned(stamp), owned(signature));
+            Ok(Layout::Fields(Fields { pair, joint: owned(between), ..fields }))
+        }
+        _ => Err(bad()),
+    }
+}
+
+/// `v1=` → `v1` and `=`.
+fn keyed(text: &str) -> Option<(&str, char)> {
+    let pair = text.chars().next_back().filter(|c| c.is_ascii_punctuation())?;
+    let key = text.strip_suffix(pair)?;
+    (!key.is_empty()).then_some((key, pair))
+}
+
 fn piece(name: &str) -> Result<Piece, TemplateError> {
     let owned = |text: &str| Cow::Owned(text.to_owned());
     Ok(match name.split_once(':') {
@@ -647,6 +691,7 @@ fn piece(name: &str) -> Result<Piece, TemplateError> {
             "url" => Piece::Url,
             "path" => Piece::Path,
             "body_sha256" => Piece::BodySha256,
+            "sorted_form" => Piece::SortedForm(Repeats::Keep),
             _ => return Err(TemplateError::Unknown(name.to_owned())),
         },
     })
@@ -658,9 +703,14 @@ pub enum TemplateError {
     /// A brace without its partner.
     #[error("a brace has no partner; write {{{{ or }}}} for a literal one")]
     Brace,
+    /// A pattern of another kind.
+    #[error(
+        "{0:?} is no pattern: write PREFIX{{signature}}, or KEY={{timestamp}},KEY={{signature}} with the signs that part them"
+    )]
+    Pattern(String),
     /// A name that is no piece.
     #[error(
-        "{{{0}}} is not known: use id, timestamp, body, method, url, path, header:NAME, json:POINTER, setting:NAME or body_sha256"
+        "{{{0}}} is not known: use id, timestamp, body, method, url, path, header:NAME, json:POINTER, setting:NAME, body_sha256 or sorted_form"
     )]
     Unknown(String),
 }
@@ -681,6 +731,25 @@ mod tests {
         );
         assert_eq!(template("{header:x-a}").unwrap(), [Piece::Header("x-a".into())]);
         assert_eq!(template("{nope}"), Err(TemplateError::Unknown("nope".into())));
+        assert_eq!(pattern("sha256={signature}"), Ok(Layout::Whole { prefix: "sha256=".into() }));
+        assert_eq!(
+            pattern("t={timestamp},v1={signature}"),
+            Ok(Layout::Fields(Fields::stamped(",", "t", "v1")))
+        );
+        let ours = Fields { pair: ':', joint: "; ".into(), ..Fields::stamped(";", "ts", "h1") };
+        assert_eq!(pattern("h1:{signature}; ts:{timestamp}"), Ok(Layout::Fields(ours)));
+        for bad in [
+            "",
+            "{timestamp}",
+            "{signature}x",
+            "t={timestamp}v1={signature}",
+            "t={timestamp},v1:{signature}",
+            "t={signature},v1={signature}",
+            "={timestamp},v1={signature}",
+            "t={timestamp},v1={signature},x={x}",
+        ] {
+            assert!(matches!(pattern(bad), Err(TemplateError::Pattern(_))), "{bad}");
+        }
         assert_eq!(template("a{b"), Err(TemplateError::Brace));
         assert_eq!(template("a}"), Err(TemplateError::Brace));
     }

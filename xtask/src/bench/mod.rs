@@ -17,6 +17,7 @@ mod fleet;
 mod backlog;
 mod stored;
 mod crowd;
+mod verify;
 
 pub(crate) use bare::serve as serve_bare;
 pub(crate) use client::{Flags as ClientFlags, post as post_bare};
@@ -50,6 +51,8 @@ pub(crate) enum What {
     Crowd,
     /// Full rate for long: memory.
     Soak,
+    /// The check of each kind of scheme, against the bare hash of the same bytes.
+    Verify,
     /// All of them, with their usual figures.
     All,
     /// Draws the runs so far.
@@ -120,13 +123,17 @@ fn measure(what: What, flags: &Flags) -> Result<()> {
         What::Stored => stored::run(flags),
         What::Crowd => crowd::run(flags),
         What::Soak => ingest::soak(flags),
+        What::Verify => verify::run(flags),
         What::Plot => plot::run(),
         What::All => {
             use What::{
                 Backlog, Crowd, Deliver, Fanout, Ingest, Isolation, Latency, Plot, Soak, Stored,
+                Verify,
             };
-            let all =
-                [Ingest, Deliver, Latency, Isolation, Fanout, Crowd, Backlog, Stored, Soak, Plot];
+            let all = [
+                Verify, Ingest, Deliver, Latency, Isolation, Fanout, Crowd, Backlog, Stored, Soak,
+                Plot,
+            ];
             all.into_iter().try_for_each(|what| measure(what, flags))
         }
     }

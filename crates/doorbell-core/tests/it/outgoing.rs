@@ -3,7 +3,7 @@
 use crate::world::{NOW, WHSEC, directory, endpoint, event, lines, types};
 use bytes::Bytes;
 use doorbell_core::attempt::{ErrorClass, Fault};
-use doorbell_core::endpoint::{Endpoint, SigningSecret};
+use doorbell_core::endpoint::{Endpoint, ExtraSignature, SigningSecret};
 use doorbell_core::event::{Event, Origin};
 use doorbell_core::limits;
 use doorbell_core::outgoing::{self, Outgoing};
@@ -90,6 +90,77 @@ fn what_came_in_goes_on_signed() {
         believed(&sent, WHSEC, NOW)
             && !believed(&sent, "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", NOW)
     );
+}
+
+fn extra(provider: &str, options: &[(&str, &str)], secret: &str) -> Endpoint {
+    let mut endpoint = endpoint(1, types(&[]));
+    let options = options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    endpoint.policy.extra_signature = Some(ExtraSignature {
+        provider: provider.to_owned(),
+        options: options.collect(),
+        secret: SecretText::parse(secret).unwrap(),
+    });
+    endpoint
+}
+
+/// An Ed25519 key pair: RFC 8410, section 10.3, and RFC 9421, B.1.4.
+const PEM: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ+DYvh6SEqVTm50DFtMDoQikTmiCqirVv9mWG9qfSnF\n-----END PRIVATE KEY-----";
+
+#[test]
+fn another_scheme_signs_beside_standard_webhooks() {
+    for (provider, secret) in [
+        ("github", "a secret of theirs"),
+        ("stripe", "whsec_of_theirs"),
+        ("slack", "a secret of theirs"),
+        ("shopify", "a secret of theirs"),
+        ("http-signature-hmac", "a secret of theirs"),
+        ("http-signature", PEM),
+    ] {
+        let sent = write(&pushed(), extra(provider, &[], secret), 2, NOW).unwrap();
+        assert!(believed(&sent, WHSEC, NOW), "{provider}");
+        let row = find(provider).unwrap();
+        let (Outgoing { method, url, headers, body, .. }, key) =
+            (&sent, Secret::parse(row, secret));
+        let incoming = Incoming { method, url: url.as_str(), headers, body };
+        let verdict = verify(row, &[key.unwrap()], &incoming, NOW.unix_seconds());
+        assert!(verdict.is_ok(), "{provider}: {verdict:?}");
+        let names: Vec<&str> = headers.iter().map(|(name, _)| name).collect();
+        let twice = |name: &&str| {
+            let name = *name;
+            name != "x-dup" && names.iter().filter(|other| **other == name).count() > 1
+        };
+        assert!(!names.iter().any(twice), "{names:?}");
+    }
+}
+
+#[test]
+fn a_scheme_of_ones_own_signs_too() {
+    let options = [
+        ("header", "X-Sig"),
+        ("prefix", "v0="),
+        ("template", "v0:{timestamp}:{body}"),
+        ("timestamp_header", "X-Time"),
+    ];
+    let sent = write(&pushed(), extra("hmac", &options, "theirs"), 1, NOW).unwrap();
+    assert_eq!(sent.headers.text("x-time"), Some("1800000000"));
+    assert!(sent.headers.text("x-sig").unwrap().starts_with("v0="));
+}
+
+#[test]
+fn what_cannot_sign_says_so() {
+    for (provider, sentence) in [
+        ("githup", "there is no provider"),
+        ("adyen", "does not stand in header lines"),
+        ("none", "does not stand in header lines"),
+        ("paypal", "the option webhook_id must be given"),
+        ("http-signature", "secret number 1 does not fit"),
+        ("discord", "requests cannot be signed as discord signs"),
+    ] {
+        let secret = if provider == "discord" { "b7".repeat(32) } else { "abcdef".to_owned() };
+        let fault = write(&pushed(), extra(provider, &[], &secret), 1, NOW).unwrap_err();
+        assert_eq!(fault.class, ErrorClass::RequestInvalid);
+        assert!(fault.detail.contains(sentence), "{provider}: {}", fault.detail);
+    }
 }
 
 #[test]

@@ -10,7 +10,8 @@ use doorbell_core::configuration::{
 };
 use doorbell_core::delivery::State;
 use doorbell_core::endpoint::{
-    Endpoint, OnDead, Order, Policy, Rate, Retry, SigningSecret, Status, Subscription,
+    Endpoint, ExtraSignature, OnDead, Order, Policy, Rate, Retry, SigningSecret, Status,
+    Subscription,
 };
 use doorbell_core::id::{ReplayId, TokenId};
 use doorbell_core::limits;
@@ -70,6 +71,11 @@ fn full_endpoint(number: u64, of: u64, name: &str) -> Endpoint {
             rate: Some(Rate { count: 5, per: Duration::from_millis(100) }),
             retry: Retry { schedule: vec![Duration::ZERO, HOUR], never: vec![(400, 404)] },
             order: Some(Order { key: KeyRule::Pointer("/id".to_owned()), on_dead: OnDead::Block }),
+            extra_signature: Some(ExtraSignature {
+                provider: "github".to_owned(),
+                options: Vec::new(),
+                secret: SecretText::parse("a secret of theirs").unwrap(),
+            }),
         },
         created: BEGIN,
         updated: BEGIN,

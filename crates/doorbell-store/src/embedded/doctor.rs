@@ -1,6 +1,7 @@
 //! Looks over a data directory that no process has open, and says what is damaged. It changes nothing.
 
 use super::home::{Home, journal_dir};
+use super::index::{self, IndexDamage};
 use super::journal::read::Reader;
 use super::journal::recover::{self, Damage, DamageKind, Place};
 use super::journal::segment::{self, Segment, Segments};
@@ -25,9 +26,12 @@ pub struct Inspected {
     /// Everything that is not what it should be, oldest first. [`DamageKind::Torn`] at the very end is what a crash
     /// leaves behind; the next start covers it.
     pub damage: Vec<Damage>,
+    /// Files of the index that are damaged; it can be built again from the journal.
+    pub index: Vec<IndexDamage>,
 }
 
-/// Reads the whole journal of the store in `dir` and checks every byte. It takes about a second for each gigabyte.
+/// Reads the whole journal of the store in `dir` and checks every byte, and the index. It takes about a second for each
+/// gigabyte, and some for each million events.
 ///
 /// # Errors
 /// [`OpenError::Locked`] while the store is open; otherwise when something cannot be read.
@@ -38,7 +42,10 @@ pub fn inspect(dir: &Path) -> Result<Inspected, OpenError> {
     let found = recover::find(&journal, home.id)?;
     let free_bytes = space::free(&journal).map_err(OpenError::at(&journal))?;
     let reader = Reader::new(journal, home.id, Arc::new(Segments::new(found.segments.clone())));
-    let mut inspected = Inspected { damage: found.damage, free_bytes, ..Inspected::default() };
+    let index = index::inspect(&dir.join("index"))
+        .map_err(|fault| OpenError::Failed(format!("the index cannot be read: {fault}")))?;
+    let mut inspected =
+        Inspected { damage: found.damage, free_bytes, index, ..Inspected::default() };
     let sealed = found.segments.len().saturating_sub(1);
     for (at, segment) in found.segments.into_iter().enumerate() {
         let place = if at < sealed { Place::Inside } else { Place::AtTheEnd };

@@ -6,7 +6,7 @@ use doorbell_core::id::{DeliveryId, EndpointId, EventId, TenantId};
 use doorbell_core::request::{Headers, Request};
 use doorbell_core::time::Time;
 use doorbell_store::contract::Homes;
-use doorbell_store::embedded::{Embedded, Options};
+use doorbell_store::embedded::{Embedded, Options, inspect};
 use doorbell_store::{
     Admission, Admitted, EventQuery, Lent, NewDelivery, Retention, Settled, Settlement, Store,
 };
@@ -163,6 +163,38 @@ async fn a_lost_index_is_built_again() {
     let home = homes.open().await;
     assert_eq!(listed(&home).await, before);
     assert_eq!(home.stats().await.unwrap().waiting, stats.waiting);
+}
+
+/// A damaged index is found out without the store being open; whether it is removed or left, the next starts serve what
+/// the journal holds.
+#[tokio::test]
+async fn a_damaged_index_is_found_and_built_again() {
+    let mut homes = on_disk();
+    let home = homes.open().await;
+    fill(&home, 0..200, &[7]).await;
+    let before = listed(&home).await;
+    home.close().await.unwrap();
+    drop(home);
+    assert_eq!(inspect(homes.dir.path()).unwrap().index, []);
+    let index = homes.dir.path().join("index");
+    let files = fs::read_dir(&index).unwrap().map(|entry| entry.unwrap().path());
+    let file = files.into_iter().find(|path| path.extension().is_some_and(|e| e == "db")).unwrap();
+    let mut bytes = fs::read(&file).unwrap();
+    // Every page but the first, which says what the file is.
+    bytes.iter_mut().skip(4096).step_by(7).for_each(|byte| *byte ^= 0x15);
+    fs::write(&file, &bytes).unwrap();
+
+    let found = inspect(homes.dir.path()).unwrap();
+    assert_eq!(found.index.iter().map(|damage| &damage.file).collect::<Vec<_>>(), [&file]);
+    assert_eq!(fs::read(&file).unwrap(), bytes, "looking changes nothing");
+
+    let home = homes.open().await;
+    let query = EventQuery { limit: 1000, ..EventQuery::of(TenantId::DEFAULT) };
+    let seen = home.events(query).await;
+    assert!(seen.is_err() || listed(&home).await == before, "{seen:?}");
+    drop(home);
+    let home = homes.open().await;
+    assert_eq!(listed(&home).await, before);
 }
 
 /// When the disk has lost the journal's end, an index that still knows of it is not believed: what comes to stand at the

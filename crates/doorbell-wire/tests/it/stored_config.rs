@@ -80,6 +80,7 @@ fn endpoint() -> Endpoint {
                 never: vec![(400, 404)],
             },
             order: Some(Order { key: KeyRule::Header("x-key".to_owned()), on_dead: OnDead::Block }),
+            extra_signature: None,
         },
         created: AT,
         updated: AT,

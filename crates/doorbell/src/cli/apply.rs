@@ -319,4 +319,40 @@ filter = { body = { amount = { "$gt" = 1.5 } } }
         assert!(text.contains("f, line 2: source github, options/x: is wrong"), "{text}");
         assert!(text.contains("f: the file: is wrong"), "{text}");
     }
+
+    /// The page about private providers: its examples are taken.
+    #[test]
+    fn the_documented_schemes_can_be_applied() {
+        use doorbell_core::endpoint_url::UrlPolicy;
+        use doorbell_core::id::{EndpointId, SourceId, TenantId};
+        use doorbell_core::time::Time;
+        use doorbell_core::verifier::Verifier;
+        use doorbell_wire::api::v1::endpoint::{EndpointIn, Gates};
+        use doorbell_wire::api::v1::source::SourceIn;
+        use doorbell_wire::problem::Faults;
+        let page =
+            include_str!("../../../../docs/private-providers.md").replace('…', "a secret of ours");
+        let blocks = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+        let whole: toml::Table = blocks.collect::<String>().parse().unwrap();
+        let whole = serde_json::to_value(whole).unwrap();
+        let (tenant, now) = (TenantId::DEFAULT, Time::EPOCH);
+        let mut seen = 0;
+        for source in whole["sources"].as_array().unwrap() {
+            let read: SourceIn = serde_json::from_value(source.clone()).unwrap();
+            let mut faults = Faults::new();
+            let made = read.read(SourceId::new(now, 1), tenant, now, &mut faults).unwrap();
+            let verifier = Verifier::new(&made.verification);
+            assert_eq!(verifier.err(), None, "{source}");
+            seen += 1;
+        }
+        for endpoint in whole["endpoints"].as_array().unwrap() {
+            let read: EndpointIn = serde_json::from_value(endpoint.clone()).unwrap();
+            let mut faults = Faults::new();
+            let gates = Gates { sources: &|_: &str| None, policy: &UrlPolicy::default() };
+            let made = read.read((EndpointId::new(now, 1), tenant), now, &gates, &mut faults);
+            assert_eq!(faults.finish(made).err(), None, "{endpoint}");
+            seen += 1;
+        }
+        assert_eq!(seen, 5);
+    }
 }

@@ -78,6 +78,12 @@ fn journal(of: &Inspected, free_min: u64, all: &mut Vec<Found>) {
         let detail = format!("{what}: {place}");
         all.push(Found { remedy, ..found(grade, "journal", detail) });
     }
+    for damage in &of.index {
+        let detail = format!("{}: {}", damage.file.display(), damage.detail);
+        let remedy = "Remove the folder index/ of the data folder: the next start builds it again from the journal. Check \
+                      the disk (smartctl).";
+        all.push(Found { remedy, ..found(Grade::Bad, "index", detail) });
+    }
     let free = human_bytes(of.free_bytes);
     all.push(if of.free_bytes < free_min {
         Found {

@@ -43,7 +43,9 @@ pub(super) fn rows() -> Vec<Provider> {
         .verified("the vector in RFC 9421, B.2.6"),
         http_signature("http-signature-hmac", "HTTP Message Signatures by HMAC", vec![Algorithm::Hmac(Hash::Sha256)])
             .verified("the vector in RFC 9421, B.2.5"),
-        generic(Generic::default()).source("by definition"),
+        generic(Generic::default())
+            .setup("The scheme is written down in the options of the source: see docs/private-providers.md.")
+            .source("by definition"),
     ]
 }
 

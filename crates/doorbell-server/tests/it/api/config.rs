@@ -275,3 +275,34 @@ async fn the_document_is_served_and_the_status_tells() {
     let metrics = world.get("/metrics").await;
     assert!(String::from_utf8_lossy(&metrics.body).contains("doorbell_requests_total"));
 }
+
+#[tokio::test]
+async fn a_signature_of_another_scheme_is_kept_and_never_shown() {
+    let world = World::new().await;
+    let extra = json!({"provider": "github", "secret": "a secret of theirs"});
+    let body = json!({"name": "legacy", "url": "https://example.com/", "extra_signature": extra});
+    let made = world.post("/v1/endpoints", body.clone()).await.is(201);
+    assert_eq!(made["extra_signature"]["provider"], "github");
+    let patched = world.call("PATCH", "/v1/endpoints/legacy").json(&json!({"timeout": "5s"}));
+    let patched = patched.answer().await.is(200);
+    assert!(!format!("{made}{patched}").contains("a secret of theirs"));
+    let snapshot = world.parts.configured.snapshot();
+    let kept = snapshot.configuration.endpoints[0].policy.extra_signature.clone().unwrap();
+    assert_eq!((kept.provider.as_str(), kept.secret.reveal()), ("github", "a secret of theirs"));
+    let none = world.call("PATCH", "/v1/endpoints/legacy").json(&json!({"extra_signature": null}));
+    assert_eq!(none.answer().await.is(200)["extra_signature"], Value::Null);
+    for (extra, pointer) in [
+        (json!({"provider": "adyen", "secret": "abcdef"}), "/extra_signature"),
+        (json!({"provider": "github", "secret": " "}), "/extra_signature/secret"),
+        (
+            json!({"provider": "hmac", "options": {"algorithm": "md5"}, "secret": "x"}),
+            "/extra_signature",
+        ),
+    ] {
+        let mut body = body.clone();
+        body["extra_signature"] = extra;
+        body["name"] = "another".into();
+        let problem = world.post("/v1/endpoints", body).await.problem("invalid");
+        assert_eq!(problem["errors"][0]["pointer"], pointer, "{problem}");
+    }
+}

@@ -26,13 +26,27 @@ impl Error {
     pub fn wants_rebuild(&self) -> bool {
         match self {
             Self::Damaged(_) => true,
-            Self::Sqlite(error) => matches!(
-                error.sqlite_error_code(),
-                Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
-            ),
+            Self::Sqlite(error) => is_damage(error),
             Self::Io(_) | Self::BadCursor => false,
         }
     }
+}
+
+/// Of the file as a whole, or of a value: one that was written is never of another type or out of range.
+fn is_damage(error: &rusqlite::Error) -> bool {
+    use rusqlite::Error as E;
+    let corrupt = matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+    );
+    corrupt
+        || matches!(
+            error,
+            E::FromSqlConversionFailure(..)
+                | E::IntegralValueOutOfRange(..)
+                | E::Utf8Error(..)
+                | E::InvalidColumnType(..)
+        )
 }
 
 impl From<Error> for StoreError {
@@ -43,6 +57,7 @@ impl From<Error> for StoreError {
             Error::Sqlite(inner) if full(inner.sqlite_error_code()) => Self::Full,
             Error::Io(inner) if inner.kind() == std::io::ErrorKind::StorageFull => Self::Full,
             Error::Damaged(_) => Self::Corrupt(error.to_string()),
+            Error::Sqlite(inner) if is_damage(inner) => Self::Corrupt(format!("{error}: {inner}")),
             Error::Sqlite(inner) => Self::Failed(format!("{error}: {inner}")),
             Error::Io(inner) => Self::Failed(format!("{error}: {inner}")),
         }

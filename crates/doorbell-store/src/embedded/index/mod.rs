@@ -30,9 +30,12 @@ pub(super) mod keys;
 mod claims;
 mod questions;
 
+mod inspect;
+
 pub use claimable::{Claimable, Waiting};
 pub use due::Lent;
 pub use error::Error;
+pub use inspect::{IndexDamage, inspect};
 pub use partition::Entry;
 pub use parts::Sizes;
 pub use questions::{Counts, FoundDelivery, FoundEvent};

@@ -12,10 +12,13 @@ use doorbell_core::filter::Filter;
 use doorbell_core::header::{self, HeaderRefused};
 use doorbell_core::id::{EndpointId, SourceId, TenantId};
 use doorbell_core::limits;
+use doorbell_core::secret::SecretText;
 use doorbell_core::time::Time;
+use doorbell_core::verifier::Signer;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// An endpoint to be made, or the whole of what it is to be.
@@ -64,6 +67,55 @@ pub struct EndpointIn {
     /// Whether deliveries go in order; no unless said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<OrderRule>,
+    /// A signature by another scheme, beside that of Standard Webhooks: for a receiver that checks GitHub's, Stripe's,
+    /// HTTP Message Signatures, or one of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extra_signature: Option<ExtraSignature>,
+}
+
+/// How requests are signed beside Standard Webhooks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExtraSignature {
+    /// Whose scheme: `github`, `stripe`, `slack`, `http-signature`, `hmac` with options, or any other provider whose
+    /// signature stands in header lines.
+    pub provider: String,
+    /// Its options, as a source has them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub options: BTreeMap<String, String>,
+    /// The secret, or the private key in PEM. In answers it is masked.
+    pub secret: String,
+}
+
+impl ExtraSignature {
+    fn read(&self, faults: &mut Faults) -> Option<endpoint::ExtraSignature> {
+        let secret = faults.take("/extra_signature/secret", SecretText::parse(&self.secret))?;
+        let options = self.options.iter().map(|(name, value)| (name.clone(), value.clone()));
+        let extra = endpoint::ExtraSignature {
+            provider: self.provider.clone(),
+            options: options.collect(),
+            secret,
+        };
+        faults.take("/extra_signature", Signer::new(&extra))?;
+        Some(extra)
+    }
+
+    fn hidden(mut self) -> Self {
+        if let Ok(secret) = SecretText::parse(&self.secret) {
+            self.secret = masked(&secret);
+        }
+        self
+    }
+}
+
+impl From<&endpoint::ExtraSignature> for ExtraSignature {
+    fn from(extra: &endpoint::ExtraSignature) -> Self {
+        Self {
+            provider: extra.provider.clone(),
+            options: extra.options.iter().cloned().collect(),
+            secret: extra.secret.reveal().to_owned(),
+        }
+    }
 }
 
 /// Whether an endpoint gets anything.
@@ -117,6 +169,9 @@ pub struct EndpointOut {
     pub retry: RetryRule,
     /// Whether deliveries go in order.
     pub order: Option<OrderRule>,
+    /// The signature beside that of Standard Webhooks, its secret masked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extra_signature: Option<ExtraSignature>,
     /// When it was made.
     pub created_at: Moment,
     /// When it was last changed.
@@ -263,12 +318,17 @@ impl EndpointIn {
             None => Some(None),
             Some(order) => order.read(faults).map(Some),
         };
+        let extra_signature = match &self.extra_signature {
+            None => Some(None),
+            Some(extra) => extra.read(faults).map(Some),
+        };
         Some(Policy {
             timeout,
             concurrency,
             rate: self.rate.as_ref().map(|rate| rate.read(faults)),
             retry: self.retry.read(faults)?,
             order: order?,
+            extra_signature: extra_signature?,
         })
     }
 }
@@ -340,6 +400,7 @@ impl EndpointIn {
             rate: endpoint.policy.rate.as_ref().map(RateRule::from),
             retry: RetryRule::from(&endpoint.policy.retry),
             order: endpoint.policy.order.as_ref().map(OrderRule::from),
+            extra_signature: endpoint.policy.extra_signature.as_ref().map(ExtraSignature::from),
         }
     }
 }
@@ -371,6 +432,7 @@ impl EndpointOut {
             rate: written.rate,
             retry: written.retry,
             order: written.order,
+            extra_signature: written.extra_signature.map(ExtraSignature::hidden),
             created_at: Moment(endpoint.created),
             updated_at: Moment(endpoint.updated),
             secret: None,

@@ -57,6 +57,16 @@ struct Policy {
     rate: Option<Rate>,
     retry: Retry,
     order: Option<Order>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    extra_signature: Option<ExtraSignature>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExtraSignature {
+    provider: String,
+    options: Vec<(String, String)>,
+    secret: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -124,14 +134,25 @@ impl From<&endpoint::Policy> for Policy {
                     CoreOnDead::Skip => OnDead::Skip,
                 },
             }),
+            extra_signature: policy.extra_signature.as_ref().map(|extra| ExtraSignature {
+                provider: extra.provider.clone(),
+                options: extra.options.clone(),
+                secret: extra.secret.reveal().to_owned(),
+            }),
         }
     }
 }
 
-impl From<Policy> for endpoint::Policy {
-    fn from(stored: Policy) -> Self {
+impl TryFrom<Policy> for endpoint::Policy {
+    type Error = DocumentError;
+
+    fn try_from(stored: Policy) -> Result<Self, DocumentError> {
         let schedule = stored.retry.schedule_ms.into_iter().map(Duration::from_millis).collect();
-        Self {
+        let extra = |extra: ExtraSignature| -> Result<_, DocumentError> {
+            let ExtraSignature { provider, options, secret: text } = extra;
+            Ok(endpoint::ExtraSignature { provider, options, secret: secret(&text)? })
+        };
+        Ok(Self {
             timeout: Duration::from_millis(stored.timeout_ms),
             concurrency: stored.concurrency,
             rate: stored.rate.map(|rate| endpoint::Rate {
@@ -146,7 +167,8 @@ impl From<Policy> for endpoint::Policy {
                     OnDead::Skip => CoreOnDead::Skip,
                 },
             }),
-        }
+            extra_signature: stored.extra_signature.map(extra).transpose()?,
+        })
     }
 }
 
@@ -201,7 +223,7 @@ impl TryFrom<Endpoint> for endpoint::Endpoint {
             url: stored.url,
             headers: stored.headers,
             secrets: stored.secrets.iter().map(signing).collect::<Result<_, _>>()?,
-            policy: stored.policy.into(),
+            policy: stored.policy.try_into()?,
             created: Time::from_ms(stored.created_ms),
             updated: Time::from_ms(stored.updated_ms),
         })

@@ -1,0 +1,4 @@
+//! See `webhook_signatures_fuzz::text`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| webhook_signatures_fuzz::text(data));
