@@ -76,12 +76,13 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         Arc::new(Standin { honesty: flags.honesty, state: Mutex::new(open(&flags.data)?) });
     let ingest = listen(&flags.ingest_addr, &standin)?;
     let admin = listen(&flags.admin_addr, &standin)?;
-    println!("{}", json!({"ready": true, "ingest": ingest, "admin": admin, "token": TOKEN}));
     let deliverer = Arc::clone(&standin);
     std::thread::spawn(move || deliver(&deliverer));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
+        // Heard before it is told that there is somebody to hear.
         let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+        println!("{}", json!({"ready": true, "ingest": ingest, "admin": admin, "token": TOKEN}));
         term.recv().await;
         anyhow::Ok(())
     })
