@@ -14,6 +14,7 @@ mod standin;
 mod torture;
 mod e2e;
 mod bench;
+mod providers;
 mod tidy;
 mod ci;
 
@@ -45,11 +46,16 @@ enum Chore {
         #[command(flatten)]
         flags: torture::Flags,
     },
+    /// Every provider with what it was verified by; writes the pages about them.
+    Providers(providers::Flags),
     /// What the gateway costs, beside the same work without it.
     Bench(bench::Flags),
     /// The bare server of `bench ingest`.
     #[command(hide = true)]
     Bare,
+    /// The bare client of `bench deliver`.
+    #[command(hide = true)]
+    BareClient(bench::ClientFlags),
     /// A small gateway on which the torture is tested.
     #[command(hide = true)]
     Standin(standin::Flags),
@@ -71,8 +77,10 @@ fn run(chore: Chore) -> Result<()> {
         Chore::Tidy(flags) => tidy::run_with(&flags),
         Chore::E2e(flags) => e2e::run(&flags),
         Chore::Torture { fault, flags } => torture::run(fault, &flags),
+        Chore::Providers(flags) => providers::run(&flags),
         Chore::Bench(flags) => bench::run(&flags),
         Chore::Bare => bench::serve_bare(),
+        Chore::BareClient(flags) => bench::post_bare(&flags),
         Chore::Standin(flags) => standin::run(&flags),
     }
 }

@@ -18,7 +18,9 @@ use crate::time::Time;
 use crate::verifier::Verifier;
 use bytes::Bytes;
 use std::time::Duration;
-use webhook_signatures::{Described, Handshake, Incoming, NewSecret, Verified};
+use webhook_signatures::{
+    Described, Handshake, Incoming, KeyRequest, NewSecret, Provider, Secret, Verified,
+};
 
 /// What becomes of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +31,40 @@ pub enum Intake {
     Answer(Answer),
     /// It is answered like this, and kept without waiting for it.
     Refuse(Refused, Reply),
+    /// It is a question that is answered with a call: this address is to be called once, and if that succeeds the answer
+    /// is this; else [`give_up`].
+    Call(Box<Call>),
+    /// It cannot be judged without a key from the network: then [`decide_with`], or [`give_up`].
+    Need(Box<Needed>),
+}
+
+/// A subscription that is confirmed by calling an address of the provider's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// The request.
+    pub request: Request,
+    /// What to GET.
+    pub url: String,
+    /// The answer to the request, once that succeeded.
+    pub reply: Reply,
+}
+
+/// A request that is not judged yet, and the key that it takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Needed {
+    /// The request.
+    pub request: Request,
+    /// What to fetch.
+    pub key: KeyRequest,
+}
+
+/// Why the key that a request needs is not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoKey {
+    /// All keys at this address were fetched, and the one that the request names is not among them.
+    Unknown(String),
+    /// It could not be fetched, as this sentence says; the provider is to try again.
+    Unavailable(String),
 }
 
 /// An event to be made durable. Only [`decide`] and [`publish`] make one.
@@ -112,16 +148,57 @@ pub fn decide(
     request: Request,
     birth: Birth,
 ) -> Intake {
-    match pass(ready, &request, birth.now) {
+    by(directory, ready, request, (birth, None))
+}
+
+/// As [`decide`], with a key that was fetched because that asked for it.
+#[must_use]
+pub fn decide_with(
+    directory: &Directory,
+    ready: &ReadySource,
+    request: Request,
+    birth: Birth,
+    key: Secret,
+) -> Intake {
+    by(directory, ready, request, (birth, Some(key)))
+}
+
+fn by(
+    directory: &Directory,
+    ready: &ReadySource,
+    request: Request,
+    (birth, key): (Birth, Option<Secret>),
+) -> Intake {
+    match pass(ready, &request, (birth.now, key)) {
         Ok(Passed::Believed(_proof, described)) => {
             accept(directory, ready, request, (birth, described))
         }
         Ok(Passed::Asked(answer)) => Intake::Answer(answer),
+        Ok(Passed::Calls(url, reply)) => Intake::Call(Box::new(Call { request, url, reply })),
+        Ok(Passed::Needs(key)) => Intake::Need(Box::new(Needed { request, key })),
         Err(fault) => {
             let (refused, reply) = fault.refuse(ready, request, birth);
             Intake::Refuse(refused, reply)
         }
     }
+}
+
+/// Refuses a request whose key is not to be had, or whose call failed. When that is no fault of the sender's, the answer is 503.
+#[must_use]
+pub fn give_up(
+    ready: &ReadySource,
+    request: Request,
+    birth: Birth,
+    why: NoKey,
+) -> (Refused, Reply) {
+    let refusal = match why {
+        NoKey::Unknown(url) => {
+            let detail = format!("the key that the request names is not among those at {url}");
+            Refusal::unverified(&detail, None)
+        }
+        NoKey::Unavailable(detail) => Refusal::unverified(&detail, OURS),
+    };
+    refusal.refuse(ready, request, birth)
 }
 
 /// Refuses a request that did not get as far as [`decide`]: its body was too large, or broken.
@@ -169,11 +246,19 @@ enum Passed {
     Believed(Verified, Described),
     /// It is a question.
     Asked(Answer),
+    /// It is a question whose answer is a call of this address, and then this.
+    Calls(String, Reply),
+    /// None of these, before this key is there.
+    Needs(KeyRequest),
 }
 
 /// Everything that must hold before a request is believed, the cheap things first. A question is answered whatever
 /// methods the source takes: it is not an event.
-fn pass(ready: &ReadySource, request: &Request, now: Time) -> Result<Passed, Refusal> {
+fn pass(
+    ready: &ReadySource,
+    request: &Request,
+    (now, key): (Time, Option<Secret>),
+) -> Result<Passed, Refusal> {
     let source = ready.source();
     if !source.enabled {
         let detail = "the source is switched off: enable it to receive again".to_owned();
@@ -188,11 +273,13 @@ fn pass(ready: &ReadySource, request: &Request, now: Time) -> Result<Passed, Ref
         let what = "the source is not set up rightly, so nobody can be believed";
         Refusal::unverified(&format!("{what}: {why}"), OURS)
     })?;
+    let knowing = key.map(|key| verifier.with_fetched(key));
+    let verifier = knowing.as_ref().unwrap_or(verifier);
     let url = called_url(ready, request);
     let Request { method, headers, body, .. } = request;
     let incoming = Incoming { method, url: &url, headers, body };
     if let Some(question) = verifier.question(&incoming, now.unix_seconds()) {
-        return answer(question).map(Passed::Asked);
+        return answer(verifier.provider(), question);
     }
     if !source.methods.is_empty() && !source.methods.contains(method) {
         let takes = source.methods.join(", ");
@@ -204,14 +291,18 @@ fn pass(ready: &ReadySource, request: &Request, now: Time) -> Result<Passed, Ref
 
 fn verify(verifier: &Verifier, incoming: &Incoming<'_>, now: Time) -> Result<Passed, Refusal> {
     use webhook_signatures::Refusal as R;
-    let proof = verifier.verify(incoming, now.unix_seconds()).map_err(|why| {
-        let ours = matches!(why, R::NoSecret | R::NotSet(_) | R::Need(_) | R::Unsupported(_));
-        Refusal::unverified(&why, if ours { OURS } else { None })
-    })?;
+    let proof = match verifier.verify(incoming, now.unix_seconds()) {
+        Ok(proof) => proof,
+        Err(R::Need(key)) => return Ok(Passed::Needs(key)),
+        Err(why) => {
+            let ours = matches!(why, R::NoSecret | R::NotSet(_) | R::Unsupported(_));
+            return Err(Refusal::unverified(&why, if ours { OURS } else { None }));
+        }
+    };
     Ok(Passed::Believed(proof, webhook_signatures::describe(verifier.provider(), incoming)))
 }
 
-fn answer(question: Handshake) -> Result<Answer, Refusal> {
+fn answer(provider: &Provider, question: Handshake) -> Result<Passed, Refusal> {
     let (secret, given) = match question {
         Handshake::Answer(given) => (None, given),
         Handshake::StoreSecret(NewSecret { secret, notice, answer }) => {
@@ -219,24 +310,29 @@ fn answer(question: Handshake) -> Result<Answer, Refusal> {
                 SecretText::parse(&secret).map_err(|why| Refusal::unverified(&why, None))?;
             (Some(HandedOut { secret, notice }), answer)
         }
+        Handshake::Fetch { url, answer } if provider.setting("topic_arn").is_some() => {
+            return Ok(Passed::Calls(url, reply(answer)));
+        }
         Handshake::Fetch { url, .. } => {
-            let todo =
-                "the provider asks to have its subscription confirmed: open this address once";
+            let todo = "somebody's topic asks to be subscribed: if it is yours, set the option topic_arn to it, or open this \
+                        address once";
             return Err(Refusal::unverified(&format!("{todo}: {url}"), OURS));
         }
         Handshake::Refuse { status, why } => {
             return Err(Refusal::unverified(&why, Some(status)));
         }
-        Handshake::Need(key) => {
-            return Err(Refusal::unverified(&webhook_signatures::Refusal::Need(key), OURS));
-        }
+        Handshake::Need(key) => return Ok(Passed::Needs(key)),
     };
+    Ok(Passed::Asked(Answer { secret, reply: reply(given) }))
+}
+
+fn reply(given: webhook_signatures::Answer) -> Reply {
     let headers = given.headers.into_iter().collect();
-    Ok(Answer { secret, reply: Reply { status: given.status, headers, body: given.body.into() } })
+    Reply { status: given.status, headers, body: given.body.into() }
 }
 
 /// The URL that the provider called: the configured one, or what the request says of itself.
-fn called_url(ready: &ReadySource, request: &Request) -> String {
+pub(crate) fn called_url(ready: &ReadySource, request: &Request) -> String {
     let base = ready.public_url().map_or_else(
         || {
             let host = request.headers.text("host").unwrap_or("localhost");

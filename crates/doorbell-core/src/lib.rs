@@ -31,4 +31,5 @@ pub mod filter;
 pub mod verifier;
 pub mod directory;
 pub mod intake;
+pub mod examine;
 pub mod outgoing;

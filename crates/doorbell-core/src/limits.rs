@@ -77,7 +77,7 @@ pub const TIMEOUT_MAX: Duration = Duration::from_secs(120);
 /// Most deliveries in flight to one endpoint.
 pub const CONCURRENCY_MAX: u32 = 1_000;
 /// Deliveries of one endpoint that wait in memory; the rest waits in the store.
-pub const ENDPOINT_WINDOW: usize = 512;
+pub const ENDPOINT_WINDOW: usize = 2_048;
 /// Deliveries of all endpoints together that wait in memory.
 pub const WINDOW: usize = 100_000;
 /// Largest body of the API's operations that configure or ask, in bytes (a published event may have [`BODY_DEFAULT`]).
@@ -98,3 +98,28 @@ pub const REJECTED_BODY_KEPT: usize = 64 << 10;
 pub const REJECTED_KEPT_PER_SECOND: u32 = 50;
 /// How long a dedupe key is remembered unless the source says otherwise.
 pub const DEDUPE_WINDOW: Duration = Duration::from_secs(72 * 3600);
+
+/// How long a request waits for its provider's key to be fetched; then the answer is 503. Providers wait 3 s and more.
+pub const KEY_PATIENCE: Duration = Duration::from_secs(2);
+/// How long the fetching of a key may take.
+pub const KEY_DEADLINE: Duration = Duration::from_secs(5);
+/// How old a fetched key may be before it is fetched anew, while it is used.
+pub const KEY_FRESH: Duration = Duration::from_secs(3600);
+/// How old a fetched key may be to be used at all, when its address does not answer.
+pub const KEY_STALE: Duration = Duration::from_secs(24 * 3600);
+/// How long after a fetch, failed or not, the same address is asked again at the soonest.
+pub const KEY_AGAIN: Duration = Duration::from_secs(30);
+/// Fetched keys that are remembered.
+pub const KEYS: usize = 1_000;
+/// Keys that are fetched at once.
+pub const KEY_FETCHES: usize = 32;
+/// Fetches that the requests to one source may cause at once; anyone can name keys.
+pub const KEY_BURST: u32 = 10;
+/// How long it takes until they may cause one more.
+pub const KEY_REFILL: Duration = Duration::from_secs(3);
+/// Largest body with which the secrets of other sources are tried when a request is explained, in bytes.
+pub const EXAMINED_WITH_OTHERS: usize = 1 << 20;
+/// Most secrets of other sources that are tried.
+pub const EXAMINED_OTHERS: usize = 50;
+/// Requests that are explained at once.
+pub const EXAMINED_AT_ONCE: usize = 2;

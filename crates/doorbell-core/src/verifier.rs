@@ -4,9 +4,10 @@
 use crate::limits;
 use crate::secret::SecretText;
 use crate::source::Verification;
+use std::sync::Arc;
 use webhook_signatures::{
-    Challenge, Encoding, Generic, Handshake, Hash, Incoming, KeyForm, Piece, Provider, Refusal,
-    Scheme, Secret, SecretError, Token, Tolerance, Unit, Verified,
+    Encoding, Explanation, Generic, Handshake, Hash, Incoming, KeyForm, Known, Piece, Provider,
+    Refusal, Scheme, Secret, SecretError, SecretNeed, Token, Tolerance, Unit, Verified,
 };
 
 /// The name of the provider whose scheme is written down in options.
@@ -15,7 +16,7 @@ const OWN_HMAC: &str = "hmac";
 /// What can check a request. Only [`Verifier::new`] makes one, and never one that believes everybody by accident.
 #[derive(Debug, Clone)]
 pub struct Verifier {
-    provider: Provider,
+    provider: Arc<Provider>,
     secrets: Vec<Secret>,
 }
 
@@ -33,15 +34,23 @@ impl Verifier {
             return Err(Misconfigured::TooManySecrets);
         }
         let secrets = secrets(&provider, &of.secrets)?;
-        if secrets.is_empty() && !provider.is_open() && !hands_out_secret(&provider) {
+        if secrets.is_empty() && needs_secret(&provider) {
             return Err(Misconfigured::NoSecret(of.provider.clone()));
         }
-        Ok(Self { provider, secrets })
+        Ok(Self { provider: Arc::new(provider), secrets })
+    }
+
+    /// The same, which also knows a key that was fetched because [`Refusal::Need`] asked for it.
+    #[must_use]
+    pub fn with_fetched(&self, key: Secret) -> Self {
+        let mut secrets = self.secrets.clone();
+        secrets.push(key);
+        Self { provider: Arc::clone(&self.provider), secrets }
     }
 
     /// The provider's row.
     #[must_use]
-    pub const fn provider(&self) -> &Provider {
+    pub fn provider(&self) -> &Provider {
         &self.provider
     }
 
@@ -49,6 +58,12 @@ impl Verifier {
     #[must_use]
     pub fn question(&self, incoming: &Incoming<'_>, now: i64) -> Option<Handshake> {
         webhook_signatures::handshake(&self.provider, &self.secrets, incoming, now)
+    }
+
+    /// Finds out why a request does not pass, by trying; `now` in Unix seconds, `known` the secrets of other sources.
+    #[must_use]
+    pub fn explain(&self, known: &[Known<'_>], incoming: &Incoming<'_>, now: i64) -> Explanation {
+        webhook_signatures::explain(&self.provider, &self.secrets, known, incoming, now)
     }
 
     /// Checks a request; `now` in Unix seconds.
@@ -109,13 +124,14 @@ pub enum Misconfigured {
     TooManySecrets,
 }
 
-/// Whether the provider gives the source its secret in its first request: until then there is none, and nothing but that
-/// request is answered.
-fn hands_out_secret(provider: &Provider) -> bool {
-    let gives = |challenge: &Challenge| {
-        matches!(challenge, Challenge::AsanaSecret | Challenge::NotionToken)
-    };
-    provider.challenges.iter().any(gives)
+/// Whether nothing can be believed without a secret from the operator: neither does the provider hand one out in its
+/// first request, nor are its keys fetched.
+fn needs_secret(provider: &Provider) -> bool {
+    match provider.secret_need() {
+        SecretNeed::Required => true,
+        SecretNeed::HandedOut | SecretNeed::Fetched | SecretNeed::None => false,
+        SecretNeed::OrSetting => provider.key_address().is_none(),
+    }
 }
 
 fn secrets(provider: &Provider, texts: &[SecretText]) -> Result<Vec<Secret>, Misconfigured> {
@@ -147,6 +163,9 @@ fn set(mut row: Provider, option: &str, value: &str) -> Result<Provider, Misconf
                 return Err(unknown(&row, option));
             }
         }
+    }
+    if row.key_address().is_some_and(|address| !address.starts_with("https://")) {
+        return Err(bad(option, value, "keys are fetched over TLS only: use an https:// address"));
     }
     Ok(row)
 }
@@ -405,12 +424,27 @@ mod tests {
                 "the option tolerance cannot be \"-1\": use seconds, such as 300; 0 switches the check off",
             ),
             (
+                refused("http-signature", &[("jwks_url", "http://keys.example.com/")], &[]),
+                "the option jwks_url cannot be \"http://keys.example.com/\": keys are fetched over TLS only: use an https:// address",
+            ),
+            (
+                refused("http-signature", &[], &[]),
+                "the source has no secret: add the one that http-signature shows or was given (or choose the provider `none` to believe everybody)",
+            ),
+            (
                 refused("github", &[], &["x"; limits::SECRETS + 1]),
                 "a source has at most 10 secrets at once: remove the old ones",
             ),
         ] {
             assert_eq!(found, sentence);
         }
+    }
+
+    #[test]
+    fn who_fetches_keys_needs_no_secret() {
+        let jwks = [("jwks_url", "https://keys.example.com/jwks.json")];
+        assert!(Verifier::new(&verification("http-signature", &jwks, &[])).is_ok());
+        assert!(Verifier::new(&verification("aws-sns", &[], &[])).is_ok());
     }
 
     #[test]

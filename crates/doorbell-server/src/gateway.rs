@@ -75,9 +75,9 @@ pub async fn start(
         };
         Arc::new(Api::new(ApiState::new(parts), Hosts::new(shared.admin_addr, hosts)))
     };
-    let node =
-        Node::start(config.node.clone(), Arc::clone(&store), desk.clone(), clock.clone(), api)
-            .await?;
+    let mut parts = config.node.clone();
+    parts.keys = parts.keys.or_else(|| Some(sender.clone()));
+    let node = Node::start(parts, Arc::clone(&store), desk.clone(), clock.clone(), api).await?;
     let shared = node.shared().clone();
     let parts = Parts {
         store: Arc::clone(&store),

@@ -13,6 +13,7 @@ pub mod configured;
 pub mod admitting;
 pub mod listen;
 pub mod sender;
+pub mod keys;
 pub mod dispatch;
 pub mod ingest;
 pub mod replay;

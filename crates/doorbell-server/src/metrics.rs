@@ -41,6 +41,8 @@ metrics! {
     RejectedUnkept "counter" "doorbell_rejected_requests_unkept_total" "" "Rejected requests that were only counted, because too many came.";
     BodyBytesInFlight "gauge" "doorbell_body_bytes_in_flight" "" "Bytes of request bodies that are in memory before they are durable.";
     AcceptsFailed "counter" "doorbell_accepts_failed_total" "" "Requests that the store could not take.";
+    KeysFetched "counter" "doorbell_key_fetches_total" "" "Fetches of providers' keys that were begun.";
+    KeysMissed "counter" "doorbell_key_fetches_failed_total" "" "Fetches of providers' keys that brought none.";
 
     AttemptsDelivered "counter" "doorbell_attempts_total" "outcome=\"delivered\"" "Tries at deliveries, by what came of them.";
     AttemptsFailed "counter" "doorbell_attempts_total" "outcome=\"failed\"" "";

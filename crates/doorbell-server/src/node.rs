@@ -9,9 +9,11 @@ use crate::configured::Configured;
 use crate::desk::Desk;
 use crate::health::Health;
 use crate::ingest::{Ingest, IngestConfig};
+use crate::keys::Keys;
 use crate::listen::{Handler, ListenConfig, ListenError, Listener, TrustedProxies};
 use crate::live::Live;
 use crate::metrics::{Metric, Metrics};
+use crate::sender::AnySender;
 use crate::tasks::{Stage, Stop, Stopper, TaskSet};
 use doorbell_core::directory;
 use doorbell_core::limits;
@@ -42,6 +44,8 @@ pub struct NodeConfig {
     pub bodies_in_flight: usize,
     /// What sources and endpoints may be.
     pub limits: directory::Settings,
+    /// Who fetches providers' keys; without one, requests that need such a key are answered 503.
+    pub keys: Option<AnySender>,
 }
 
 impl NodeConfig {
@@ -55,6 +59,7 @@ impl NodeConfig {
             proxies: TrustedProxies::default(),
             bodies_in_flight: limits::BODIES_IN_FLIGHT,
             limits: directory::Settings::default(),
+            keys: None,
         }
     }
 }
@@ -117,9 +122,11 @@ impl Node {
     ) -> Result<Running, StartError> {
         let ingest = bind("ingest", config.ingest.clone())?;
         let admin_listener = bind("admin", config.admin.clone())?;
+        let urls = config.limits.urls.clone();
         let configured = Configured::load(Arc::clone(&store), config.limits).await?;
         let (stopper, tasks) = (Stopper::default(), TaskSet::default());
         let metrics = Arc::new(Metrics::default());
+        let (keys, fetcher) = Keys::new(config.keys, urls, clock.clone(), Arc::clone(&metrics));
         let shared = Shared {
             admitting: Arc::new(Admitting {
                 store,
@@ -143,10 +150,12 @@ impl Node {
             },
             Arc::clone(&shared.admitting),
             Arc::clone(&shared.configured),
+            keys,
         );
         let patience = config.ingest.drain.max(config.admin.drain) + AFTERGLOW;
         let running = Running { shared, stopper, tasks, patience };
         running.tasks.spawn("keeper of rejected requests", keeper.run());
+        running.tasks.spawn("fetcher of keys", fetcher.run());
         let admin = admin(&running.shared);
         running.listen("ingest", ingest, Arc::new(handler));
         running.listen("admin", admin_listener, admin);

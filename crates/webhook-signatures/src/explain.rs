@@ -11,7 +11,7 @@ use crate::layout;
 use crate::message::{self, Source};
 use crate::provider::Provider;
 use crate::refusal::Refusal;
-use crate::scheme::{Algorithm, KeyForm, Layout, Scheme, Signed, Tolerance};
+use crate::scheme::{Algorithm, KeyForm, Layout, Scheme, Signed, Text, Tolerance};
 use crate::secret::Secret;
 use crate::verify::verify;
 use crate::{field, form, json};
@@ -29,6 +29,11 @@ pub struct Explanation {
     pub signed_text: Option<String>,
     /// The signature as it was sent.
     pub received: Option<String>,
+    /// Where the proof stands, such as `the header x-signature`; the first place of those that the row has, where the
+    /// request has none of them.
+    pub place: Option<Text>,
+    /// How far the clock is ahead of the request's own time, in milliseconds, where it has one that can be read.
+    pub skew_ms: Option<i64>,
 }
 
 /// One thing that was found.
@@ -92,8 +97,25 @@ pub fn explain(
     }
     let mut findings = trials.findings;
     findings.sort_by_key(|finding| finding.certainty != Certainty::Proved);
-    let (signed_text, received) = shown(provider, secrets, incoming).unzip();
-    Explanation { verdict, findings, signed_text, received }
+    let shown = shown(provider, secrets, incoming);
+    let place = shown.as_ref().map_or_else(
+        || provider.schemes.iter().find_map(Scheme::place),
+        |shown| Some(shown.place.clone()),
+    );
+    let stamp_ms = verdict.as_ref().ok().and_then(Verified::timestamp_ms);
+    let stamp_ms = stamp_ms.or_else(|| shown.as_ref().and_then(|shown| shown.stamp_ms));
+    let skew_ms = stamp_ms.map(|stamp_ms| now.saturating_mul(1000).saturating_sub(stamp_ms));
+    let (signed_text, received) =
+        shown.map_or((None, None), |shown| (shown.signed, Some(shown.received)));
+    Explanation { verdict, findings, signed_text, received, place, skew_ms }
+}
+
+/// What a request shows of its signature, right or not.
+struct Shown {
+    place: Text,
+    received: String,
+    signed: Option<String>,
+    stamp_ms: Option<i64>,
 }
 
 struct Trials<'a> {
@@ -490,11 +512,7 @@ pub fn recognise(incoming: &Incoming<'_>) -> Vec<&'static str> {
 }
 
 /// The signed text and the signature as sent, by the first scheme of the row that the request fits.
-fn shown(
-    provider: &Provider,
-    secrets: &[Secret],
-    incoming: &Incoming<'_>,
-) -> Option<(String, String)> {
+fn shown(provider: &Provider, secrets: &[Secret], incoming: &Incoming<'_>) -> Option<Shown> {
     let signed = provider.schemes.iter().filter_map(Scheme::as_signed).find(|signed| {
         signed
             .signatures
@@ -525,10 +543,16 @@ fn shown(
         names: group.and_then(|group| group.names),
         secret: if secrets.is_empty() { "" } else { "***" },
     };
-    let mut message: Vec<u8> = message::parts(source).ok()?.concat();
-    message.truncate(SHOWN_MAX);
-    Some((
-        String::from_utf8_lossy(&message).into_owned(),
-        String::from_utf8_lossy(&text).into_owned(),
-    ))
+    let message = message::parts(source).ok().map(|parts| {
+        let mut message = parts.concat();
+        message.truncate(SHOWN_MAX);
+        String::from_utf8_lossy(&message).into_owned()
+    });
+    let unit = signed.stamp.as_ref().map(|stamp| stamp.unit);
+    Some(Shown {
+        place: place.at.shown(),
+        received: String::from_utf8_lossy(&text).into_owned(),
+        signed: message,
+        stamp_ms: unit.and_then(|unit| unit.parse(stamp.as_deref()?)),
+    })
 }

@@ -33,6 +33,8 @@ pub struct Provider {
     pub deadline_ms: Option<u32>,
     /// When it tries again, in words; empty where it does not say.
     pub retries: Text,
+    /// How a webhook is made in the provider's own console, in a sentence or two; empty where we have not read it.
+    pub setup: Text,
     /// What an operator should know, in sentences.
     pub caveats: Vec<Text>,
     /// How sure we are of this row.
@@ -160,6 +162,7 @@ impl Provider {
             response: Response::default(),
             deadline_ms: None,
             retries: "".into(),
+            setup: "".into(),
             caveats: Vec::new(),
             confidence: Confidence::Uncertain("".into()),
         }
@@ -199,23 +202,31 @@ impl Provider {
         self
     }
 
+    /// The address of the sender's keys, where it is a setting that was set.
+    #[must_use]
+    pub fn key_address(&self) -> Option<&str> {
+        self.schemes.iter().find_map(|scheme| match scheme.key_source() {
+            KeySource::Setting(name) => self.setting(name),
+            KeySource::Given | KeySource::Fixed(_) | KeySource::Named { .. } | KeySource::Plaid => {
+                None
+            }
+        })
+    }
+
     /// Whether a source of this provider needs a secret from its operator before it can verify anything.
     #[must_use]
     pub fn secret_need(&self) -> SecretNeed {
-        let source = |scheme: &Scheme| match scheme {
-            Scheme::Signed(signed) => signed.source.clone(),
-            Scheme::Jwt(jwt) => jwt.source.clone(),
-            Scheme::HttpSignature(scheme) => scheme.source.clone(),
-            Scheme::None | Scheme::Token(_) | Scheme::Basic => KeySource::Given,
-        };
         let handed_out = [Challenge::AsanaSecret, Challenge::NotionToken];
         if self.is_open() {
             SecretNeed::None
         } else if self.challenges.iter().any(|challenge| handed_out.contains(challenge)) {
             SecretNeed::HandedOut
-        } else if self.schemes.iter().all(|scheme| source(scheme) == KeySource::Given) {
+        } else if self.schemes.iter().all(|scheme| *scheme.key_source() == KeySource::Given) {
             SecretNeed::Required
-        } else if self.schemes.iter().any(|scheme| matches!(source(scheme), KeySource::Setting(_)))
+        } else if self
+            .schemes
+            .iter()
+            .any(|scheme| matches!(scheme.key_source(), KeySource::Setting(_)))
         {
             SecretNeed::OrSetting
         } else {
@@ -273,6 +284,11 @@ impl Provider {
 
     pub(crate) fn retries(mut self, retries: &'static str) -> Self {
         self.retries = retries.into();
+        self
+    }
+
+    pub(crate) fn setup(mut self, sentences: &'static str) -> Self {
+        self.setup = sentences.into();
         self
     }
 

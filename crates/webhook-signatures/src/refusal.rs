@@ -45,6 +45,9 @@ pub enum Refusal {
     /// The token or password is not the configured one.
     #[error("the token is not the configured one")]
     WrongToken,
+    /// It may be genuine, but it is from another account than the configured one.
+    #[error("{0} is not the configured one: the request is from somebody else's account")]
+    NotOurs(Text),
     /// The body is not the one whose hash was signed.
     #[error("the body is not the one that was signed: its hash differs from the signed hash")]
     BodyHash,
@@ -106,6 +109,7 @@ impl Refusal {
             Self::Malformed { .. } => "malformed",
             Self::NoMatch { .. } => "no_match",
             Self::WrongToken => "wrong_token",
+            Self::NotOurs(_) => "not_ours",
             Self::BodyHash => "body_hash",
             Self::TooOld { .. } => "too_old",
             Self::InFuture { .. } => "in_future",
@@ -133,7 +137,7 @@ impl Refusal {
             Self::Missing(_) => 2,
             Self::Unsupported(_) | Self::NotSet(_) => 3,
             Self::Repeated(_) | Self::Malformed { .. } | Self::Algorithm { .. } => 4,
-            Self::NoMatch { .. } | Self::WrongToken | Self::KeyAddress(_) => 5,
+            Self::NoMatch { .. } | Self::WrongToken | Self::NotOurs(_) | Self::KeyAddress(_) => 5,
             Self::Need(_) => 6,
             Self::BodyHash | Self::Claim { .. } => 7,
             Self::TooOld { .. } | Self::InFuture { .. } => 8,

@@ -52,6 +52,8 @@ pub struct Signed {
     pub stamp: Option<Stamp>,
     /// The scheme applies only to requests in which this field has this value.
     pub when: Option<(Field, Text)>,
+    /// This field must have the value of this setting, where the setting is set: for keys that sign for many accounts.
+    pub only: Option<(Field, Text)>,
     /// The body is JSON with an array at this pointer, and each element carries a signature of its own: pointers of
     /// [`Field::Json`] start at the element. All elements must pass (at most 100, at least one).
     pub each: Option<Text>,
@@ -75,6 +77,7 @@ impl Signed {
             id: None,
             stamp: None,
             when: None,
+            only: None,
             each: None,
             url: UrlForms::AsIs,
             body_hash_query: None,
@@ -530,6 +533,30 @@ impl Scheme {
     pub fn as_signed(&self) -> Option<&Signed> {
         if let Self::Signed(signed) = self { Some(signed) } else { None }
     }
+
+    /// Where the proof stands in a request, for a sentence; the first of several places.
+    #[must_use]
+    pub fn place(&self) -> Option<Text> {
+        match self {
+            Self::None => None,
+            Self::Signed(signed) => signed.signatures.first().map(|place| place.at.shown()),
+            Self::Token(token) => token.place(),
+            Self::Basic => Some("the header authorization".into()),
+            Self::Jwt(jwt) => Some(jwt.at.shown()),
+            Self::HttpSignature(_) => Some("the header signature".into()),
+        }
+    }
+
+    /// Where the key comes from when the operator gave none.
+    #[must_use]
+    pub fn key_source(&self) -> &KeySource {
+        match self {
+            Self::Signed(signed) => &signed.source,
+            Self::Jwt(jwt) => &jwt.source,
+            Self::HttpSignature(scheme) => &scheme.source,
+            Self::None | Self::Token(_) | Self::Basic => &KeySource::Given,
+        }
+    }
 }
 
 /// A shared secret sent as it is.
@@ -552,6 +579,23 @@ pub enum Token {
     },
     /// Any of these places.
     AnyOf(Vec<Self>),
+}
+
+impl Token {
+    /// Where it stands, for a sentence; the first of several places.
+    #[must_use]
+    pub fn place(&self) -> Option<Text> {
+        match self {
+            Self::Header(name) => Some(Field::Header(name.clone()).shown()),
+            Self::Bearer => Some("the header authorization".into()),
+            Self::Query(name) => Some(Field::Query(name.clone()).shown()),
+            Self::Field(field) => Some(field.shown()),
+            Self::Each { array, pointer } => {
+                Some(Cow::Owned(format!("the body's field {pointer} of each of {array}")))
+            }
+            Self::AnyOf(tokens) => tokens.iter().find_map(Self::place),
+        }
+    }
 }
 
 /// Reads a template like `{id}.{timestamp}.{body}` into pieces.

@@ -52,6 +52,13 @@ fn applies(check: Check<'_>, signed: &Signed) -> Result<(), Refusal> {
             "it is for requests that say {value:?}"
         ))));
     }
+    if let Some((wanted, setting)) = &signed.only
+        && let Some(value) = check.provider.setting(setting)
+        && field::read(wanted, check.incoming, check.incoming.body).as_deref()
+            != Some(value.as_bytes())
+    {
+        return Err(Refusal::NotOurs(wanted.shown()));
+    }
     if let Some(name) = &signed.body_hash_query
         && let Some(wanted) = check.incoming.query(name)
     {

@@ -1,6 +1,8 @@
-//! From the sender through the gateway to the receiver, against the sender and the receiver alone.
+//! From the sender through the gateway to the receiver, against a bare client that posts to the same receiver: what a
+//! delivery costs with the same HTTP library and nothing else.
 
 use super::Flags;
+use super::client;
 use super::gateway::Gateway;
 use super::load::{self, Done, Spec, Template};
 use super::report::{self, Row};
@@ -21,11 +23,10 @@ pub(super) fn run(flags: &Flags) -> Result<()> {
     let wide = json!({"concurrency": 64});
     gateway.endpoint("sink", &format!("http://{}/", sink.address), &wide)?;
     let (threads, mut events) = (gateway.threads()?, 0);
-    let (mut bound, mut ours, mut cpu, mut times) =
-        (Vec::new(), Vec::new(), Vec::new(), Histogram::default());
+    let (mut bound, mut bound_cpu, mut ours, mut cpu, mut times) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Histogram::default());
     for round in 0..=flags.rounds {
-        let bare = load::run(spec(flags, &sink.address, "/", epoch)?)?;
-        ensure!(bare.failed == 0, "{} requests of the bare loop failed", bare.failed);
+        let bare = client::run(&sink.address, flags.seconds(5), flags.connections)?;
         sink.take_times();
         let (before, arrived, begun) = (gateway.cpu()?, sink.count(), Instant::now());
         let sent = load::run(spec(flags, &gateway.ingest(), "/in/bench", epoch)?)?;
@@ -34,7 +35,8 @@ pub(super) fn run(flags: &Flags) -> Result<()> {
         let end = sink.wait_for(arrived + sent.answers.count(), DRAIN_MAX)?;
         if round > 0 {
             let seconds = end.saturating_duration_since(begun).as_secs_f64();
-            bound.push(bare.rate());
+            bound.push(bare.count as f64 / bare.seconds);
+            bound_cpu.push(bare.cpu_seconds * 1e6 / bare.count as f64);
             ours.push(sent.answers.count() as f64 / seconds);
             cpu.push((gateway.cpu()? - before) * 1e6 / sent.answers.count() as f64);
             times.merge(&sink.take_times());
@@ -42,7 +44,9 @@ pub(super) fn run(flags: &Flags) -> Result<()> {
     }
     let pairs: Vec<f64> = ours.iter().zip(&bound).map(|(a, b)| a / b).collect();
     let rows = [
-        Row::new("bare loop, sender to sink").number("rate", median(&bound)),
+        Row::new("bare hyper client to sink")
+            .number("rate", median(&bound))
+            .number("cpu_us", median(&bound_cpu)),
         Row::new("doorbell, end to end")
             .number("rate", median(&ours))
             .number("cpu_us", median(&cpu))

@@ -47,6 +47,11 @@ impl Template {
         Ok(Self { bytes, id_at, event_at, events })
     }
 
+    /// The request as it is.
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
     /// Puts in the time and a number that makes it unique.
     fn renew(&mut self, since: Duration, number: u64) {
         let nanos = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);

@@ -7,6 +7,7 @@ mod wire;
 mod load;
 mod sink;
 mod bare;
+mod client;
 mod gateway;
 mod report;
 mod plot;
@@ -17,6 +18,7 @@ mod backlog;
 mod crowd;
 
 pub(crate) use bare::serve as serve_bare;
+pub(crate) use client::{Flags as ClientFlags, post as post_bare};
 
 use crate::place::{self, Profile};
 use anyhow::Result;

@@ -11,8 +11,9 @@ struct Rule {
     must_not: &'static [&'static str],
 }
 
-const OURS: [&str; 7] = [
+const OURS: [&str; 8] = [
     "webhook-signatures",
+    "webhook-signatures-axum",
     "doorbell-core",
     "doorbell-wire",
     "doorbell-store",
@@ -22,7 +23,7 @@ const OURS: [&str; 7] = [
 ];
 
 /// The table of ARCHITECTURE.md.
-const RULES: [Rule; 6] = [
+const RULES: [Rule; 7] = [
     Rule {
         name: "webhook-signatures",
         may_use: &[],
@@ -37,6 +38,11 @@ const RULES: [Rule; 6] = [
             "tracing",
             "anyhow",
         ],
+    },
+    Rule {
+        name: "webhook-signatures-axum",
+        may_use: &["webhook-signatures"],
+        must_not: &["hyper", "serde", "rusqlite", "rand", "tracing", "anyhow"],
     },
     Rule {
         name: "doorbell-core",

@@ -7,7 +7,7 @@ use doorbell_core::directory::Directory;
 use doorbell_core::endpoint::{OnDead, Order, Status};
 use doorbell_core::event::{Event, Fate, Origin, Rejection, RejectionReason};
 use doorbell_core::id::EventId;
-use doorbell_core::intake::{self, Accepted, Answer, Birth, Intake, Refused, Reply};
+use doorbell_core::intake::{self, Accepted, Answer, Birth, Intake, NoKey, Refused, Reply};
 use doorbell_core::limits;
 use doorbell_core::name::EventTypePattern;
 use doorbell_core::request::Request;
@@ -25,14 +25,18 @@ fn decide(directory: &Directory, request: Request) -> Intake {
 fn accepted(directory: &Directory, request: Request) -> (Accepted, Reply) {
     match decide(directory, request) {
         Intake::Accept(accepted, reply) => (accepted, reply),
-        other @ (Intake::Refuse(..) | Intake::Answer(_)) => panic!("not accepted: {other:?}"),
+        other @ (Intake::Refuse(..) | Intake::Answer(_) | Intake::Call(_) | Intake::Need(_)) => {
+            panic!("not accepted: {other:?}")
+        }
     }
 }
 
 fn refused(directory: &Directory, request: Request) -> (Refused, Reply) {
     match decide(directory, request) {
         Intake::Refuse(refused, reply) => (refused, reply),
-        other @ (Intake::Accept(..) | Intake::Answer(_)) => panic!("not refused: {other:?}"),
+        other @ (Intake::Accept(..) | Intake::Answer(_) | Intake::Call(_) | Intake::Need(_)) => {
+            panic!("not refused: {other:?}")
+        }
     }
 }
 
@@ -260,7 +264,9 @@ fn the_fan_out_is_bounded() {
 fn asked(directory: &Directory, request: Request) -> Answer {
     match decide(directory, request) {
         Intake::Answer(answer) => answer,
-        other @ (Intake::Accept(..) | Intake::Refuse(..)) => panic!("not answered: {other:?}"),
+        other @ (Intake::Accept(..) | Intake::Refuse(..) | Intake::Call(_) | Intake::Need(_)) => {
+            panic!("not answered: {other:?}")
+        }
     }
 }
 
@@ -308,11 +314,52 @@ fn a_secret_that_the_provider_hands_out_is_kept_first_and_once() {
     assert_eq!(refused(&only(source(1, "in", "asana", &[])), request(&[], "{}")).1.status, 503);
 }
 
+fn sns(cert: &str) -> Request {
+    let body = format!(
+        r#"{{"Type":"Notification","MessageId":"1","TopicArn":"arn:aws:sns:us-east-1:1:t","Message":"m","Timestamp":"t",
+        "SignatureVersion":"1","Signature":"{}","SigningCertURL":"{cert}"}}"#,
+        "AAAA".repeat(86)
+    );
+    request(&[], &body)
+}
+
+#[test]
+fn a_key_is_asked_for_only_at_its_owner() {
+    let directory = only(source(1, "in", "aws-sns", &[]));
+    let pem = "https://sns.us-east-1.amazonaws.com/SimpleNotificationService-0a.pem";
+    let Intake::Need(needed) = decide(&directory, sns(pem)) else { panic!("no key is needed") };
+    assert_eq!((needed.key.url(), needed.key.post()), (pem, None));
+    assert_eq!(needed.request, sns(pem));
+    let (refused, reply) = refused(&directory, sns("https://evil.example/a.pem"));
+    assert_eq!((reply.status, refused.rejection.reason), (401, RejectionReason::Verification));
+}
+
+#[test]
+fn without_its_key_a_request_is_refused_and_by_whose_fault_is_told_apart() {
+    let directory = only(source(1, "in", "aws-sns", &[]));
+    let ready = directory.source_at("in").unwrap();
+    let pem = "https://sns.us-east-1.amazonaws.com/SimpleNotificationService-0a.pem";
+    let given_up = |why: NoKey| {
+        let Intake::Need(needed) = decide(&directory, sns(pem)) else { panic!("no key is needed") };
+        let (refused, reply) = intake::give_up(ready, needed.request, BIRTH, why);
+        (
+            reply.status,
+            reply.headers.text("retry-after").map(str::to_owned),
+            refused.rejection.detail,
+        )
+    };
+    let away = NoKey::Unavailable("it was away".to_owned());
+    assert_eq!(given_up(away), (503, Some("60".to_owned()), "it was away".to_owned()));
+    let (status, again, detail) = given_up(NoKey::Unknown(pem.to_owned()));
+    assert_eq!((status, again), (401, None));
+    assert!(detail.contains(pem), "{detail}");
+}
+
 fn kept(intake: &Intake) -> Option<&Event> {
     match intake {
         Intake::Accept(accepted, _) => Some(&accepted.event),
         Intake::Refuse(refused, _) => Some(&refused.event),
-        Intake::Answer(_) => None,
+        Intake::Answer(_) | Intake::Call(_) | Intake::Need(_) => None,
     }
 }
 

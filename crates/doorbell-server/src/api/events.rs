@@ -125,7 +125,11 @@ async fn event(state: &ApiState, caller: Caller, name: &str) -> Result<EventDeta
     found.filter(|found| Fate::is_event(&found.fate)).ok_or_else(|| Refused::not_found("event"))
 }
 
-async fn request(state: &ApiState, caller: Caller, name: &str) -> Result<EventDetail, Refused> {
+pub(super) async fn request(
+    state: &ApiState,
+    caller: Caller,
+    name: &str,
+) -> Result<EventDetail, Refused> {
     let id: RequestId = find::id(name, "request")?;
     let found = state.admitting.store.event(caller.tenant, id.into()).await?;
     found.ok_or_else(|| Refused::not_found("request"))

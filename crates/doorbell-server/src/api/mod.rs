@@ -28,6 +28,8 @@ mod sources;
 
 mod events;
 
+mod explain;
+
 mod publish;
 
 mod endpoints;

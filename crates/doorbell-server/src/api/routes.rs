@@ -5,8 +5,8 @@ use super::auth;
 use super::refused::Refused;
 use super::state::ApiState;
 use super::{
-    apply, deliveries, endpoints, events, live, pages, publish, replays, search, session, sources,
-    status, tenants, tokens,
+    apply, deliveries, endpoints, events, explain, live, pages, publish, replays, search, session,
+    sources, status, tenants, tokens,
 };
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -74,6 +74,7 @@ fn route(operation: Operation) -> MethodRouter<ApiState> {
         O::UpdateSource => with(operation, sources::update),
         O::DeleteSource => with(operation, sources::delete),
         O::RotateSourceSecret => with(operation, sources::rotate),
+        O::ExplainForSource => with(operation, explain::for_source),
         O::ListEndpoints => with(operation, endpoints::list),
         O::CreateEndpoint => with(operation, endpoints::create),
         O::GetEndpoint => with(operation, endpoints::show),
@@ -87,6 +88,7 @@ fn route(operation: Operation) -> MethodRouter<ApiState> {
         O::Apply => with(operation, apply::apply),
         O::ListRequests => with(operation, events::list_requests),
         O::GetRequest => with(operation, events::show_request),
+        O::ExplainRequest => with(operation, explain::request),
         O::GetRequestBody => with(operation, events::request_body),
         O::ListEvents => with(operation, events::list),
         O::PublishEvent => with(operation, publish::publish),

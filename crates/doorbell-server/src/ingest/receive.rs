@@ -3,10 +3,12 @@
 use super::answer::{self, Answer};
 use super::body::{self, Budget, NoBody, Rules};
 use super::head;
+use super::keyed::{self, Asked};
 use super::rejections::{self, Rejections};
 use super::target::{self, Target};
 use crate::admitting::{Admitting, admission};
 use crate::configured::{Adopted, Configured};
+use crate::keys::Keys;
 use crate::listen::{Caller, Deadlines, Handler, TrustedProxies};
 use crate::metrics::Metric;
 use bytes::Bytes;
@@ -48,6 +50,7 @@ pub struct Ingest {
     configured: Arc<Configured>,
     rejections: Rejections,
     budget: Arc<Budget>,
+    keys: Keys,
 }
 
 /// Takes the rejected requests of an [`Ingest`] to the store; to be run as a task.
@@ -79,11 +82,12 @@ impl Ingest {
         config: IngestConfig,
         admitting: Arc<Admitting>,
         configured: Arc<Configured>,
+        keys: Keys,
     ) -> (Self, Keeper) {
         let (rejections, queue) = Rejections::new(Arc::clone(&admitting.metrics));
         let keeper = Keeper { admitting: Arc::clone(&admitting), queue };
         let budget = Arc::new(Budget::new(config.bodies_in_flight, Arc::clone(&admitting.metrics)));
-        (Self { config, admitting, configured, rejections, budget }, keeper)
+        (Self { config, admitting, configured, rejections, budget, keys }, keeper)
     }
 
     async fn answer(&self, parts: &Parts, body: Incoming, caller: &Caller) -> Answer {
@@ -185,7 +189,8 @@ impl Ingest {
     /// The request is whole: decides, and answers when what was decided is durable.
     async fn decide(&self, arrived: Arrived<'_>) -> Answer {
         let Arrived { directory, ready, birth, request } = arrived;
-        match intake::decide(directory, ready, request, birth) {
+        let asked = Asked { directory, ready, birth };
+        match keyed::decide(&self.keys, &self.admitting.clock, asked, request).await {
             Intake::Accept(accepted, reply) => {
                 let admission = admission(accepted, &self.admitting.clock);
                 match self.admitting.admit(admission).await {
@@ -208,6 +213,7 @@ impl Ingest {
                 self.rejections.hand_in(ready.source().id, refused);
                 answer::of(reply)
             }
+            Intake::Call(_) | Intake::Need(_) => answer::unavailable(),
         }
     }
 

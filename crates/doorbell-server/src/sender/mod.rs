@@ -244,11 +244,11 @@ async fn sweep(pool: Weak<Pool>, keep: KeepIdle, clock: Clock) {
     }
 }
 
-/// The real sender, or a script in its place.
-#[derive(Debug)]
+/// The real sender, or a script in its place. Copies are the same sender.
+#[derive(Debug, Clone)]
 pub enum AnySender {
     /// Sends.
-    Real(Box<Sender>),
+    Real(Arc<Sender>),
     /// Answers by a script.
     Script(Script),
 }

@@ -16,6 +16,9 @@ use doorbell_core::time::Time;
 use doorbell_wire::stored::{Kind, ReceivedRef, RecordHead, VERSION};
 use std::sync::Arc;
 
+/// Bytes after which it is looked again how much room the disk has.
+const SPACE_LOOK: usize = 256 << 10;
+
 impl Item {
     /// Answers that it was not done.
     pub(crate) fn refuse(self, shared: &Shared, why: &StoreError) {
@@ -73,6 +76,8 @@ pub(crate) struct Committer {
     /// The keys of the segment that is written to.
     pub(crate) keys: SegmentKeys,
     pub(crate) seed: u32,
+    /// Bytes that came since it was last looked how much room there is.
+    pub(crate) unlooked: usize,
 }
 
 impl Committer {
@@ -96,7 +101,7 @@ impl Committer {
     /// # Errors
     /// Why nothing can be promised any more.
     fn commit(&mut self, items: &mut Vec<Item>) -> Result<(), String> {
-        if self.shared.space.check() {
+        if self.is_low_on_space(items) {
             self.refuse_new(items);
             if self.shared.space.is_last() {
                 self.refuse_written(items);
@@ -115,6 +120,17 @@ impl Committer {
             }
             Err(fault) => self.failed(items, fault),
         }
+    }
+
+    /// Looks again now and then; in between, what there was is taken to be there still.
+    fn is_low_on_space(&mut self, items: &[Item]) -> bool {
+        let came = items.iter().map(Item::bytes).sum();
+        self.unlooked = self.unlooked.saturating_add(came);
+        if self.unlooked < SPACE_LOOK && !self.shared.space.was_low() {
+            return false;
+        }
+        self.unlooked = 0;
+        self.shared.space.check()
     }
 
     fn failed(&self, items: &mut Vec<Item>, fault: WriteError) -> Result<(), String> {

@@ -42,7 +42,7 @@ pub fn inspect(dir: &Path) -> Result<Inspected, OpenError> {
     let sealed = found.segments.len().saturating_sub(1);
     for (at, segment) in found.segments.into_iter().enumerate() {
         let place = if at < sealed { Place::Inside } else { Place::AtTheEnd };
-        look_through(&reader, segment, place, &mut inspected)?;
+        look_through(&reader, segment, (place, found.filled), &mut inspected)?;
         inspected.segments += 1;
         inspected.bytes += segment.end - segment.base;
     }
@@ -54,13 +54,16 @@ pub fn inspect(dir: &Path) -> Result<Inspected, OpenError> {
 fn look_through(
     reader: &Reader,
     segment: Segment,
-    place: Place,
+    (place, filled): (Place, u64),
     inspected: &mut Inspected,
 ) -> Result<(), OpenError> {
     let path = segment::path(reader.dir(), segment.base);
     let mut unreadable = Vec::new();
     let mut records = 0;
-    let walk = reader.walk(segment, segment.base)?;
+    let mut walk = reader.walk(segment, segment.base)?;
+    if place == Place::AtTheEnd {
+        walk = walk.into_zeros(filled);
+    }
     let scan = recover::scan(walk, segment, &mut |frame| {
         records += 1;
         let payload = Bytes::copy_from_slice(frame.payload);

@@ -76,7 +76,8 @@ impl Opened {
         let reader = Reader::new(dir.clone(), id, Arc::clone(&segments));
         let sealed = sealed(&found.segments);
         let (mut table, loaded) = load::load(&reader, &secret, sealed, options.now)?;
-        let writer = Writer::open(&dir, id, options.segment_bytes, segments)?;
+        let writer =
+            Writer::open(&dir, id, (options.segment_bytes, options.reserve_bytes), segments)?;
         let mut keys = SegmentKeys::default();
         for (position, head) in noted {
             keys.note(&secret, &head, position - writer.base());
@@ -99,8 +100,14 @@ impl Opened {
             unwatched: AtomicUsize::new(0),
             unkept: AtomicU64::new(0),
         });
-        let committer =
-            Committer { shared: Arc::clone(&shared), writer, table, keys, seed: id.seed() };
+        let committer = Committer {
+            shared: Arc::clone(&shared),
+            writer,
+            table,
+            keys,
+            seed: id.seed(),
+            unlooked: usize::MAX,
+        };
         let behind = Behind {
             opened_at: shared.reader.segments().durable(),
             bytes: options.lag_bytes,

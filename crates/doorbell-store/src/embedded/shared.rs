@@ -100,9 +100,14 @@ impl Space {
         self.last.load(Ordering::Relaxed)
     }
 
+    /// Whether there was too little room when it was last looked.
+    pub(crate) fn was_low(&self) -> bool {
+        self.low.load(Ordering::Relaxed)
+    }
+
     /// Whether there was too little room when it was last looked, and still is.
     pub(crate) fn is_low(&self) -> bool {
-        self.low.load(Ordering::Relaxed) && self.check()
+        self.was_low() && self.check()
     }
 
     /// A write found no room.

@@ -6,6 +6,7 @@ use crate::report::Report;
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use http::Method;
+use serde_json::Value;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -109,6 +110,17 @@ pub(crate) enum RequestVerb {
         /// Its id: req_…
         request: String,
     },
+    /// Find out whether it verifies as its source is set up now, and if not, why
+    Explain {
+        /// Its id: req_…
+        request: String,
+        /// For this source in place of the one that received it
+        #[arg(long)]
+        source: Option<String>,
+        /// The address that the provider called, for schemes that sign it [default: the source's]
+        #[arg(long)]
+        url: Option<String>,
+    },
 }
 
 const COLUMNS: &[show::Column] = &[
@@ -182,8 +194,34 @@ pub(crate) async fn run_requests(verb: &RequestVerb, node: &Node, report: Report
         RequestVerb::Body { request } => {
             body(&remote, &format!("/v1/requests/{}/body", segment(request))).await?;
         }
+        RequestVerb::Explain { request, source, url } => {
+            let found = explained(&remote, request, (source.as_deref(), url.as_deref())).await?;
+            super::explained::show(report, &found);
+        }
     }
     Ok(())
+}
+
+async fn explained(
+    remote: &Remote,
+    request: &str,
+    (source, url): (Option<&str>, Option<&str>),
+) -> Result<Value> {
+    let path = format!("/v1/requests/{}", segment(request));
+    if source.is_none() && url.is_none() {
+        return remote.get(&format!("{path}/explain")).await;
+    }
+    let source = match source {
+        Some(source) => source.to_owned(),
+        None => {
+            let shown = remote.get(&path).await?;
+            let name = shown.get("source_name").and_then(Value::as_str);
+            name.context("its source is gone: name another with --source")?.to_owned()
+        }
+    };
+    let path = format!("/v1/sources/{}/explain", segment(&source));
+    let asked = serde_json::json!({"request": request, "url": url});
+    remote.call(Method::POST, &path, Body::Json(asked)).await
 }
 
 async fn body(remote: &Remote, path: &str) -> Result<()> {

@@ -3,6 +3,7 @@
 
 mod show;
 mod fields;
+mod explained;
 pub(crate) mod config;
 pub(crate) mod serve;
 pub(crate) mod source;

@@ -36,7 +36,7 @@ pub(crate) async fn run(flags: &Flags, report: Report) -> Result<()> {
     make_folder(&config.data_dir)?;
     let store = open_store(&config, &clock)?;
     let token = root_token(&config.data_dir, &clock)?;
-    let sender = AnySender::Real(Box::new(sender(&config, &clock)?));
+    let sender = AnySender::Real(Arc::new(sender(&config, &clock)?));
     let code = LoginCode::new(clock.dice());
     let mut settings = gateway_config(&config, token_hash(&token))?;
     settings.first_login = Some(code.clone());

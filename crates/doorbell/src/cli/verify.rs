@@ -1,5 +1,6 @@
 //! `doorbell verify`: a captured request against a provider's secret, without a server and without the network.
 
+use super::explained;
 use super::provider::{Keys, time};
 use super::show::visible;
 use crate::captured::{self, CAPTURED_MAX, Captured};
@@ -98,7 +99,8 @@ fn document(all: &Captured, row: &Provider, found: &Explanation, described: &Des
         "refusal": found.verdict.as_ref().err().map(ToString::to_string),
         "event_type": described.event_type, "event_id": described.event_id,
         "findings": findings.collect::<Vec<_>>(),
-        "signed_text": found.signed_text, "received": found.received, "doubt": all.doubt,
+        "signed_text": found.signed_text, "received": found.received, "place": found.place,
+        "skew_ms": found.skew_ms, "doubt": all.doubt,
     })
 }
 
@@ -124,6 +126,12 @@ fn show(
             line(name, value);
         }
     }
+    if let Some(place) = &found.place {
+        line("where", place);
+    }
+    if let Some(ms) = found.skew_ms {
+        line("clock", &explained::skew(ms));
+    }
     if found.verdict.is_ok() {
         return;
     }
@@ -131,7 +139,7 @@ fn show(
         line("signature", received);
     }
     if let Some(signed) = &found.signed_text {
-        line("signs", &clipped(signed));
+        line("signs", &explained::clipped(signed));
     }
     for finding in &found.findings {
         let how = if finding.certainty == Certainty::Proved { "found" } else { "perhaps" };
@@ -141,15 +149,6 @@ fn show(
         report.text(&format!("\nnote: {}", visible(doubt)));
     }
 }
-
-/// The beginning of what is signed; the whole stands in `--json`.
-fn clipped(text: &str) -> String {
-    let shown: String = text.chars().take(SIGNED_SHOWN).collect();
-    if shown.len() < text.len() { format!("{shown} … (whole with --json)") } else { shown }
-}
-
-/// Characters of the signed text that are shown to people.
-const SIGNED_SHOWN: usize = 200;
 
 #[cfg(test)]
 mod tests {

@@ -27,7 +27,7 @@ pub(super) fn rows() -> Vec<Provider> {
             .source("by definition"),
         Provider::new("basic", "HTTP Basic", Scheme::Basic)
             .kind(type_in_body())
-            .verified("vectors of Chargebee, Postmark and Pipedrive in this repository"),
+            .source("RFC 7617; the vectors of Chargebee, Postmark and Pipedrive are of this scheme"),
         standard("standard-webhooks", "Standard Webhooks", "webhook", KeyForm::Standard)
             .docs("https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md")
             .verified("the vector in standard-webhooks' Rust library; the v1a vector in svix-server's worker.rs"),

@@ -19,6 +19,7 @@ fn chat() -> Vec<Provider> {
         hex("slack", "Slack", "x-slack-signature", "v0=")
             .at("x-slack-request-timestamp", (Unit::Seconds, FIVE_MINUTES), "v0:{timestamp}:{body}")
             .docs("https://docs.slack.dev/authentication/verifying-requests-from-slack/")
+            .setup("Event Subscriptions of the app: set the request URL to the URL below once the source has the secret, since Slack asks at once. The signing secret is under Basic Information, App Credentials.")
             .id(Field::First(vec![json("/event_id"), Field::FormJson("payload".into(), "/trigger_id".into())]))
             .kind(Field::First(vec![
                 json("/event/type"),
@@ -34,6 +35,7 @@ fn chat() -> Vec<Provider> {
         Provider::raw("discord", "Discord", Algorithm::Ed25519, ("x-signature-ed25519", "", Hex))
             .at("x-signature-timestamp", (Unit::Seconds, Tolerance::OFF), "{timestamp}{body}")
             .docs("https://docs.discord.com/developers/interactions/overview")
+            .setup("General Information of the application in the Developer Portal shows the public key. Then Webhooks: set the endpoint URL, switch events on. Discord pings on saving, so the source must have the key by then.")
             .id(json("/id"))
             .kind(Field::First(vec![json("/event/type"), json("/type")]))
             .challenge(Challenge::DiscordPing)
@@ -44,6 +46,7 @@ fn chat() -> Vec<Provider> {
             .verified("discord-interactions 0.4.0 for Python and 4.4.0 for Node"),
         Provider::token("telegram", "Telegram", Token::Header("x-telegram-bot-api-secret-token".into()))
             .docs("https://core.telegram.org/bots/api#setwebhook")
+            .setup("Call the Bot API's setWebhook with `url` and with a `secret_token` of your own choice (1 to 256 of A-Z, a-z, 0-9, _ and -).")
             .id(json("/update_id"))
             .kind(Field::FirstKey { except: vec!["update_id".into()] })
             .retries("exponential to 2 minutes; honours Retry-After; gives up after 23 hours of 410")
@@ -80,6 +83,7 @@ fn social() -> Vec<Provider> {
     vec![
         hex("meta", "Meta (Facebook, Instagram, WhatsApp)", "x-hub-signature-256", "sha256=")
             .docs("https://developers.facebook.com/docs/graph-api/webhooks/getting-started")
+            .setup("Webhooks product in the App Dashboard: the URL below as callback URL, and a verify token of your own choice, the same as in the option verify_token. It signs with the app secret.")
             .id(json("/entry/0/changes/0/value/messages/0/id"))
             .kind(dotted(vec![json("/object"), json("/entry/0/changes/0/field")]))
             .takes(
@@ -157,6 +161,7 @@ fn calls() -> Vec<Provider> {
                 signed.body_hash_query = Some("bodySHA256".into());
             })
             .docs("https://www.twilio.com/docs/usage/webhooks/webhooks-security")
+            .setup("Set the URL below as the webhook of the number or messaging service in the console, or by the API. It signs with the account's auth token.")
             .id(Field::First(vec![
                 header("i-twilio-idempotency-token"),
                 Field::Form("MessageSid".into()),
@@ -177,10 +182,11 @@ fn calls() -> Vec<Provider> {
             .verified("twilio 9.13.0 for Python; 8 published vectors"),
         twilio(base64("twilio-sha256", "Twilio, shared key", "x-twilio-signature", ""))
             .caveat("For accounts with shared keys: the algorithm is pinned here and not taken from the request.")
-            .verified("twilio 9.13.0 for Python"),
+            .source("twilio 9.13.0 for Python; no vector is kept"),
         hex("zoom", "Zoom", "x-zm-signature", "v0=")
             .at("x-zm-request-timestamp", (Unit::Seconds, Tolerance::OFF), "v0:{timestamp}:{body}")
             .docs("https://developers.zoom.us/docs/api/webhooks/")
+            .setup("Access page of the app, Event Subscriptions: add one with the URL below and validate it once the source has the secret token that the page shows.")
             .id(header("x-zm-trackingid"))
             .kind(json("/event"))
             .challenge(Challenge::ZoomUrlValidation)
@@ -252,6 +258,7 @@ fn identity() -> Vec<Provider> {
         .verified("workos 10.8.0 for Python"),
         super::basics::standard("clerk", "Clerk", "svix", KeyForm::Standard)
             .docs("https://clerk.com/docs/webhooks/overview")
+            .setup("Webhooks: add an endpoint with the URL below; its page shows the signing secret (whsec_…).")
             .verified("@clerk/backend 3.25.0"),
         Provider::token("auth0", "Auth0 log streams", Token::Header("authorization".into()))
             .docs("https://auth0.com/docs/customize/log-streams/custom-log-streams")

@@ -24,6 +24,7 @@ fn cards() -> Vec<Provider> {
                     Some(Stamp { at: None, unit: Unit::Seconds, tolerance: Tolerance::past(300) });
             })
             .docs("https://docs.stripe.com/webhooks/signature")
+            .setup("Workbench, Webhooks: create an event destination of the kind webhook endpoint with the URL below. Its page reveals the signing secret (whsec_…); sandbox and live have one each.")
             .id(json("/id"))
             .kind(json("/type"))
             .retries("3 days, exponential (live); 3 times (sandbox)")
@@ -37,7 +38,7 @@ fn cards() -> Vec<Provider> {
             .kind(json("/type"))
             .caveat("The key is hexadecimal.")
             .answers("[accepted]", "text/plain")
-            .verified("adyen 16.0.0 for Python"),
+            .source("adyen 16.0.0 for Python; no vector is kept"),
         hex("checkout-com", "Checkout.com", "cko-signature", "")
             .docs("https://www.checkout.com/docs/developer-resources/webhooks")
             .id(json("/id"))
@@ -52,6 +53,7 @@ fn cards() -> Vec<Provider> {
         base64("square", "Square", "x-square-hmacsha256-signature", "")
             .message("{url}{body}")
             .docs("https://developer.squareup.com/docs/webhooks/step3validate")
+            .setup("Developer Console, the application, Webhooks, Subscriptions: add one with the URL below. Its details show the signature key.")
             .id(json("/event_id"))
             .kind(json("/type"))
             .deadline(10_000, "11 times in 24 hours (general knowledge)")
@@ -187,11 +189,13 @@ fn wallets() -> Vec<Provider> {
                 signed.source = KeySource::Named { at: header("paypal-cert-url"), rule: KeyHost::PayPal };
             })
             .docs("https://developer.paypal.com/api/rest/webhooks/rest/")
+            .setup("Developer Dashboard, the app's page: add a webhook with the URL below and its event types. The webhook ID goes into the option webhook_id.")
             .needs("webhook_id", "The webhook's id in PayPal's dashboard, which is part of what is signed")
             .id(json("/id"))
             .kind(json("/event_type"))
             .retries("25 times in 3 days (general knowledge)")
             .success(200)
+            .caveat("The certificate is believed because it came over TLS from PayPal's host: its own dates and issuer are not checked.")
             .caveat("Of the body only a CRC-32 is signed, which anyone can keep while changing it: ask PayPal's API before money moves.")
             .verified("the crate webhook-verify 0.1.0"),
         hex("coinbase-commerce", "Coinbase Commerce", "x-cc-webhook-signature", "")
@@ -315,6 +319,7 @@ fn shops() -> Vec<Provider> {
     vec![
         base64("shopify", "Shopify", "x-shopify-hmac-sha256", "")
             .docs("https://shopify.dev/docs/apps/build/webhooks/subscribe/https")
+            .setup("For an app: a subscription in shopify.app.toml or by the Admin API, signed with the app's client secret. For a store without an app: Settings, Notifications, Webhooks, signed with the key shown there.")
             .id(header("x-shopify-webhook-id"))
             .kind(header("x-shopify-topic"))
             .deadline(5000, "8 times in 4 hours; then the subscription is deleted")

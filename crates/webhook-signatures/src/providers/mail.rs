@@ -24,6 +24,7 @@ pub(super) fn rows() -> Vec<Provider> {
         Provider::raw("sendgrid", "SendGrid", Algorithm::EcdsaP256, ("x-twilio-email-event-webhook-signature", "", Base64))
             .at("x-twilio-email-event-webhook-timestamp", (Unit::Seconds, Tolerance::OFF), "{timestamp}{body}")
             .docs("https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/getting-started-event-webhook-security-features")
+            .setup("Event webhook settings: add the URL below and switch signature verification on; the public key that is then shown is the secret of the source.")
             .id(json("/0/sg_event_id"))
             .kind(json("/0/event"))
             .success(200)
@@ -36,6 +37,7 @@ pub(super) fn rows() -> Vec<Provider> {
         )
         .or(mailgun(form("signature"), form("timestamp"), form("token")))
         .docs("https://documentation.mailgun.com/docs/mailgun/user-manual/webhooks/securing-webhooks")
+        .setup("Add the URL below to the domain's webhooks. The secret is the HTTP webhook signing key of the account, which is not the API key.")
         .id(Field::First(vec![json("/event-data/id"), form("token")]))
         .kind(Field::First(vec![json("/event-data/event"), form("event")]))
         .success(200)
@@ -79,7 +81,7 @@ pub(super) fn rows() -> Vec<Provider> {
         hex("mailerlite", "MailerLite", "signature", "")
             .docs("https://developers.mailerlite.com/docs/webhooks.html")
             .kind(Field::First(vec![json("/event"), json("/type")]))
-            .verified("n8n-nodes-base 2.41.2"),
+            .source("n8n-nodes-base 2.41.2; no vector is kept"),
         super::basics::standard("resend", "Resend", "svix", KeyForm::Standard)
             .docs("https://resend.com/docs/dashboard/webhooks/verify-webhooks-requests")
             .verified("resend 2.52.0 for Python"),

@@ -21,6 +21,7 @@ fn forges() -> Vec<Provider> {
             .docs(
                 "https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries",
             )
+            .setup("Settings of the repository or organization, Webhooks, Add webhook: the URL below as payload URL, application/json as content type, and a secret of your own choice.")
             .id(header("x-github-delivery"))
             .kind(dotted(vec![header("x-github-event"), json("/action")]))
             .deadline(10_000, "none; redeliveries of the last 3 days by hand or API")
@@ -40,6 +41,7 @@ fn forges() -> Vec<Provider> {
             .verified("@octokit/webhooks-methods 6.0.0"),
         Provider::token("gitlab", "GitLab", Token::Header("x-gitlab-token".into()))
             .docs("https://docs.gitlab.com/user/project/integrations/webhooks/")
+            .setup("Settings of the project or group, Webhooks: add one with the URL below, put a secret of your own choice into Secret token, and choose the triggers.")
             .id(Field::First(vec![
                 header("idempotency-key"),
                 header("x-gitlab-event-uuid"),
@@ -96,6 +98,7 @@ fn builds() -> Vec<Provider> {
             .verified("vectors in CircleCI's documentation"),
         sha1("vercel", "Vercel", ("x-vercel-signature", "", Hex))
             .docs("https://vercel.com/docs/webhooks/webhooks-api")
+            .setup("Settings of the team, Webhooks (Pro and Enterprise): create one with the URL below. The secret is shown once; webhooks of an integration are signed with its client secret.")
             .id(json("/id"))
             .kind(json("/type"))
             .verified("nuxt-webhook-validators"),
@@ -156,6 +159,7 @@ fn trackers() -> Vec<Provider> {
                     Some(Stamp { at, unit: Unit::Millis, tolerance: Tolerance::both(60) });
             })
             .docs("https://linear.app/developers/webhooks")
+            .setup("Settings, API, New webhook: the URL below and the resource types. Linear makes the signing secret and shows it on the webhook's page.")
             .id(header("linear-delivery"))
             .kind(Field::First(vec![header("linear-event"), json("/type")]))
             .deadline(5000, "after 1 minute, 1 hour and 6 hours")
@@ -200,6 +204,7 @@ fn trackers() -> Vec<Provider> {
             .uncertain("general knowledge: the handshake has a vector, the signature has none"),
         hex("notion", "Notion", "x-notion-signature", "sha256=")
             .docs("https://developers.notion.com/reference/webhooks")
+            .setup("Settings of the integration, Webhooks: create a subscription with the URL below, then paste the verification token that arrives (the log and the source show it) into Notion.")
             .id(json("/id"))
             .kind(json("/type"))
             .challenge(Challenge::NotionToken)

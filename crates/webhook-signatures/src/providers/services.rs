@@ -27,6 +27,7 @@ fn clouds() -> Vec<Provider> {
             signed.message = vec![Piece::Sns];
             signed.when = Some((json("/SignatureVersion"), version.into()));
             signed.source = KeySource::Named { at: json("/SigningCertURL"), rule: KeyHost::AwsSns };
+            signed.only = Some((json("/TopicArn"), "topic_arn".into()));
             Scheme::Signed(Box::new(signed))
         };
         let row = |scheme: Scheme| {
@@ -34,6 +35,10 @@ fn clouds() -> Vec<Provider> {
                 .docs("https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html")
                 .id(Field::First(vec![json("/MessageId"), header("x-amz-sns-message-id")]))
                 .kind(Field::First(vec![json("/Type"), header("x-amz-sns-message-type")]))
+                .setup("Create a subscription of the topic with the protocol HTTPS and the URL below, after the option topic_arn of the source is set: the confirmation is then called by itself.")
+                .takes("topic_arn", "The only topic whose messages are believed and whose subscription is confirmed")
+                .caveat("The certificate is believed because it came over TLS from Amazon's host: its own dates and issuer are not checked.")
+                .caveat("Anyone with an AWS account can send genuine messages of a topic of their own: set topic_arn.")
                 .challenge(Challenge::SnsConfirmation)
                 .deadline(15_000, "as the topic's delivery policy says")
                 .success(200)
@@ -47,7 +52,7 @@ fn clouds() -> Vec<Provider> {
         both.or(old).caveat(
             "Version 1 signs with SHA-1: set SignatureVersion 2 on the topic and use aws-sns-v2.",
         ),
-        strict,
+        strict.source("the first scheme of aws-sns, where sns-validator agreed"),
         Provider::token(
             "azure-event-grid",
             "Azure Event Grid",
@@ -94,6 +99,7 @@ fn clouds() -> Vec<Provider> {
             jwt.claims.expires = true;
         })
         .docs("https://cloud.google.com/pubsub/docs/authenticate-push-subscriptions")
+        .setup("Create a push subscription with the URL below and authentication enabled: its service account goes into the option email, its audience into the option audience.")
         .needs("audience", "The audience of the push subscription; unless set there, its URL")
         .needs("email", "The service account of the push subscription")
         .id(json("/message/messageId"))
@@ -306,6 +312,7 @@ fn observing() -> Vec<Provider> {
     vec![
         hex("sentry", "Sentry", "sentry-hook-signature", "")
             .docs("https://docs.sentry.io/organization/integrations/integration-platform/webhooks/")
+            .setup("Settings, Developer Settings: create an internal integration with the URL below as webhook URL and choose its resources. It signs with the integration's client secret.")
             .id(header("request-id"))
             .kind(dotted(vec![header("sentry-hook-resource"), json("/action")]))
             .deadline(1000, "none; 1,000 timeouts in 24 hours end the subscription")
@@ -317,6 +324,7 @@ fn observing() -> Vec<Provider> {
                     vec![Place::fields("x-pagerduty-signature", Fields::listed(",", '=', "v1"))];
             })
             .docs("https://developer.pagerduty.com/docs/verifying-webhook-signatures")
+            .setup("Integrations, Generic Webhooks (v3): add one with the URL below; the signing secret is the source's.")
             .id(Field::First(vec![header("x-webhook-id"), json("/event/id")]))
             .kind(json("/event/event_type"))
             .deadline(5000, "5xx, 429 and timeouts for 48 hours; never after a 4xx")
@@ -380,6 +388,7 @@ fn sales() -> Vec<Provider> {
             .signed(|signed| signed.url = UrlForms::Decoded)
             .at("x-hubspot-request-timestamp", (Unit::Millis, FIVE_MINUTES), "{method}{url}{body}{timestamp}")
             .docs("https://developers.hubspot.com/docs/apps/developer-platform/build-apps/authentication/request-validation")
+            .setup("Set the target URL in the app's webhook settings (or `targetUrl` in its project) to the URL below. It signs with the app's client secret.")
             .id(json("/0/eventId"))
             .kind(json("/0/subscriptionType"))
             .deadline(5000, "10 times in 24 hours")
@@ -390,7 +399,7 @@ fn sales() -> Vec<Provider> {
             .or(Scheme::Signed(Box::new(second)))
             .or(Scheme::Signed(Box::new(first)))
             .caveat("Versions 1 and 2 are bare hashes: use hubspot-v3 when all your requests carry that header."),
-        row("hubspot-v3", "HubSpot, version 3 only"),
+        row("hubspot-v3", "HubSpot, version 3 only").source("the first scheme of hubspot, where hubspot-api-client agreed"),
         Provider::new("pipedrive", "Pipedrive", Scheme::Basic)
             .docs("https://pipedrive.readme.io/docs/guide-for-webhooks-v2")
             .kind(dotted(vec![json("/meta/entity"), json("/meta/action")]))

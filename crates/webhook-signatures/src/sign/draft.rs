@@ -12,6 +12,8 @@ pub(super) struct Draft<'a> {
     pub(super) id: &'a str,
     pub(super) now: i64,
     pub(super) added: Vec<(Text, String)>,
+    /// Whether something of what was added stands in the place of something given.
+    replaces: bool,
     pub(super) url: Cow<'a, str>,
     pub(super) body: Cow<'a, [u8]>,
 }
@@ -20,6 +22,9 @@ impl Headers for Draft<'_> {
     fn at(&self, index: usize) -> Option<(&str, &[u8])> {
         if let Some((name, value)) = self.added.get(index) {
             return Some((name, value.as_bytes()));
+        }
+        if !self.replaces {
+            return self.given.at(index - self.added.len());
         }
         // What was added stands in the place of what was given.
         let replaced =
@@ -37,6 +42,7 @@ impl<'a> Draft<'a> {
             id: request.id,
             now: request.now,
             added: Vec::new(),
+            replaces: false,
             url: Cow::Borrowed(request.url),
             body: Cow::Borrowed(request.body),
         }
@@ -55,6 +61,8 @@ impl<'a> Draft<'a> {
     pub(super) fn set_header(&mut self, name: impl Into<Text>, value: String) {
         let name = name.into();
         self.added.retain(|(other, _)| !other.eq_ignore_ascii_case(&name));
+        let mut given = (0..).map_while(|at| self.given.at(at));
+        self.replaces |= given.any(|(other, _)| other.eq_ignore_ascii_case(&name));
         self.added.push((name, value));
     }
 

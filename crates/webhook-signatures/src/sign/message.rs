@@ -27,7 +27,7 @@ pub(super) fn sign(
     let place = signed.signatures.first().ok_or(SignError::Scheme)?;
     prepare(signed, draft)?;
     let stamp = signed.stamp.as_ref().map(|stamp| stamp.unit.write(draft.now)).unwrap_or_default();
-    let names = names(signed, draft);
+    let names = if has_names(signed, place) { names(signed, draft) } else { String::new() };
     let Some(array) = &signed.each else {
         let text = text(signer, signed, draft, (&stamp, &names, None))?;
         return draft.set(&place.at, &written(signer, place, (&stamp, &names), &text));
@@ -114,6 +114,15 @@ fn hash_into_query(signed: &Signed, draft: &mut Draft<'_>) {
     }
     let digest = Encoding::Hex.encode(&Hash::Sha256.of(&draft.body));
     draft.add_query(name, &digest);
+}
+
+/// Whether anything of the signature says which headers are signed.
+fn has_names(signed: &Signed, place: &Place) -> bool {
+    let beside = match &place.layout {
+        Layout::Fields(fields) => fields.names.is_some(),
+        Layout::Whole { .. } | Layout::Positional => false,
+    };
+    beside || signed.message.contains(&Piece::Names)
 }
 
 /// The further part beside the signature: the names of the signed headers, or a plain word.

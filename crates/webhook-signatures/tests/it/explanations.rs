@@ -61,6 +61,34 @@ impl<'a> Case<'a> {
 }
 
 #[test]
+fn where_it_stands_and_how_old_it_is() {
+    let slack = find("slack").unwrap();
+    let secrets = [Secret::parse(slack, "a secret of slack's").unwrap()];
+    let headers = [("X-Slack-Signature", "v0=00"), ("X-Slack-Request-Timestamp", "1767225590")];
+    let incoming =
+        Incoming { method: "POST", url: "https://x.example/", headers: &headers, body: b"{}" };
+    let found = explain(slack, &secrets, &[], &incoming, 1_767_225_600);
+    assert_eq!(found.place.as_deref(), Some("the header x-slack-signature"));
+    assert_eq!(found.skew_ms, Some(10_000), "though the signature is wrong");
+    assert_eq!(found.signed_text.as_deref(), Some("v0:1767225590:{}"));
+    let none: [(&str, &str); 0] = [];
+    let bare = Incoming { headers: &none, ..incoming };
+    for (name, place) in [
+        ("slack", Some("the header x-slack-signature")),
+        ("telegram", Some("the header x-telegram-bot-api-secret-token")),
+        ("basic", Some("the header authorization")),
+        ("netlify", Some("the header x-webhook-signature")),
+        ("query-token", Some("the query parameter token")),
+        ("microsoft-graph", Some("the body's field /clientState of each of /value")),
+        ("http-signature", Some("the header signature")),
+        ("none", None),
+    ] {
+        let found = explain(find(name).unwrap(), &[], &[], &bare, 0);
+        assert_eq!((found.place.as_deref(), found.skew_ms), (place, None), "{name}");
+    }
+}
+
+#[test]
 fn what_passes_has_no_findings() {
     let github = find("github").unwrap();
     let headers = signed(github, "a long secret", BODY, URL);

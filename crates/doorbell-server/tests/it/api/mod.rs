@@ -3,6 +3,7 @@
 mod apply;
 mod config;
 mod deliveries;
+mod explain;
 mod isolation;
 mod login;
 mod publish;

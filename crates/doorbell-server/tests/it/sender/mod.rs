@@ -4,6 +4,7 @@ mod answers;
 mod forbidden;
 mod hell;
 mod http2;
+mod keys;
 mod lookups;
 mod proxy;
 mod reuse;

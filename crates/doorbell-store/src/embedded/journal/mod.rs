@@ -9,5 +9,6 @@ pub(crate) mod segment;
 pub(crate) mod space;
 pub(crate) mod walk;
 pub(crate) mod read;
+pub(crate) mod room;
 pub(crate) mod recover;
 pub(crate) mod write;

@@ -3,9 +3,11 @@
 //! Only the last segment can hold bytes that were never acknowledged: each batch is synced before the next begins, and
 //! a segment is left only after its last batch. So bytes behind the last whole frame, and damage with whole frames of
 //! the *same batch* behind it, are what a torn batch left: a gap frame is stood over them, and the whole frames stay.
+//! The zeros that a segment was filled with ahead of its use are not part of it.
 //! Anything else that is damaged was once durable: it is reported and left alone, and what stands behind it is read.
 
 use super::frame::{ALIGN, FrameHead, GAP, HEADER};
+use super::room;
 use super::segment::{self, HeaderFault, Segment, StoreId};
 use super::space;
 use super::walk::{Damaged, Framed, Step, Walk};
@@ -14,6 +16,9 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// Bytes that are looked through for zeros at once.
+const LOOK: usize = 1 << 20;
 
 /// Bytes of the journal that are not what they should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +64,8 @@ pub(crate) struct Recovered {
     /// Oldest first; empty when there was none.
     pub(crate) segments: Vec<Segment>,
     pub(crate) damage: Vec<Damage>,
+    /// Where the last segment's file ends: from the segment's end on, zeros stand in it.
+    pub(crate) filled: u64,
 }
 
 fn io_at(path: &Path) -> impl FnOnce(io::Error) -> RecoverError {
@@ -84,14 +91,20 @@ pub(crate) fn find(dir: &Path, id: StoreId) -> Result<Recovered, RecoverError> {
     if unborn(dir, &bases)?.is_some() {
         bases.pop();
     }
-    let mut found = Recovered { segments: Vec::with_capacity(bases.len()), damage: Vec::new() };
+    let segments = Vec::with_capacity(bases.len());
+    let mut found = Recovered { segments, damage: Vec::new(), filled: 0 };
     for (at, base) in bases.iter().copied().enumerate() {
         let path = segment::path(dir, base);
         let file = File::open(&path).map_err(io_at(&path))?;
         let length = file.metadata().map_err(io_at(&path))?.len();
         check_header(&path, &file, (id, base), &mut found.damage)?;
+        let Some(next) = bases.get(at + 1).copied() else {
+            found.filled = base + length;
+            let used = used(&file, length).map_err(io_at(&path))?;
+            found.segments.push(Segment { base, end: base + used });
+            break;
+        };
         let end = base + length.max(segment::HEADER as u64);
-        let next = bases.get(at + 1).copied().unwrap_or(end);
         if end < next {
             // Segments follow each other without a gap, and retention takes the oldest first.
             let missing = Damaged { position: end, bytes: next - end };
@@ -108,7 +121,9 @@ pub(crate) fn recover(
     id: StoreId,
     mut seen: impl FnMut(Framed<'_>),
 ) -> Result<Recovered, RecoverError> {
-    if let Some(path) = unborn(dir, &bases(dir)?)? {
+    let unborn = unborn(dir, &bases(dir)?)?;
+    let room = Some(room::path(dir)).filter(|room| room.exists());
+    for path in unborn.into_iter().chain(room) {
         fs::remove_file(&path).map_err(io_at(&path))?;
     }
     let mut found = find(dir, id)?;
@@ -117,11 +132,29 @@ pub(crate) fn recover(
         let file = OpenOptions::new().read(true).write(true).open(&path).map_err(io_at(&path))?;
         let file = Arc::new(file);
         let walk = Walk::new(Arc::clone(&file), id.seed(), *last, last.base);
+        let walk = walk.into_zeros(found.filled);
         let scan = scan(walk, *last, &mut seen).map_err(io_at(&path))?;
         found.damage.extend(scan.told(&path, *last, Place::AtTheEnd));
-        last.end = mend(&file, id.seed(), *last, &scan).map_err(io_at(&path))?;
+        last.end = mend(&file, id.seed(), (*last, found.filled), &scan).map_err(io_at(&path))?;
     }
     Ok(found)
+}
+
+/// How many bytes of a file hold anything but zeros behind them, up to where a frame may begin.
+fn used(file: &File, length: u64) -> io::Result<u64> {
+    let (mut end, mut window) = (length, vec![0; LOOK]);
+    while end > segment::HEADER as u64 {
+        let begin = end.saturating_sub(LOOK as u64);
+        let piece = window.get_mut(..usize::try_from(end - begin).unwrap_or(LOOK));
+        let piece = piece.unwrap_or_default();
+        file.read_exact_at(piece, begin)?;
+        if let Some(last) = piece.iter().rposition(|byte| *byte != 0) {
+            end = begin + last as u64 + 1;
+            break;
+        }
+        end = begin;
+    }
+    Ok(end.next_multiple_of(ALIGN).min(length).max(segment::HEADER as u64))
 }
 
 /// What a walk over a whole segment found.
@@ -242,7 +275,7 @@ fn check_header(
 /// Covers what was never acknowledged in the last segment; returns where the segment ends now. Nothing is cut off, so
 /// that no position is ever used twice: what the index knows of one stays true. The file is synced afterwards, so that
 /// nothing that was read from it can be gone after the next power cut.
-fn mend(file: &File, seed: u32, segment: Segment, scan: &Scan) -> io::Result<u64> {
+fn mend(file: &File, seed: u32, (segment, filled): (Segment, u64), scan: &Scan) -> io::Result<u64> {
     for damaged in scan.damaged.iter().filter(|damaged| scan.is_torn(damaged)) {
         if damaged.position < scan.end {
             cover(file, seed, segment.base, *damaged)?;
@@ -254,7 +287,8 @@ fn mend(file: &File, seed: u32, segment: Segment, scan: &Scan) -> io::Result<u64
         let bytes = (segment.end - scan.end).next_multiple_of(ALIGN).max(least);
         end += bytes;
         let tail = Damaged { position: scan.end, bytes };
-        let covered = file.set_len(end - segment.base);
+        // A file that goes on with zeros stays as long as it is.
+        let covered = file.set_len(end.max(filled) - segment.base);
         match covered.and_then(|()| cover(file, seed, segment.base, tail)) {
             // Not even room for that: cut it off after all, the index is checked against the end.
             Err(fault) if space::is_full(&fault) => {

@@ -47,7 +47,10 @@ pub(crate) struct Walk {
     file: Arc<File>,
     seed: u32,
     base: u64,
+    /// Behind the last byte that may belong to a frame.
     end: u64,
+    /// No frame begins here or behind.
+    stop: u64,
     at: u64,
     window: Vec<u8>,
     window_at: u64,
@@ -58,7 +61,13 @@ impl Walk {
     pub(crate) fn new(file: Arc<File>, seed: u32, segment: Segment, from: u64) -> Self {
         let at = from.max(segment.first());
         let Segment { base, end } = segment;
-        Self { file, seed, base, end, at, window: Vec::new(), window_at: at }
+        Self { file, seed, base, end, stop: end, at, window: Vec::new(), window_at: at }
+    }
+
+    /// The same, over a file that is filled with zeros up to `filled`: a frame that begins before the segment's end may
+    /// reach into them.
+    pub(crate) fn into_zeros(self, filled: u64) -> Self {
+        Self { end: filled.max(self.stop), ..self }
     }
 
     /// The next frame or damage.
@@ -68,7 +77,7 @@ impl Walk {
     pub(crate) fn step(&mut self) -> io::Result<Step<'_>> {
         loop {
             let position = self.at;
-            if position >= self.end {
+            if position >= self.stop {
                 return Ok(Step::End);
             }
             let Some(head) = self.head(position)? else {
@@ -100,7 +109,7 @@ impl Walk {
     /// Looks for the next whole frame behind bytes that are none.
     fn resynchronise(&mut self, position: u64) -> io::Result<Damaged> {
         let mut at = position + ALIGN;
-        while at < self.end {
+        while at < self.stop {
             if let Some(head) = self.head(at)?
                 && head.fits(self.body(at, head)?)
             {
@@ -108,7 +117,7 @@ impl Walk {
             }
             at += ALIGN;
         }
-        self.at = at.min(self.end);
+        self.at = at.min(self.stop);
         Ok(Damaged { position, bytes: self.at - position })
     }
 

@@ -19,6 +19,16 @@ async fn what_was_accepted_is_there_after_a_restart() {
 /// The last record may be cut at any byte: all before it stay, new ones follow, and no position is used twice.
 #[tokio::test]
 async fn a_tail_torn_at_any_byte_is_covered() {
+    torn_at_any_byte(0).await;
+}
+
+/// The same where the segment was filled with zeros ahead of its use: what was not written is zeros, not missing.
+#[tokio::test]
+async fn a_tail_torn_at_any_byte_before_zeros_is_covered() {
+    torn_at_any_byte(5000).await;
+}
+
+async fn torn_at_any_byte(zeros: u64) {
     let dir = tempfile::tempdir().unwrap();
     let options = Options { segment_bytes: 1 << 20, ..options() };
     let (engine, _) = open_with(dir.path(), options);
@@ -27,23 +37,57 @@ async fn a_tail_torn_at_any_byte_is_covered() {
     fill(&engine, 5..6).await;
     let end = engine.durable();
     drop(engine);
-    for length in whole..end {
+    let bytes = fs::read(segments(dir.path()).pop().unwrap()).unwrap();
+    // A record that only lacks zeros at its end is whole where zeros follow.
+    let meant = bytes.iter().rposition(|byte| *byte != 0).unwrap() as u64 + 1;
+    for length in whole..if zeros > 0 { meant } else { end } {
         let copy = tempfile::tempdir().unwrap();
         copy_dir(dir.path(), copy.path());
         let last = segments(copy.path()).pop().unwrap();
-        fs::OpenOptions::new().write(true).open(last).unwrap().set_len(length).unwrap();
+        let file = fs::OpenOptions::new().write(true).open(last).unwrap();
+        file.set_len(length).and_then(|()| file.set_len(length + zeros)).unwrap();
+        let written = usize::try_from(whole).unwrap()..usize::try_from(length).unwrap();
+        let seen = bytes[written].iter().rposition(|byte| *byte != 0).map_or(0, |at| at as u64 + 1);
         let (engine, _) = open_with(copy.path(), options);
-        let torn: Vec<_> = engine.damage.iter().map(|damage| (damage.kind, damage.bytes)).collect();
-        let expected =
-            if length == whole { vec![] } else { vec![(DamageKind::Torn, length - whole)] };
-        assert_eq!(torn, expected);
-        assert!(engine.durable() == whole || engine.durable() >= length);
+        let torn: Vec<_> = engine.damage.iter().map(|damage| damage.kind).collect();
+        assert_eq!(torn, if seen == 0 { vec![] } else { vec![DamageKind::Torn] });
+        assert!(engine.durable() >= whole + seen);
         // The event that was torn was never acknowledged: it comes again, and is no duplicate.
         assert_eq!(engine.accept(admission(5)).await, Ok(Admitted::New));
+        fill(&engine, 6..9).await;
         drop(engine);
-        assert_eq!(numbers(copy.path()).await, [0, 1, 2, 3, 4, 5]);
+        assert_eq!(numbers(copy.path()).await, (0..9).collect::<Vec<_>>());
         assert_eq!(inspect(copy.path()).unwrap().damage, []);
     }
+}
+
+/// Segments that were filled with zeros ahead of their use hold what grown ones do, and are as long.
+#[tokio::test]
+async fn room_made_ahead_is_used() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options { segment_bytes: 1 << 16, ..options() };
+    let (mut next, mut used) = (0, false);
+    while !used {
+        assert!(
+            next < 20_000,
+            "no room was made for any of {} segments",
+            segments(dir.path()).len()
+        );
+        let (engine, _) = open_with(dir.path(), options);
+        fill(&engine, next..next + 400).await;
+        next += 400;
+        let length = fs::metadata(segments(dir.path()).pop().unwrap()).unwrap().len();
+        used = length > engine.durable() - *bases(dir.path()).last().unwrap();
+    }
+    assert_eq!(inspect(dir.path()).unwrap().damage, []);
+    assert_eq!(numbers(dir.path()).await, (0..next).collect::<Vec<_>>());
+    let rooms = fs::read_dir(dir.path().join("journal")).unwrap();
+    assert!(rooms.flatten().all(|entry| entry.path().extension().unwrap() != "room"));
+}
+
+fn bases(dir: &Path) -> Vec<u64> {
+    let stems = segments(dir).into_iter().map(|path| path.file_stem().unwrap().to_owned());
+    stems.map(|stem| u64::from_str_radix(stem.to_str().unwrap(), 16).unwrap()).collect()
 }
 
 /// A batch is written as several frames; the disk may have written any of them before the power went.

@@ -29,6 +29,8 @@ pub mod apply;
 
 pub mod event;
 
+pub mod explain;
+
 pub mod delivery;
 
 pub mod replay;

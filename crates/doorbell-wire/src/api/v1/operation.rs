@@ -9,6 +9,7 @@ use super::endpoint::{EndpointIn, EndpointOut, EndpointSecretIn, TestOut};
 use super::event::{
     EventLine, EventOut, EventQuery, Publish, PublishOut, PublishQuery, RequestLine, RequestOut,
 };
+use super::explain::{ExplainIn, ExplainOut};
 use super::live::{LiveLine, LiveQuery};
 use super::login::{LoginCodeOut, LoginIn};
 use super::replay::{PlanOut, ReplayIn, ReplayOut};
@@ -233,6 +234,10 @@ operations! {
     RotateSourceSecret "rotateSourceSecret" =>
         spec(Post, "/v1/sources/{source}/rotate-secret", Write, "Puts a new secret before those of a source")
         .takes::<SourceSecretIn>().gives::<SourceOut>(&[200]);
+    ExplainForSource "explainForSource" =>
+        spec(Post, "/v1/sources/{source}/explain", Read, "Tells whether a source would believe a request, and if not, why")
+        .note("A request that was received, by its id, or one that was captured elsewhere. The usual mistakes are undone one at a time and the check is run again; nothing is stored, and no right signature is ever told.")
+        .takes::<ExplainIn>().gives::<ExplainOut>(&[200]).problems(&[Code::State]);
 
     ListEndpoints "listEndpoints" => spec(Get, "/v1/endpoints", Read, "Lists the endpoints")
         .query::<PageQuery>().gives::<Page<EndpointOut>>(&[200]);
@@ -276,6 +281,10 @@ operations! {
         .query::<EventQuery>().gives::<Page<RequestLine>>(&[200]);
     GetRequest "getRequest" => spec(Get, "/v1/requests/{request}", Read, "Shows a request")
         .gives::<RequestOut>(&[200]);
+    ExplainRequest "explainRequest" =>
+        spec(Get, "/v1/requests/{request}/explain", Read, "Tells whether a request verifies as its source is set up now, and if not, why")
+        .note("As of the moment when it was received.")
+        .gives::<ExplainOut>(&[200]).problems(&[Code::State]);
     GetRequestBody "getRequestBody" =>
         spec(Get, "/v1/requests/{request}/body", Read, "Gives the body of a request, byte for byte")
         .note("Always as an attachment of type text/plain or application/octet-stream, so that no browser runs it. Of a rejected request at most 64 KiB are kept.")

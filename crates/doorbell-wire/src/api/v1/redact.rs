@@ -55,6 +55,15 @@ pub fn query(view: View, raw: &str) -> String {
     parts.collect::<Vec<_>>().join("&")
 }
 
+/// A URL with the values of credentials in its query hidden.
+#[must_use]
+pub fn query_of(view: View, url: &str) -> String {
+    match url.split_once('?') {
+        Some((before, raw)) => format!("{before}?{}", query(view, raw)),
+        None => url.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

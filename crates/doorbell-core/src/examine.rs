@@ -1,0 +1,55 @@
+//! A request looked at once more, after the fact: whether its source would believe it, and if not, why.
+
+use crate::directory::ReadySource;
+use crate::intake::called_url;
+use crate::limits;
+use crate::request::Request;
+use crate::time::Time;
+use crate::verifier::Misconfigured;
+use webhook_signatures::{Described, Explanation, Incoming, Known};
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Examined {
+    /// The URL that the check took for the called one.
+    pub url: String,
+    /// The verdict, and why.
+    pub explanation: Explanation,
+    /// What the request says it is.
+    pub described: Described,
+    /// What of the request is not there, in a sentence.
+    pub doubt: Option<String>,
+}
+
+/// Examines a request as if it had come in at `at`. `url` is the called one, where the caller knows better than the
+/// source's settings. `known` are the secrets of other sources; with a large body they are not tried.
+///
+/// It runs many checks: bytes times some fifty. Not for the way to an answer.
+///
+/// # Errors
+/// [`Misconfigured`], when the source can believe nobody.
+pub fn examine<'r>(
+    ready: &'r ReadySource,
+    request: &Request,
+    url: Option<&str>,
+    at: Time,
+    known: &[Known<'_>],
+) -> Result<Examined, &'r Misconfigured> {
+    let verifier = ready.verifier()?;
+    let url = url.map_or_else(|| called_url(ready, request), str::to_owned);
+    let Request { method, headers, body, .. } = request;
+    let incoming = Incoming { method, url: &url, headers, body };
+    let known = if body.len() > limits::EXAMINED_WITH_OTHERS { &[] } else { known };
+    let explanation = verifier.explain(known, &incoming, at.unix_seconds());
+    let described = webhook_signatures::describe(verifier.provider(), &incoming);
+    Ok(Examined { explanation, described, doubt: cut(request), url })
+}
+
+/// Of a rejected request only the body's beginning is kept.
+fn cut(request: &Request) -> Option<String> {
+    let said: usize = request.headers.text("content-length")?.trim().parse().ok()?;
+    let kept = request.body.len();
+    (kept == limits::REJECTED_BODY_KEPT && said > kept).then(|| {
+        format!("Only the first {kept} of the body's {said} bytes are kept of a rejected request, so no signature over it fits.")
+    })
+}

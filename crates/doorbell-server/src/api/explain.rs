@@ -1,0 +1,119 @@
+//! Explaining a request: whether its source believes it, and if not, why.
+
+use super::auth::Caller;
+use super::events;
+use super::find;
+use super::input::{Json, Named, json};
+use super::refused::Refused;
+use super::state::ApiState;
+use crate::configured::Snapshot;
+use axum::extract::State;
+use axum::response::Response;
+use doorbell_core::directory::ReadySource;
+use doorbell_core::examine::examine;
+use doorbell_core::id::SourceId;
+use doorbell_core::limits;
+use doorbell_core::request::Request;
+use doorbell_core::secret::SecretText;
+use doorbell_core::time::Time;
+use doorbell_wire::api::v1::explain::{ExplainIn, ExplainOut};
+use doorbell_wire::problem::Code;
+use http::StatusCode;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+use webhook_signatures::Known;
+
+/// It hashes the body some fifty times, so only so many at once, on threads where nobody else waits.
+static ROOM: Semaphore = Semaphore::const_new(limits::EXAMINED_AT_ONCE);
+
+pub(super) async fn for_source(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Named(name): Named,
+    Json(body): Json<ExplainIn>,
+) -> Result<Response, Refused> {
+    let settings = state.configured.snapshot();
+    let source = find::source(&settings, caller, &name)?.id;
+    let mut question = match &body.request {
+        Some(id) => {
+            let found = events::request(&state, caller, id).await?.event;
+            Question { at: found.at, request: found.request, url: None, source }
+        }
+        None => {
+            let request = body.read().map_err(Refused::invalid)?;
+            Question { at: state.admitting.clock.now(), request, url: None, source }
+        }
+    };
+    question.at = body.at.map_or(question.at, |at| at.0);
+    question.url = body.url;
+    answer(&settings, caller, question).await
+}
+
+pub(super) async fn request(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Named(name): Named,
+) -> Result<Response, Refused> {
+    let found = events::request(&state, caller, &name).await?.event;
+    let published =
+        || Refused::new(Code::State, "It was published through the API and came to no source.");
+    let source = found.origin.source().ok_or_else(published)?;
+    let settings = state.configured.snapshot();
+    let question = Question { at: found.at, request: found.request, url: None, source };
+    answer(&settings, caller, question).await
+}
+
+struct Question {
+    at: Time,
+    request: Request,
+    url: Option<String>,
+    source: SourceId,
+}
+
+async fn answer(
+    settings: &Snapshot,
+    caller: Caller,
+    question: Question,
+) -> Result<Response, Refused> {
+    let busy = || Refused::new(Code::Busy, "Other requests are being explained.");
+    let room = ROOM.try_acquire().map_err(|_| busy())?;
+    let ready = settings.directory.source(question.source).ok_or_else(|| {
+        Refused::new(
+            Code::State,
+            "The source that received it is gone: name another to explain it for.",
+        )
+    })?;
+    let others = others(settings, caller, question.source);
+    let ready = Arc::clone(ready);
+    let found =
+        tokio::task::spawn_blocking(move || found(&ready, &question, &others, caller)).await;
+    drop(room);
+    let found = found.map_err(|_| Refused::new(Code::Internal, "It could not be explained."))?;
+    Ok(json(StatusCode::OK, &found?))
+}
+
+/// The secrets of the tenant's other sources, to find one that was mixed up.
+fn others(settings: &Snapshot, caller: Caller, than: SourceId) -> Vec<(String, SecretText)> {
+    let all = settings.configuration.sources.iter();
+    let own = all.filter(|source| source.tenant == caller.tenant && source.id != than);
+    let each = own.flat_map(|source| {
+        let secrets = source.verification.secrets.iter();
+        secrets.map(|secret| (source.name.to_string(), secret.clone()))
+    });
+    each.take(limits::EXAMINED_OTHERS).collect()
+}
+
+fn found(
+    ready: &ReadySource,
+    question: &Question,
+    others: &[(String, SecretText)],
+    caller: Caller,
+) -> Result<ExplainOut, Refused> {
+    let known: Vec<Known<'_>> =
+        others.iter().map(|(name, secret)| Known { name, text: secret.reveal() }).collect();
+    let Question { at, request, url, .. } = question;
+    let found = examine(ready, request, url.as_deref(), *at, &known).map_err(|why| {
+        Refused::new(Code::State, format!("The source is not set up rightly: {why}"))
+    })?;
+    Ok(ExplainOut::of(ready.source(), found, *at, caller.view))
+}
