@@ -125,9 +125,11 @@ pub fn local_url(listener: &ListenConfig, mut address: SocketAddr) -> String {
 /// On an empty configuration: a source that takes anything, so that the first webhook needs no set-up.
 async fn first_source(store: &AnyStore, clock: &Clock) -> Result<(), StoreError> {
     let configuration = store.configuration().await?;
-    let stats = store.stats().await?;
     let Ok(name) = Label::parse(FIRST_SOURCE) else { return Ok(()) };
-    if !configuration.sources.is_empty() || !configuration.endpoints.is_empty() || stats.events > 0
+    // The counts wait for the index, which after a crash takes its time: nobody else at the start may wait for it.
+    if !configuration.sources.is_empty()
+        || !configuration.endpoints.is_empty()
+        || store.stats().await?.events > 0
     {
         return Ok(());
     }

@@ -21,7 +21,7 @@ const LISTS: [(&str, &str); 4] = [
     ("newest events", "/v1/events?limit=50"),
     ("events of a source", "/v1/events?limit=50&source=bench"),
     ("newest deliveries", "/v1/deliveries?limit=50"),
-    ("paused deliveries", "/v1/deliveries?limit=50&state=paused"),
+    ("waiting deliveries", "/v1/deliveries?limit=50&state=waiting"),
 ];
 
 /// `bench backlog`.
