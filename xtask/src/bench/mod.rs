@@ -100,7 +100,10 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         let optimised = place::build("xtask", Profile::BenchQuick)?;
         // Ten thousand connections need as many descriptors, on both sides.
         let mut shell = Command::new("sh");
-        shell.args(["-c", "ulimit -n 65536 2>/dev/null || ulimit -n \"$(ulimit -H -n)\"; exec \"$0\" \"$@\""]);
+        shell.args([
+            "-c",
+            "ulimit -n 65536 2>/dev/null || ulimit -n \"$(ulimit -H -n)\"; exec \"$0\" \"$@\"",
+        ]);
         return place::run(shell.arg(optimised).args(std::env::args_os().skip(1)));
     }
     measure(flags.what, flags)

@@ -10,6 +10,8 @@ use doorbell_core::endpoint::{Endpoint, Status};
 use doorbell_core::id::EndpointId;
 use doorbell_core::settle::EndpointChange;
 use doorbell_store::{Settled, Settlement, Store, StoreError};
+use futures_util::FutureExt;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,8 +27,19 @@ pub(crate) struct Done {
     pub(crate) state: Option<State>,
 }
 
-/// Settles a delivery and does what follows.
+/// Settles a delivery and does what follows. What panics in there ends this delivery and not the loop that waits for it.
 pub(crate) async fn settle(
+    deliverer: Arc<Deliverer>,
+    settlement: Settlement,
+    change: Option<EndpointChange>,
+    by_key: bool,
+) -> Done {
+    let endpoint = settlement.delivery.endpoint;
+    let done = AssertUnwindSafe(settle_and_tell(deliverer, settlement, change, by_key));
+    done.catch_unwind().await.unwrap_or(Done { endpoint, by_key, state: None })
+}
+
+async fn settle_and_tell(
     deliverer: Arc<Deliverer>,
     settlement: Settlement,
     change: Option<EndpointChange>,
