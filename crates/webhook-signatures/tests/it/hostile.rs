@@ -352,3 +352,23 @@ fn the_proof_names_scheme_secret_and_time() {
     let proof = verify(github, &[key], &incoming(&headers, BODY), NOW).unwrap();
     assert_eq!((proof.scheme(), proof.timestamp_ms()), (0, None), "nothing says when");
 }
+
+/// A list in which each element carries the token is looked at whole or not at all.
+#[test]
+fn no_element_of_a_list_is_overlooked() {
+    let graph = find("microsoft-graph").unwrap();
+    let key = [secret(graph, "a client state")];
+    let right = r#"{"clientState":"a client state"}"#;
+    let verdict = |elements: &[&str]| {
+        let body = format!(r#"{{"value":[{}]}}"#, elements.join(","));
+        let none: [(&str, &str); 0] = [];
+        verify(graph, &key, &incoming(&none, body.as_bytes()), NOW).is_ok()
+    };
+    assert!(verdict(&[right]) && verdict(&[right; 1000]));
+    let wrong = [&[right; 999][..], &[r#"{"clientState":"another"}"#]].concat();
+    assert!(!verdict(&wrong), "the last of as many as are taken is wrong");
+    for beyond in [r#"{"clientState":"another"}"#, right] {
+        assert!(!verdict(&[&[right; 1000][..], &[beyond]].concat()), "one more than is taken");
+    }
+    assert!(!verdict(&[]) && !verdict(&["{}"]));
+}
