@@ -127,6 +127,7 @@ mod tests {
             assert_eq!(shown(&standard, nothing), "", "{nothing}");
         }
         assert_eq!(shown(&Layout::Whole { prefix: "sha256=".into() }, "sha1=a"), "");
+        assert_eq!(shown(&Layout::Whole { prefix: "sha256=".into() }, "sha256="), "");
         assert_eq!(shown(&Layout::Positional, "1,a,b"), "1:a+b");
         let bare = Layout::Fields(Fields::stamped(";", "t", ""));
         assert_eq!(shown(&bare, "t=1;abc"), "1:abc");

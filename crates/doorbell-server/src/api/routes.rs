@@ -74,6 +74,7 @@ fn route(operation: Operation) -> MethodRouter<ApiState> {
         O::UpdateSource => with(operation, sources::update),
         O::DeleteSource => with(operation, sources::delete),
         O::RotateSourceSecret => with(operation, sources::rotate),
+        O::RevealSourceSecret => with(operation, sources::reveal),
         O::ExplainForSource => with(operation, explain::for_source),
         O::ListEndpoints => with(operation, endpoints::list),
         O::CreateEndpoint => with(operation, endpoints::create),

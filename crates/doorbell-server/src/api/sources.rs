@@ -16,10 +16,11 @@ use doorbell_core::source::Source;
 use doorbell_core::verifier::{Misconfigured, Verifier};
 use doorbell_wire::api::v1::common::PageQuery;
 use doorbell_wire::api::v1::patch::merged;
-use doorbell_wire::api::v1::source::{SourceIn, SourceOut, SourceSecretIn};
+use doorbell_wire::api::v1::source::{SourceIn, SourceOut, SourceSecretIn, SourceSecretOut};
 use doorbell_wire::problem::{Code, Faults};
 use http::StatusCode;
 use serde_json::Value;
+use webhook_signatures::SecretNeed;
 
 pub(super) async fn list(
     State(state): State<ApiState>,
@@ -102,6 +103,26 @@ pub(super) async fn rotate(
         save(settings, source)
     });
     Ok(json(StatusCode::OK, &changed.await?))
+}
+
+/// The operator gave no such secret and may have to show it to the provider, so it must be had once.
+pub(super) async fn reveal(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Named(name): Named,
+) -> Result<Response, Refused> {
+    let settings = state.configured.snapshot();
+    let verification = &find::source(&settings, caller, &name)?.verification;
+    let row = webhook_signatures::find(&verification.provider);
+    if row.is_none_or(|row| row.secret_need() != SecretNeed::HandedOut) {
+        let detail = format!("{} hands no secret out: it was given by you.", verification.provider);
+        return Err(Refused::new(Code::State, detail));
+    }
+    let newest = verification.secrets.first().ok_or_else(|| {
+        Refused::new(Code::State, "The provider has not handed its secret out yet.")
+    })?;
+    let shown = SourceSecretOut { secret: newest.reveal().to_owned() };
+    Ok(json(StatusCode::OK, &shown))
 }
 
 pub(super) async fn delete(

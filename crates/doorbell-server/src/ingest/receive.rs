@@ -222,7 +222,8 @@ impl Ingest {
         let now = self.admitting.clock.now();
         match self.configured.adopt_secret(source.id, handed.secret, now).await {
             Ok(Adopted::Yes) => {
-                tracing::info!(source = %source.name, "{}", handed.notice);
+                let todo = "`doorbell source reveal-secret` shows it";
+                tracing::info!(source = %source.name, "{}; {todo}", handed.notice);
                 true
             }
             Ok(Adopted::No) => false,

@@ -133,11 +133,13 @@ impl Slot {
     /// Takes in what has come of the fetch under way, if it has ended.
     fn take_in(&mut self) {
         let Some(fetching) = &self.fetching else { return };
+        // Asked first: what was sent just before the sender went is then seen.
+        let ended = fetching.has_changed().is_err();
         let done = fetching.borrow().clone();
         match done {
             Some(Ok(held)) => (self.held, self.failed) = (Some(held), None),
             Some(Err(why)) => self.failed = Some(why),
-            None if fetching.has_changed().is_err() => self.begun = None,
+            None if ended => self.begun = None,
             None => return,
         }
         self.fetching = None;

@@ -50,6 +50,11 @@ pub(crate) enum Verb {
         /// Its name or id
         source: String,
     },
+    /// Show the secret that its provider handed out (Notion, Asana)
+    RevealSecret {
+        /// Its name or id
+        source: String,
+    },
     /// Put a new secret before those it has
     RotateSecret {
         /// Its name or id
@@ -93,6 +98,10 @@ pub(crate) async fn run(verb: &Verb, node: &Node, report: Report) -> Result<()> 
                 &answer,
                 &format!("source {source} is removed; what it received stays"),
             );
+        }
+        Verb::RevealSecret { source } => {
+            let path = format!("{}/reveal-secret", path(source));
+            show::one(report, &remote.call(Method::POST, &path, Body::None).await?);
         }
         Verb::RotateSecret { source, secret } => {
             let path = format!("{}/rotate-secret", path(source));

@@ -204,7 +204,7 @@ fn trackers() -> Vec<Provider> {
             .uncertain("general knowledge: the handshake has a vector, the signature has none"),
         hex("notion", "Notion", "x-notion-signature", "sha256=")
             .docs("https://developers.notion.com/reference/webhooks")
-            .setup("Settings of the integration, Webhooks: create a subscription with the URL below, then paste the verification token that arrives (the log and the source show it) into Notion.")
+            .setup("Settings of the integration, Webhooks: create a subscription with the URL below, then paste the verification token that arrives into Notion; `doorbell source reveal-secret` shows it.")
             .id(json("/id"))
             .kind(json("/type"))
             .challenge(Challenge::NotionToken)

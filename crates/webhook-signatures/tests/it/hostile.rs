@@ -332,3 +332,43 @@ fn a_doubled_key_in_a_partly_signed_body_does_not_pass() {
     }
     assert_eq!(seen, 7);
 }
+
+/// What the proof says of itself: which scheme, which secret, and when it was signed.
+#[test]
+fn the_proof_names_scheme_secret_and_time() {
+    let (provider, hmac) = standard();
+    let (private, public) = Secret::generate_ed25519([9; 32]).unwrap();
+    let ed25519 = secret(provider, &private);
+    for (signer, scheme) in [(&hmac, 0), (&ed25519, 1)] {
+        let headers = signed(provider, std::slice::from_ref(signer), NOW);
+        let secrets = [secret(provider, &public), hmac.clone()];
+        let proof = verify(provider, &secrets, &incoming(&headers, BODY), NOW + 7).unwrap();
+        let told = (proof.scheme(), proof.secret(), proof.timestamp_ms());
+        assert_eq!(told, (scheme, Some(1 - scheme), Some(NOW * 1000)));
+    }
+    let github = find("github").unwrap();
+    let key = secret(github, "a secret of ours");
+    let headers = signed(github, std::slice::from_ref(&key), NOW);
+    let proof = verify(github, &[key], &incoming(&headers, BODY), NOW).unwrap();
+    assert_eq!((proof.scheme(), proof.timestamp_ms()), (0, None), "nothing says when");
+}
+
+/// A list in which each element carries the token is looked at whole or not at all.
+#[test]
+fn no_element_of_a_list_is_overlooked() {
+    let graph = find("microsoft-graph").unwrap();
+    let key = [secret(graph, "a client state")];
+    let right = r#"{"clientState":"a client state"}"#;
+    let verdict = |elements: &[&str]| {
+        let body = format!(r#"{{"value":[{}]}}"#, elements.join(","));
+        let none: [(&str, &str); 0] = [];
+        verify(graph, &key, &incoming(&none, body.as_bytes()), NOW).is_ok()
+    };
+    assert!(verdict(&[right]) && verdict(&[right; 1000]));
+    let wrong = [&[right; 999][..], &[r#"{"clientState":"another"}"#]].concat();
+    assert!(!verdict(&wrong), "the last of as many as are taken is wrong");
+    for beyond in [r#"{"clientState":"another"}"#, right] {
+        assert!(!verdict(&[&[right; 1000][..], &[beyond]].concat()), "one more than is taken");
+    }
+    assert!(!verdict(&[]) && !verdict(&["{}"]));
+}

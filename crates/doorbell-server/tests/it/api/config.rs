@@ -306,3 +306,19 @@ async fn a_signature_of_another_scheme_is_kept_and_never_shown() {
         assert_eq!(problem["errors"][0]["pointer"], pointer, "{problem}");
     }
 }
+
+#[tokio::test]
+async fn only_a_secret_that_was_handed_out_is_shown() {
+    let world = World::new().await;
+    world.post("/v1/sources", json!({"name": "pages", "provider": "notion"})).await.is(201);
+    let reveal =
+        |source: &str| world.call("POST", &format!("/v1/sources/{source}/reveal-secret")).answer();
+    reveal("pages").await.problem("state");
+    let id = world.parts.configured.snapshot().configuration.sources[0].id;
+    let secret = doorbell_core::secret::SecretText::parse("secret_from_notion").unwrap();
+    world.parts.configured.adopt_secret(id, secret, world.now()).await.unwrap();
+    assert_eq!(reveal("pages").await.is(200), json!({"secret": "secret_from_notion"}));
+    let github = json!({"name": "code", "provider": "github", "secrets": ["one of our own"]});
+    world.post("/v1/sources", github).await.is(201);
+    reveal("code").await.problem("state");
+}

@@ -14,7 +14,7 @@ use super::live::{LiveLine, LiveQuery};
 use super::login::{LoginCodeOut, LoginIn};
 use super::replay::{PlanOut, ReplayIn, ReplayOut};
 use super::search::{SearchLine, SearchQuery};
-use super::source::{SourceIn, SourceOut, SourceSecretIn};
+use super::source::{SourceIn, SourceOut, SourceSecretIn, SourceSecretOut};
 use super::status::StatusOut;
 use super::tenant::{TenantIn, TenantOut};
 use super::token::{Scope, TokenIn, TokenOut};
@@ -234,6 +234,10 @@ operations! {
     RotateSourceSecret "rotateSourceSecret" =>
         spec(Post, "/v1/sources/{source}/rotate-secret", Write, "Puts a new secret before those of a source")
         .takes::<SourceSecretIn>().gives::<SourceOut>(&[200]);
+    RevealSourceSecret "revealSourceSecret" =>
+        spec(Post, "/v1/sources/{source}/reveal-secret", Admin, "Shows the secret that a provider handed out")
+        .note("Only for providers that hand theirs out in a handshake: Notion wants its own pasted into its page.")
+        .gives::<SourceSecretOut>(&[200]).problems(&[Code::State]);
     ExplainForSource "explainForSource" =>
         spec(Post, "/v1/sources/{source}/explain", Read, "Tells whether a source would believe a request, and if not, why")
         .note("A request that was received, by its id, or one that was captured elsewhere. The usual mistakes are undone one at a time and the check is run again; nothing is stored, and no right signature is ever told.")

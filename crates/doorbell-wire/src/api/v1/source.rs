@@ -140,6 +140,13 @@ pub struct SourceSecretIn {
     pub keep: Option<u8>,
 }
 
+/// A secret that the provider handed out, whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SourceSecretOut {
+    /// The newest secret.
+    pub secret: String,
+}
+
 /// A secret with all but its beginning and end hidden: enough to tell two apart, and nothing of short ones.
 #[must_use]
 pub fn masked(secret: &SecretText) -> String {
