@@ -65,6 +65,8 @@ pub struct ManualClock(Arc<Face>);
 struct Face {
     start: Time,
     passed_ns: AtomicU64,
+    /// By how much each look moves it on.
+    tick_ns: AtomicU64,
     dice: AtomicU64,
 }
 
@@ -72,7 +74,13 @@ impl ManualClock {
     /// A clock that stands at `start`; the same `seed` throws the same dice.
     #[must_use]
     pub fn new(start: Time, seed: u64) -> Self {
-        Self(Arc::new(Face { start, passed_ns: AtomicU64::new(0), dice: AtomicU64::new(seed) }))
+        let (passed_ns, tick_ns) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self(Arc::new(Face { start, passed_ns, tick_ns, dice: AtomicU64::new(seed) }))
+    }
+
+    /// From now on each look at the wall time moves the time on by this, as if whoever looks were slow.
+    pub fn tick(&self, by: Duration) {
+        self.0.tick_ns.store(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX), Ordering::SeqCst);
     }
 
     /// Moves the time on.
@@ -86,6 +94,7 @@ impl ManualClock {
     }
 
     fn now(&self) -> Time {
+        self.0.passed_ns.fetch_add(self.0.tick_ns.load(Ordering::SeqCst), Ordering::SeqCst);
         self.0.start.after(self.passed())
     }
 

@@ -13,7 +13,7 @@ use doorbell_core::event::{Fate, Origin};
 use doorbell_core::id::{AttemptId, DeliveryId, EndpointId, EventId, SourceId, TenantId};
 use doorbell_core::name::{EventType, EventTypePattern};
 use doorbell_core::time::Time;
-use doorbell_store::embedded::index::{Entry, Error, Index, Sizes};
+use doorbell_store::embedded::index::{Entry, Error, Index, Sizes, Taken};
 use doorbell_store::{Claim, DeliveryQuery, EventQuery, FateWord, StateWord};
 use doorbell_wire::stored::{AttemptHead, OutcomeHead, ReceivedHead, RecordHead, SettledHead};
 use std::time::{Duration, Instant};
@@ -256,7 +256,9 @@ fn ask(index: &Index, events: u64) -> Result<(), Error> {
         event_bytes: 0,
         lease_until: Time::MAX,
     };
-    let claimed = timed("claim 512", || index.claim(&claim, &|_| false))?;
+    let claimed = timed("claim 512", || {
+        index.claim(&claim, Taken { delivery: &|_| false, key: &|_| false })
+    })?;
     println!("{:>50} deliveries", claimed.waiting.len());
     let backlog = timed("backlog", || index.backlog(&|_| false))?;
     println!("{:>50} endpoints", backlog.len());

@@ -15,6 +15,10 @@ use clap::Parser;
 use cli::Cli;
 use report::Verdict;
 use std::process::ExitCode;
+use std::time::Duration;
+
+/// How long tasks and blocking calls that were cut off may take to notice.
+const SHUTDOWN: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -22,7 +26,12 @@ fn main() -> ExitCode {
         .enable_all()
         .build()
         .map_err(anyhow::Error::from)
-        .and_then(|runtime| runtime.block_on(cli.run()));
+        .and_then(|runtime| {
+            let done = runtime.block_on(cli.run());
+            // Whatever still runs has had its time: a task that never ends keeps no process alive.
+            runtime.shutdown_timeout(SHUTDOWN);
+            done
+        });
     match done {
         Ok(Verdict::Good) => ExitCode::SUCCESS,
         Ok(Verdict::Bad) => ExitCode::FAILURE,

@@ -301,6 +301,11 @@ impl Lane {
         }
     }
 
+    /// Tries that are out.
+    pub(crate) const fn out(&self) -> u32 {
+        self.pace.out()
+    }
+
     /// The store has what came of a delivery.
     pub(crate) const fn settled(&mut self) {
         self.settling = self.settling.saturating_sub(1);

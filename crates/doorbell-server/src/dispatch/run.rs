@@ -7,7 +7,7 @@ use crate::configured::Configured;
 use crate::desk::Desk;
 use crate::dispatch::deliver::Deliverer;
 use crate::dispatch::lane::{Held, Lane, Start, Wish};
-use crate::dispatch::message::{CLAIMS_MAX, IN_FLIGHT_MAX, Message, Tried};
+use crate::dispatch::message::{CLAIMS_MAX, IN_FLIGHT_ALL, IN_FLIGHT_MAX, Message, Tried};
 use crate::dispatch::settling::{self, Done};
 use crate::metrics::Metric;
 use crate::tasks::{Stage, Stop};
@@ -59,6 +59,8 @@ pub(crate) struct Run {
     alarms: BinaryHeap<Reverse<(Time, EndpointId)>>,
     /// Deliveries that were started and are not settled.
     in_flight: usize,
+    /// Lanes with tries out.
+    busy: usize,
     /// What is being written down. The loop waits for all of it itself: the store answers a whole batch with one wake-up.
     settling: FuturesUnordered<BoxFuture<'static, Done>>,
     /// Bytes of events that wait in memory.
@@ -88,6 +90,7 @@ impl Run {
             ring: VecDeque::new(),
             alarms: BinaryHeap::new(),
             in_flight: 0,
+            busy: 0,
             settling: FuturesUnordered::new(),
             payloads: 0,
             claims: 0,
@@ -257,7 +260,11 @@ impl Run {
         let Tried { by_key, pass, dice, settlement, change } = tried;
         let (now, endpoint) = (self.clock.now(), settlement.delivery.endpoint);
         let outcome = settlement.attempt.as_ref().map(|attempt| &attempt.outcome);
-        self.lane(endpoint).tried(pass, outcome, now, dice);
+        let lane = self.lane(endpoint);
+        lane.tried(pass, outcome, now, dice);
+        if lane.out() == 0 {
+            self.busy = self.busy.saturating_sub(1);
+        }
         self.settle(settlement, change, by_key);
     }
 
@@ -316,7 +323,14 @@ impl Run {
         }
         self.empty_if_paused(endpoint);
         self.look(endpoint);
-        if let Some(next) = self.claim_queue.pop_front() {
+        self.claim_next();
+    }
+
+    /// As many of those that wait for their claim as may go on; some do not want it any more.
+    fn claim_next(&mut self) {
+        while self.claims < CLAIMS_MAX
+            && let Some(next) = self.claim_queue.pop_front()
+        {
             self.lane(next).lines.claims = false;
             self.look(next);
         }
@@ -324,7 +338,10 @@ impl Run {
 
     /// After anything happened to a lane: into the ring, a claim, an alarm.
     fn look(&mut self, endpoint: EndpointId) {
-        let now = self.clock.now();
+        self.look_at(endpoint, self.clock.now());
+    }
+
+    fn look_at(&mut self, endpoint: EndpointId, now: Time) {
         let share = self.share();
         let may_claim = self.claims < CLAIMS_MAX;
         let lane = self.lane(endpoint);
@@ -370,28 +387,36 @@ impl Run {
         PAYLOADS_MAX.saturating_sub(self.payloads)
     }
 
-    /// How many deliveries one lane may have in flight: its own limit while there is plenty, a fair share when not.
+    /// How many tries one lane may have out: its own limit while there is plenty, a fair share among those that have some
+    /// out or want some when not, and at the end one.
     fn share(&self) -> usize {
         if self.in_flight < IN_FLIGHT_MAX / 2 {
             return usize::MAX;
         }
-        (IN_FLIGHT_MAX / self.ring.len().max(1)).clamp(1, IN_FLIGHT_MAX / 16)
+        if self.in_flight >= IN_FLIGHT_MAX {
+            return 1;
+        }
+        let lanes = (self.busy + self.ring.len()).max(1);
+        (IN_FLIGHT_MAX / lanes).clamp(1, IN_FLIGHT_MAX / 16)
     }
 
-    /// Starts what may start, lane by lane, a few at a time.
+    /// Starts what may start, lane by lane, a few at a time. All of a turn happens at one time: were a lane ready by one
+    /// reading of the clock and not by another, it would come round for ever.
     fn turn(&mut self) {
         let now = self.clock.now();
         self.ring_alarms(now);
-        while self.in_flight < IN_FLIGHT_MAX {
+        let mut idle = 0;
+        while self.in_flight < IN_FLIGHT_ALL && idle <= self.ring.len() {
             let Some(endpoint) = self.ring.pop_front() else { return };
-            let share = self.share();
+            let before = self.in_flight;
             for _ in 0..BURST {
+                let share = self.share();
                 let Some(start) = self.next_start(endpoint, now, share) else { break };
                 self.start(start, now);
             }
-            let lane = self.lane(endpoint);
-            lane.lines.ring = false;
-            self.look(endpoint);
+            idle = if self.in_flight == before { idle + 1 } else { 0 };
+            self.lane(endpoint).lines.ring = false;
+            self.look_at(endpoint, now);
         }
     }
 
@@ -418,6 +443,9 @@ impl Run {
         match start {
             Start::Try(start) => {
                 self.payloads = self.payloads.saturating_sub(weight(&start.lent));
+                if self.lane(start.lent.delivery.endpoint).out() == 1 {
+                    self.busy += 1;
+                }
                 self.deliverer.spawn(start, self.tell.clone());
             }
             Start::Discard(lent, why) => {
@@ -438,7 +466,7 @@ impl Run {
             self.alarms.pop();
             if let Some(lane) = self.lanes.get_mut(&endpoint) {
                 lane.alarm_rang(at);
-                self.look(endpoint);
+                self.look_at(endpoint, now);
             }
         }
     }

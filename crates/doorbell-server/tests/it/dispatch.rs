@@ -167,8 +167,12 @@ impl World {
     }
 
     async fn change(&self, endpoint: Endpoint) {
+        self.change_all(vec![endpoint]).await;
+    }
+
+    async fn change_all(&self, endpoints: Vec<Endpoint>) {
         let put = |_: &Snapshot| -> Result<_, StoreError> {
-            Ok((vec![Change::Put(Resource::Endpoint(endpoint))], ()))
+            Ok((endpoints.into_iter().map(|e| Change::Put(Resource::Endpoint(e))).collect(), ()))
         };
         self.configured.change(put).await.unwrap();
     }
@@ -253,6 +257,60 @@ async fn a_dead_endpoint_costs_only_itself() {
     assert!((16..100).contains(&to_dead), "the breaker lets few through: {to_dead}");
     let waiting = world.states().await.iter().filter(|state| !state.is_settled()).count();
     assert_eq!(waiting, 500, "and burns no tries");
+}
+
+/// However many endpoints are slow at once, each with as much out as it may: one that is not has its turn at once.
+#[tokio::test(start_paused = true)]
+async fn many_slow_endpoints_hold_up_no_other() {
+    let quick = endpoint(255).url;
+    let script = Script::by(
+        move |out| {
+            if out.url.as_str() == quick { Step::status(200) } else { Step::Hang }
+        },
+    );
+    let world = World::new(script.clone(), (0..=254).map(endpoint).collect()).await;
+    for n in 0..20 {
+        world.publish(&n.to_string(), "a").await;
+    }
+    world.pass(SECOND).await;
+    let held = script.carried().len();
+    assert!(held >= 2_048, "all places are taken: {held}");
+    world.change(endpoint(255)).await;
+    world.publish("the quick one", "a").await;
+    world.pass(SECOND).await;
+    let quick = endpoint(255).url;
+    let to_quick = script.carried().into_iter().filter(|out| out.url.as_str() == quick).count();
+    assert_eq!(to_quick, 1);
+    assert!(script.carried().len() <= 4_096);
+}
+
+/// A lane's gate may open while the loop looks at it: it decides by one reading of the clock, and goes on.
+#[tokio::test(start_paused = true)]
+async fn a_gate_that_opens_under_the_loops_eyes_does_not_hold_it_up() {
+    let rate = Some(Rate { count: 1, per: Duration::from_millis(10) });
+    let limited = Endpoint { policy: Policy { rate, ..Policy::default() }, ..endpoint(1) };
+    let world = World::new(Script::steps([]), vec![limited]).await;
+    world.clock.tick(Duration::from_millis(7));
+    for n in 0..50 {
+        world.publish(&n.to_string(), "a").await;
+    }
+    world.pass(SECOND * 10).await;
+    assert!(world.states().await.iter().all(delivered));
+}
+
+/// More endpoints want a claim than may have one at once, and some do not want it any more when it is their turn.
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_is_not_wanted_any_more_is_anothers() {
+    let paused = |n| Endpoint { status: Status::Paused, ..endpoint(n) };
+    let world = World::new(Script::steps([]), (0..60).map(paused).collect()).await;
+    world.publish("{}", "a").await;
+    world.pass(SECOND).await;
+    world.change_all((0..60).map(endpoint).collect()).await;
+    tokio::task::yield_now().await;
+    world.change_all((16..40).map(paused).collect()).await;
+    world.pass(SECOND * 5).await;
+    let done = world.states().await.iter().filter(|state| delivered(state)).count();
+    assert!(done >= 36, "only {done} of those that are enabled got theirs");
 }
 
 #[tokio::test(start_paused = true)]

@@ -164,6 +164,33 @@ pub async fn keys_go_one_after_the_other(mut homes: impl Homes) {
     assert_eq!(ids(&home.claim(by_key).await.unwrap()), made[2..3]);
 }
 
+/// While one of a key is out, no older one is lent that was retried meanwhile: one key is serial whatever is asked for.
+pub async fn a_key_is_out_once_at_a_time(mut homes: impl Homes) {
+    let (home, mut maker) = (homes.open().await, Maker::new());
+    let by_key = Claim { by_key: true, ..everything(endpoint(1)) };
+    let mut made = Vec::new();
+    for key in [7, 7, 8] {
+        let delivery = maker.keyed(endpoint(1), key);
+        made.push(delivery.id);
+        accept(&home, &mut maker, vec![delivery]).await;
+    }
+    let first = home.claim(by_key).await.unwrap();
+    assert_eq!(ids(&first), [made[0], made[2]]);
+    let done = maker.settlement(&first.lent[0], maker.delivered(), 200);
+    home.settle(done).await.unwrap();
+    let second = home.claim(by_key).await.unwrap();
+    assert_eq!(ids(&second), made[1..2]);
+    assert!(home.begin(made[1], second.lent[0].lease));
+    let (tenant, due) = (super::making::tenant(0), maker.now);
+    let retry = Amendment::Retry { tenant, delivery: made[0], due };
+    home.amend(vec![retry]).await.unwrap();
+    let nothing = home.claim(by_key).await.unwrap();
+    assert_eq!((ids(&nothing), nothing.next_due), (vec![], None), "the newer one is out");
+    let done = maker.settlement(&second.lent[0], maker.delivered(), 200);
+    home.settle(done).await.unwrap();
+    assert_eq!(ids(&home.claim(by_key).await.unwrap()), made[..1]);
+}
+
 /// A dead delivery that holds its key holds it until it is cancelled; one that does not lets the next go.
 pub async fn a_dead_delivery_may_hold_its_key(mut homes: impl Homes) {
     use crate::store::Amendment::Cancel;

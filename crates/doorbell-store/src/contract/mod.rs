@@ -74,6 +74,7 @@ macro_rules! contract_tests {
             lending::nothing_is_lent_twice
             lending::a_claim_brings_events_along
             lending::keys_go_one_after_the_other
+            lending::a_key_is_out_once_at_a_time
             lending::a_dead_delivery_may_hold_its_key
             lending::each_key_has_its_turn
             lending::without_a_key_nothing_is_held_back

@@ -306,7 +306,7 @@ impl Committer {
         let mut lent = Vec::new();
         let mut held = self.shared.leases.lock();
         let mut lend = |delivery: &Delivery, locator: u64, payload: Option<&Arc<Event>>| {
-            if let Some(lease) = held.lend(delivery.id, None) {
+            if let Some(lease) = held.lend(delivery, None) {
                 let (delivery, locator) = (delivery.clone(), Locator(locator));
                 lent.push(Lent { delivery, locator, lease, payload: payload.cloned() });
             }

@@ -4,7 +4,7 @@ use super::amend;
 use super::config::Config;
 use super::engine::Opened;
 use super::home::Home;
-use super::index::{Entry, Index, Sizes};
+use super::index::{Entry, Index, Sizes, Taken};
 use super::journal::recover::Damage;
 use super::leases::Standing;
 use super::open::{OpenError, Options};
@@ -120,11 +120,13 @@ impl Parts {
     fn claim(&self, claim: &Claim) -> Result<Claims, StoreError> {
         let leases = &self.engine.shared.leases;
         let gate = leases.claiming();
-        let found = self.index.claim(claim, &|delivery| self.is_held(delivery))?;
+        let key_is_held = |key| leases.lock().holds_key(claim.endpoint, key);
+        let taken = Taken { delivery: &|delivery| self.is_held(delivery), key: &key_is_held };
+        let found = self.index.claim(claim, taken)?;
         let mut held = leases.lock();
         let lent = found.waiting.into_iter().filter_map(|waiting| {
             // Another claim may have been quicker.
-            let lease = held.lend(waiting.delivery.id, waiting.last_attempt)?;
+            let lease = held.lend(&waiting.delivery, waiting.last_attempt)?;
             let locator = Locator(waiting.event_at);
             Some(Lent { delivery: waiting.delivery, locator, lease, payload: None })
         });

@@ -5,7 +5,8 @@
 //! and the indexer takes it before it lets settled deliveries go.
 
 use crate::store::Lease;
-use doorbell_core::id::DeliveryId;
+use doorbell_core::delivery::Delivery;
+use doorbell_core::id::{DeliveryId, EndpointId};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
@@ -20,14 +21,24 @@ pub(crate) struct Leases {
 #[derive(Debug, Default)]
 pub(crate) struct Held {
     by_delivery: HashMap<DeliveryId, Hold>,
+    /// How many of each order key are held, by endpoint.
+    keys: HashMap<OrderKey, u32>,
     /// What was settled, in the order of the journal, with the position of its record.
     settled: VecDeque<(u64, DeliveryId)>,
     last: u64,
 }
 
+/// An order key of an endpoint.
+type OrderKey = (EndpointId, u64);
+
+fn order_key(delivery: &Delivery) -> Option<OrderKey> {
+    Some((delivery.endpoint, delivery.order_key?))
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Hold {
     lease: Lease,
+    key: Option<OrderKey>,
     /// The position of the record with the delivery's previous attempt.
     previous: Option<u64>,
     phase: Phase,
@@ -78,7 +89,7 @@ impl Leases {
             }
             held.settled.pop_front();
             if held.phase(delivery) == Some(Phase::Settled(position)) {
-                held.by_delivery.remove(&delivery);
+                held.remove(delivery);
             }
         }
     }
@@ -86,14 +97,34 @@ impl Leases {
 
 impl Held {
     /// Lends a delivery to someone; `None` when it is not free.
-    pub(crate) fn lend(&mut self, delivery: DeliveryId, previous: Option<u64>) -> Option<Lease> {
-        if self.by_delivery.contains_key(&delivery) {
+    pub(crate) fn lend(&mut self, delivery: &Delivery, previous: Option<u64>) -> Option<Lease> {
+        if self.by_delivery.contains_key(&delivery.id) {
             return None;
         }
         self.last += 1;
-        let lease = Lease(self.last);
-        self.by_delivery.insert(delivery, Hold { lease, previous, phase: Phase::Lent });
+        let (lease, key) = (Lease(self.last), order_key(delivery));
+        if let Some(key) = key {
+            *self.keys.entry(key).or_default() += 1;
+        }
+        self.by_delivery.insert(delivery.id, Hold { lease, key, previous, phase: Phase::Lent });
         Some(lease)
+    }
+
+    /// Whether somebody has a delivery of this order key.
+    pub(crate) fn holds_key(&self, endpoint: EndpointId, key: u64) -> bool {
+        self.keys.contains_key(&(endpoint, key))
+    }
+
+    fn remove(&mut self, delivery: DeliveryId) {
+        let Some(key) = self.by_delivery.remove(&delivery).and_then(|hold| hold.key) else {
+            return;
+        };
+        if let Some(count) = self.keys.get_mut(&key) {
+            *count -= 1;
+            if *count == 0 {
+                self.keys.remove(&key);
+            }
+        }
     }
 
     /// Its try begins; says whether the lease holds.
@@ -115,7 +146,10 @@ impl Held {
         free.then(|| {
             self.last += 1;
             let lease = Lease(self.last);
-            self.by_delivery.insert(delivery, Hold { lease, previous: None, phase: Phase::Begun });
+            // What was lent keeps its key until the change is known to the index.
+            let key = self.by_delivery.get(&delivery).and_then(|hold| hold.key);
+            let hold = Hold { lease, key, previous: None, phase: Phase::Begun };
+            self.by_delivery.insert(delivery, hold);
             lease
         })
     }
@@ -166,7 +200,7 @@ impl Held {
             hold.lease == lease && matches!(hold.phase, Phase::Lent | Phase::Begun)
         });
         if ends {
-            self.by_delivery.remove(&delivery);
+            self.remove(delivery);
         }
         ends
     }

@@ -198,7 +198,7 @@ impl World {
         })
     }
 
-    /// The deliveries to this endpoint that stand behind another one of their key.
+    /// The deliveries to this endpoint that stand behind another one of their key, or of whose key one is lent.
     fn not_first(&self, claim: Claim) -> BTreeSet<DeliveryId> {
         let mut open: Vec<_> = self
             .parcels
@@ -209,12 +209,21 @@ impl World {
             .map(|(key, place, parcel)| (key, place, parcel.delivery.id))
             .collect();
         open.sort_unstable();
+        let lent: BTreeSet<u64> =
+            self.lent.keys().filter_map(|id| self.order_key(*id, claim.endpoint)).collect();
+        let busy = open.iter().filter(|(key, ..)| lent.contains(key)).map(|(_, _, id)| *id);
         let first_of_key =
             |pair: &[(u64, (u64, usize), DeliveryId)]| matches!(pair, [a, b] if a.0 == b.0);
         open.windows(2)
             .filter(|pair| first_of_key(pair))
             .filter_map(|pair| pair.last().map(|(_, _, id)| *id))
+            .chain(busy)
             .collect()
+    }
+
+    fn order_key(&self, id: DeliveryId, endpoint: EndpointId) -> Option<u64> {
+        let delivery = &self.parcels.get(&id)?.delivery;
+        delivery.order_key.filter(|_| delivery.endpoint == endpoint)
     }
 
     fn lend(&mut self, id: DeliveryId) -> Option<Lent> {

@@ -6,7 +6,7 @@ use doorbell_core::id::TenantId;
 use doorbell_core::name::EventTypePattern;
 use doorbell_core::time::Time;
 use doorbell_store::contract::agreement;
-use doorbell_store::embedded::index::{Index, Sizes};
+use doorbell_store::embedded::index::{Index, Sizes, Taken};
 use doorbell_store::{Claim, DeliveryQuery, EventQuery, StateWord, contract};
 use doorbell_wire::stored::RecordHead;
 use std::fs;
@@ -270,5 +270,8 @@ fn more_kinds_than_numbers_do_no_harm() {
         event_bytes: 0,
         lease_until: Time::MAX,
     };
-    assert_eq!(index.claim(&claim, &|_| false).unwrap().waiting.len(), 18_000);
+    assert_eq!(
+        index.claim(&claim, Taken { delivery: &|_| false, key: &|_| false }).unwrap().waiting.len(),
+        18_000
+    );
 }

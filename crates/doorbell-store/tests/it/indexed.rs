@@ -9,7 +9,7 @@ use doorbell_core::id::{DeliveryId, EndpointId, EventId, TenantId};
 use doorbell_core::settle;
 use doorbell_core::time::Time;
 use doorbell_store::contract::Homes;
-use doorbell_store::embedded::index::{Entry, Index, Sizes};
+use doorbell_store::embedded::index::{Entry, Index, Sizes, Taken};
 use doorbell_store::memory::Memory;
 use doorbell_store::{
     Admission, Admitted, Amended, Amendment, Backlog, Claim, Claims, DeliveryQuery, DeliveryRow,
@@ -66,6 +66,8 @@ struct World {
     events: HashMap<u64, Arc<Event>>,
     attempts: HashMap<DeliveryId, Vec<Attempt>>,
     held: HashMap<DeliveryId, (Lease, bool)>,
+    /// The order keys of all that was ever lent.
+    keys: HashMap<DeliveryId, (EndpointId, Option<u64>)>,
     outgoing: Vec<Lent>,
     last_lease: u64,
     /// Counts questions, to restart now and then.
@@ -88,6 +90,7 @@ impl World {
         self.last_lease += 1;
         let lease = Lease(self.last_lease);
         self.held.insert(delivery.id, (lease, false));
+        self.keys.insert(delivery.id, (delivery.endpoint, delivery.order_key));
         Lent { delivery: delivery.clone(), locator: Locator(event_at), lease, payload: None }
     }
 
@@ -209,6 +212,7 @@ impl Home {
             events: HashMap::new(),
             attempts: HashMap::new(),
             held: HashMap::new(),
+            keys: HashMap::new(),
             outgoing: Vec::new(),
             last_lease: 0,
             asked: 0,
@@ -287,7 +291,12 @@ impl Store for Home {
 
     async fn claim(&self, claim: Claim) -> Result<Claims, StoreError> {
         self.ask(|index, world| {
-            let found = index.claim(&claim, &|id| world.held.contains_key(&id))?;
+            let holds = |key| {
+                let of_key = |id| world.keys.get(id) == Some(&(claim.endpoint, Some(key)));
+                world.held.keys().any(of_key)
+            };
+            let taken = Taken { delivery: &|id| world.held.contains_key(&id), key: &holds };
+            let found = index.claim(&claim, taken)?;
             let lend = |found: &doorbell_store::embedded::index::Waiting| {
                 world.lend(&found.delivery, found.event_at)
             };

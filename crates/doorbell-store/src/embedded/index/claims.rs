@@ -3,7 +3,7 @@
 use super::choice::endpoint_number;
 use super::claimable::{Claimable, Place, Waiting, place};
 use super::codes::time_of;
-use super::due::{self, Due, Lent};
+use super::due::{self, Due, Lent, Taken};
 use super::keys::Pace;
 use super::parts::Part;
 use super::place::event_seq;
@@ -15,15 +15,15 @@ use rusqlite::Connection;
 use std::collections::BTreeMap;
 
 impl Index {
-    /// What a claim may lend out, without what is `lent`.
+    /// What a claim may lend out, without what is `taken`.
     ///
     /// # Errors
     /// Those of reading.
-    pub fn claim(&self, claim: &Claim, lent: Lent<'_>) -> Result<Claimable, Error> {
+    pub fn claim(&self, claim: &Claim, taken: Taken<'_>) -> Result<Claimable, Error> {
         if claim.by_key {
-            self.claim_by_key(claim, lent, Pace::USUAL)
+            self.claim_by_key(claim, taken, Pace::USUAL)
         } else {
-            self.claim_by_due(claim, lent)
+            self.claim_by_due(claim, taken.delivery)
         }
     }
 

@@ -9,6 +9,22 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 /// Tells which deliveries are lent out, and so not to be lent again.
 pub type Lent<'a> = &'a dyn Fn(DeliveryId) -> bool;
 
+/// What a claim must leave alone.
+#[derive(Clone, Copy)]
+pub struct Taken<'a> {
+    /// Deliveries that are lent out.
+    pub delivery: Lent<'a>,
+    /// Order keys of the endpoint of which a delivery is lent out, not the first of its key perhaps: an older one may
+    /// have been retried or replayed meanwhile.
+    pub key: &'a dyn Fn(u64) -> bool,
+}
+
+impl std::fmt::Debug for Taken<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Taken")
+    }
+}
+
 /// Whether deliveries have an order key: each has an index of its own, so that neither is in the way of the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Keyed {
@@ -99,13 +115,13 @@ pub(super) struct Heads {
 }
 
 /// Goes from key to key, without a look at what stands behind the first of each.
-pub(super) fn heads(db: &Connection, look: Look, lent: Lent<'_>) -> Result<Heads, Error> {
+pub(super) fn heads(db: &Connection, look: Look, taken: Taken<'_>) -> Result<Heads, Error> {
     let mut heads = Heads::default();
     let laps = [(0, look.began.checked_add(1), i64::MAX), (1, Some(i64::MIN), look.began)];
     for (lap, first, to) in laps.into_iter().filter(|(lap, ..)| *lap >= look.after.0) {
         let mut from = if lap == look.after.0 { look.after.1.checked_add(1) } else { first };
         while let Some(least) = from
-            && let Some(head) = first_of_next_key(db, (look.endpoint, least, to), lent)?
+            && let Some(head) = first_of_next_key(db, (look.endpoint, least, to), taken)?
         {
             let turn = (lap, head.key);
             if let Some(within) = look.within.filter(|within| turn > *within) {
@@ -126,7 +142,7 @@ pub(super) fn heads(db: &Connection, look: Look, lent: Lent<'_>) -> Result<Heads
 fn first_of_next_key(
     db: &Connection,
     (endpoint, least, greatest): (i64, i64, i64),
-    lent: Lent<'_>,
+    taken: Taken<'_>,
 ) -> Result<Option<Head>, Error> {
     let sql = "SELECT held_key, moment, seq, state = 0, id_high, id_low
         FROM deliveries INDEXED BY delivery_by_key
@@ -134,7 +150,10 @@ fn first_of_next_key(
     let head = db.prepare_cached(sql)?.query_row(params![endpoint, least, greatest], |row| {
         let due = (row.get(1)?, row.get(2)?);
         let id = DeliveryId::from_bytes(id_of(row.get(4)?, row.get(5)?));
-        Ok(Head { key: row.get(0)?, due, open: row.get::<_, bool>(3)? && !lent(id) })
+        let key: i64 = row.get(0)?;
+        let waits: bool = row.get(3)?;
+        let open = waits && !(taken.delivery)(id) && !(taken.key)(key.cast_unsigned());
+        Ok(Head { key, due, open })
     });
     Ok(head.optional()?)
 }

@@ -8,7 +8,7 @@
 use super::choice::endpoint_number;
 use super::claimable::{Claimable, Place, Waiting, place};
 use super::codes::{time_column, time_of};
-use super::due::{self, Due, Head, Heads, Keyed, Lent, Look, Turn};
+use super::due::{self, Due, Head, Heads, Keyed, Lent, Look, Taken, Turn};
 use super::parts::Part;
 use super::{Entry, Error, Index, lock};
 use crate::store::Claim;
@@ -119,18 +119,18 @@ struct Seen {
 }
 
 impl Index {
-    /// What a claim by key may lend out, without what is `lent`.
+    /// What a claim by key may lend out, without what is `taken`.
     ///
     /// # Errors
     /// Those of reading.
     pub(in crate::embedded) fn claim_by_key(
         &self,
         claim: &Claim,
-        lent: Lent<'_>,
+        taken: Taken<'_>,
         pace: Pace,
     ) -> Result<Claimable, Error> {
-        let (heads, mut next) = self.due_heads(claim, lent, pace)?;
-        let mut found = self.without_key(claim, lent)?;
+        let (heads, mut next) = self.due_heads(claim, taken, pace)?;
+        let mut found = self.without_key(claim, taken.delivery)?;
         found.extend(heads.into_iter().map(|(part, due)| (place(&part, due), (part, due))));
         let due_by = time_column(claim.due_by);
         let mut chosen: BTreeMap<u64, (Part, Vec<Due>)> = BTreeMap::new();
@@ -168,7 +168,7 @@ impl Index {
     fn due_heads(
         &self,
         claim: &Claim,
-        lent: Lent<'_>,
+        taken: Taken<'_>,
         pace: Pace,
     ) -> Result<(Vec<Found>, Option<i64>), Error> {
         let parts = self.parts_where(|part| part.meta.waiting > 0 || part.meta.holding > 0);
@@ -176,7 +176,7 @@ impl Index {
         let mut round = self.rounds.of(claim.endpoint);
         let mut budget = pace.first;
         for _ in 0..pace.looks {
-            let seen = self.look_at_keys(&parts, (claim.endpoint, round, budget), lent)?;
+            let seen = self.look_at_keys(&parts, (claim.endpoint, round, budget), taken)?;
             budget = budget.saturating_mul(2).min(pace.largest);
             let (mut found, mut last) = (Vec::new(), None);
             for (turn, (part, head)) in seen.heads.into_iter().filter(|(_, (_, head))| head.open) {
@@ -204,7 +204,7 @@ impl Index {
         &self,
         parts: &[Part],
         (endpoint, round, budget): (EndpointId, Round, usize),
-        lent: Lent<'_>,
+        taken: Taken<'_>,
     ) -> Result<Seen, Error> {
         let mut seen = Seen::default();
         for part in parts {
@@ -214,7 +214,7 @@ impl Index {
                 };
                 let Round { began, at: after, .. } = round;
                 let look = Look { endpoint, began, after, within: seen.reached, budget };
-                due::heads(db, look, lent)
+                due::heads(db, look, taken)
             })?;
             let heads = heads.unwrap_or_default();
             seen.reached = [seen.reached, heads.reached].into_iter().flatten().min();

@@ -33,7 +33,7 @@ mod questions;
 mod inspect;
 
 pub use claimable::{Claimable, Waiting};
-pub use due::Lent;
+pub use due::{Lent, Taken};
 pub use error::Error;
 pub use inspect::{IndexDamage, inspect};
 pub use partition::Entry;

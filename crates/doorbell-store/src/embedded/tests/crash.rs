@@ -197,6 +197,24 @@ async fn a_segment_of_another_store_is_refused() {
     assert!(fault.to_string().contains("belongs to another store"), "{fault}");
 }
 
+/// The delivery with this number, as the store lends it.
+fn lent_to(n: u64) -> doorbell_core::delivery::Delivery {
+    let NewDelivery { id, endpoint, order_key, state, replay, lend: _ } = delivery(n);
+    let (tenant, event) = (TenantId::DEFAULT, event(n).id);
+    let (attempts, asked) = (0, false);
+    doorbell_core::delivery::Delivery {
+        id,
+        tenant,
+        event,
+        endpoint,
+        order_key,
+        replay,
+        attempts,
+        state,
+        asked,
+    }
+}
+
 /// Without room nothing new is taken, but deliveries end, and it goes on by itself when room returns.
 #[tokio::test]
 async fn a_full_disk_takes_settlements_only() {
@@ -209,7 +227,7 @@ async fn a_full_disk_takes_settlements_only() {
     let (engine, _) = open_with(dir.path(), Options { reserve_bytes: free / 2 * 3, ..options() });
     assert_eq!(engine.accept(admission(1)).await, Err(StoreError::Full));
     assert_eq!(engine.accept(admission(2)).await, Err(StoreError::Full));
-    let lease = engine.shared.leases.lock().lend(delivery(0).id, None).unwrap();
+    let lease = engine.shared.leases.lock().lend(&lent_to(0), None).unwrap();
     let settled = engine.settle(order::delivered(0, lease, 64)).await;
     assert_eq!(settled, Ok(crate::store::Settled::Kept));
     drop(engine);
@@ -226,7 +244,7 @@ async fn the_last_room_is_kept_for_reading() {
     drop(engine);
     let (engine, fed) = open_with(dir.path(), Options { reserve_bytes: u64::MAX, ..options() });
     let before = engine.durable();
-    let lease = engine.shared.leases.lock().lend(delivery(0).id, None).unwrap();
+    let lease = engine.shared.leases.lock().lend(&lent_to(0), None).unwrap();
     let settled = engine.settle(order::delivered(0, lease, 64)).await;
     assert_eq!(settled, Err(StoreError::Full));
     assert_eq!(engine.durable(), before);
@@ -234,7 +252,7 @@ async fn the_last_room_is_kept_for_reading() {
     assert_eq!(fed.all().len(), 3);
     drop(engine);
     let (engine, _) = open(dir.path());
-    let lease = engine.shared.leases.lock().lend(delivery(0).id, None).unwrap();
+    let lease = engine.shared.leases.lock().lend(&lent_to(0), None).unwrap();
     let settled = engine.settle(order::delivered(0, lease, 64)).await;
     assert_eq!(settled, Ok(crate::store::Settled::Kept));
 }

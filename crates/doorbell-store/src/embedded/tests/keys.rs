@@ -1,7 +1,7 @@
 //! Claims by key that look at a few keys at a time: together they find all, and come to an end.
 
 use super::event;
-use crate::embedded::index::{Entry, Index, Sizes, keys::Pace};
+use crate::embedded::index::{Entry, Index, Sizes, Taken, keys::Pace};
 use crate::store::Claim;
 use doorbell_core::delivery::{Delivery, State};
 use doorbell_core::event::Fate;
@@ -92,7 +92,13 @@ fn drain(
 ) -> (BTreeSet<DeliveryId>, Option<Time>) {
     let mut found = BTreeSet::new();
     for _ in 0..200 {
-        let claims = index.claim_by_key(&claim(most), &|id| held.contains(&id), SLOW).unwrap();
+        let claims = index
+            .claim_by_key(
+                &claim(most),
+                Taken { delivery: &|id| held.contains(&id), key: &|_| false },
+                SLOW,
+            )
+            .unwrap();
         assert!(claims.waiting.len() <= most);
         for waiting in claims.waiting {
             assert!(held.insert(waiting.delivery.id), "lent twice");
@@ -150,7 +156,9 @@ fn what_changes_behind_a_round_under_way_is_not_missed() {
     let later = |key| Made { key, due: Some(2), lent: false };
     let all: Vec<Made> = (10..20).map(later).collect();
     feed(&index, 0, &all);
-    let nothing = index.claim_by_key(&claim(4), &|_| false, SLOW).unwrap();
+    let nothing = index
+        .claim_by_key(&claim(4), Taken { delivery: &|_| false, key: &|_| false }, SLOW)
+        .unwrap();
     assert_eq!((nothing.waiting.len(), nothing.next_due), (0, Some(NOW)), "not all were looked at");
     feed(&index, all.len(), &[Made { key: 1, due: Some(1), lent: false }]);
     let mut held = BTreeSet::new();

@@ -80,7 +80,7 @@ async fn a_lease_settles_once_and_the_attempts_form_a_chain() {
     assert_eq!(settle(lent.lease, retry).await, Ok(Settled::LeaseLost));
     engine.catch_up().await.unwrap();
     let first = fed.0.lock().unwrap().last().unwrap().0;
-    let lease = engine.shared.leases.lock().lend(lent.delivery.id, Some(first)).unwrap();
+    let lease = engine.shared.leases.lock().lend(&lent.delivery, Some(first)).unwrap();
     assert!(lease > lent.lease);
     assert_eq!(settle(lease, retry).await, Ok(Settled::Kept));
     engine.catch_up().await.unwrap();
@@ -99,9 +99,9 @@ async fn a_settled_delivery_is_not_free_before_the_index_knows() {
     fill(&engine, 0..1).await;
     let lent = engine.shared.outbox.take().await.remove(0);
     engine.settle(delivered(0, lent.lease, lent.locator.0)).await.unwrap();
-    assert_eq!(engine.shared.leases.lock().lend(lent.delivery.id, None), None);
+    assert_eq!(engine.shared.leases.lock().lend(&lent.delivery, None), None);
     engine.catch_up().await.unwrap();
-    assert!(engine.shared.leases.lock().lend(lent.delivery.id, None).is_some());
+    assert!(engine.shared.leases.lock().lend(&lent.delivery, None).is_some());
 }
 
 /// Nobody waits for a rejected request, but whoever reads afterwards sees it.
