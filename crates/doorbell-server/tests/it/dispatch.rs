@@ -274,7 +274,7 @@ async fn many_slow_endpoints_hold_up_no_other() {
     }
     world.pass(SECOND).await;
     let held = script.carried().len();
-    assert!(held >= 2_048, "all places are taken: {held}");
+    assert!(held >= 1_024, "more than half of all places are taken: {held}");
     world.change(endpoint(255)).await;
     world.publish("the quick one", "a").await;
     world.pass(SECOND).await;
@@ -298,19 +298,26 @@ async fn a_gate_that_opens_under_the_loops_eyes_does_not_hold_it_up() {
     assert!(world.states().await.iter().all(delivered));
 }
 
-/// More endpoints want a claim than may have one at once, and some do not want it any more when it is their turn.
+/// More endpoints want a claim than may have one at once, and some do not want it any more when it is their turn. The
+/// pause comes at different moments of what the loop does.
 #[tokio::test(start_paused = true)]
 async fn a_claim_that_is_not_wanted_any_more_is_anothers() {
     let paused = |n| Endpoint { status: Status::Paused, ..endpoint(n) };
-    let world = World::new(Script::steps([]), (0..60).map(paused).collect()).await;
-    world.publish("{}", "a").await;
-    world.pass(SECOND).await;
-    world.change_all((0..60).map(endpoint).collect()).await;
-    tokio::task::yield_now().await;
-    world.change_all((16..40).map(paused).collect()).await;
-    world.pass(SECOND * 5).await;
-    let done = world.states().await.iter().filter(|state| delivered(state)).count();
-    assert!(done >= 36, "only {done} of those that are enabled got theirs");
+    for moment in 0..12 {
+        let world = World::new(Script::steps([]), (0..100).map(paused).collect()).await;
+        world.publish("{}", "a").await;
+        world.pass(SECOND).await;
+        world.change_all((0..100).map(endpoint).collect()).await;
+        for _ in 0..moment {
+            tokio::task::yield_now().await;
+        }
+        world.change_all((0..80).map(paused).collect()).await;
+        world.pass(SECOND * 5).await;
+        let rows = world.deliveries().await;
+        let enabled = rows.iter().filter(|row| row.delivery.endpoint >= endpoint(80).id);
+        let left = enabled.filter(|row| !delivered(&row.delivery.state)).count();
+        assert_eq!(left, 0, "of those that are enabled, when the pause came at moment {moment}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
