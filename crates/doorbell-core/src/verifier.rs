@@ -2,6 +2,7 @@
 //! read once. Also the gate for a source's verification when it is saved.
 
 use crate::endpoint::ExtraSignature;
+use crate::header::{self, HeaderRefused};
 use crate::limits;
 use crate::own_scheme::{self, Fault, bad, clip};
 use crate::secret::SecretText;
@@ -111,6 +112,12 @@ impl Signer {
             Ok(signed)
                 if signed.url.is_none() && signed.body.is_none() && !signed.headers.is_empty() =>
             {
+                // The id is on every request already, and is the same.
+                let lines = signed.headers.iter();
+                let mut others = lines.filter(|(name, value)| {
+                    !(name.eq_ignore_ascii_case("webhook-id") && value == probe.id)
+                });
+                others.try_for_each(|(name, value)| header::may_add(name, value))?;
                 Ok(signer)
             }
             Ok(_) | Err(SignError::Body) => Err(Unsignable::NotInHeaders(name)),
@@ -138,6 +145,9 @@ pub enum Unsignable {
         "the signature of {0} does not stand in header lines, so it cannot be added to other requests"
     )]
     NotInHeaders(String),
+    /// A header line of the signature could not be added to a request.
+    #[error(transparent)]
+    Header(#[from] HeaderRefused),
     /// Nobody but the provider can sign so, or not with this secret.
     #[error("requests cannot be signed as {0} signs: {1}")]
     CannotSign(String, SignError),
@@ -411,6 +421,39 @@ mod tests {
         ] {
             assert_eq!(found, sentence);
         }
+    }
+
+    #[test]
+    fn a_further_signature_passes_the_gate_of_added_headers() {
+        let signer = |provider: &str, options: &[(&str, &str)]| {
+            let Verification { provider, options, .. } = verification(provider, options, &[]);
+            let secret = SecretText::parse("whsec_c2VjcmV0IG9mIHRoZSBlbmRwb2ludA==").unwrap();
+            Signer::new(&ExtraSignature { provider, options, secret })
+        };
+        assert!(signer("hmac", &[("header", "X-Sig"), ("prefix", "v1=")]).is_ok());
+        for name in [
+            "webhook-signature",
+            "webhook-id",
+            "Doorbell-Attempt",
+            "content-length",
+            "host",
+            "transfer-encoding",
+            "connection",
+            "te",
+            "expect",
+        ] {
+            let refused = signer("hmac", &[("header", name)]).unwrap_err();
+            assert!(matches!(refused, Unsignable::Header(_)), "{name}: {refused}");
+        }
+        let stamp = [("timestamp_header", "Host"), ("template", "{timestamp}{body}")];
+        for options in [&stamp[..], &[("prefix", "a\r\nx: b")], &[("prefix", " a")]] {
+            assert!(matches!(signer("hmac", options), Err(Unsignable::Header(_))), "{options:?}");
+        }
+        assert!(matches!(signer("standard-webhooks", &[]), Err(Unsignable::Header(_))));
+        assert_eq!(
+            signer("hmac", &[("header", "webhook-id")]).unwrap_err().to_string(),
+            "headers that begin with webhook- or doorbell- are set by Doorbell itself: rename webhook-id"
+        );
     }
 
     #[test]

@@ -292,6 +292,10 @@ async fn a_signature_of_another_scheme_is_kept_and_never_shown() {
     let none = world.call("PATCH", "/v1/endpoints/legacy").json(&json!({"extra_signature": null}));
     assert_eq!(none.answer().await.is(200)["extra_signature"], Value::Null);
     for (extra, pointer) in [
+        (
+            json!({"provider": "hmac", "options": {"header": "host"}, "secret": "abcdef"}),
+            "/extra_signature",
+        ),
         (json!({"provider": "adyen", "secret": "abcdef"}), "/extra_signature"),
         (json!({"provider": "github", "secret": " "}), "/extra_signature/secret"),
         (
