@@ -225,12 +225,12 @@ async fn nobody_waits_long_for_a_slow_server_and_the_key_is_there_afterwards() {
 async fn what_is_no_key_is_not_asked_for_again_at_once() {
     let pair = Pair::new("k1");
     let moved = "HTTP/1.1 302 Found\r\nlocation: /other.json\r\ncontent-length: 0\r\n\r\n";
-    let large = ok(&format!("{{\"keys\":[{}]}}", " ".repeat(limits::RESPONSE_KEPT)));
+    let large = ok(&format!("{{\"keys\":[{}]}}", " ".repeat(limits::KEY_DOCUMENT)));
     let broken = "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n\r\n";
     for (answer, said) in [
         (moved.to_owned(), "it answered 302, and no redirect is followed"),
         (broken.to_owned(), "it answered 500"),
-        (large, "the answer has more than 16 KiB"),
+        (large, "the answer has more than 256 KiB"),
         (ok("<html>hello</html>"), "the secret is not a public key"),
         (ok(r#"{"keys":[]}"#), "the secret is not a public key"),
         (ok(""), "the secret is empty"),
@@ -247,6 +247,15 @@ async fn what_is_no_key_is_not_asked_for_again_at_once() {
         gateway.world.clock.advance(limits::KEY_AGAIN);
         assert_eq!(gateway.sends(&pair).await, 202, "{answer}");
     }
+}
+
+#[tokio::test]
+async fn a_large_set_of_keys_is_taken() {
+    let pair = Pair::new("k1");
+    let set = serde_json::json!({"keys": [pair.jwk()], "more": "x".repeat(200 << 10)});
+    let server = KeyServer::saying(ok(&set.to_string()));
+    let gateway = Gateway::over(&server).await;
+    assert_eq!(gateway.sends(&pair).await, 202);
 }
 
 #[tokio::test]
