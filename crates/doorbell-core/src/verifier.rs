@@ -10,7 +10,7 @@ use crate::source::Verification;
 use std::sync::Arc;
 use webhook_signatures::{
     Explanation, Field, Handshake, Incoming, Known, Provider, Refusal, Scheme, Secret, SecretError,
-    SecretNeed, SignError, Signature, ToSign, Token, Verified,
+    SecretNeed, Setting, SignError, Signature, ToSign, Token, Verified,
 };
 
 /// The name of the provider whose scheme is written down in options.
@@ -31,7 +31,7 @@ impl Verifier {
     pub fn new(of: &Verification) -> Result<Self, Misconfigured> {
         let provider = provider(&of.provider, &of.options)?;
         if let Some(setting) = provider.unset().next() {
-            return Err(Misconfigured::Unset(setting.name.to_string()));
+            return Err(unset(setting));
         }
         if of.secrets.len() > limits::SECRETS {
             return Err(Misconfigured::TooManySecrets);
@@ -93,7 +93,7 @@ impl Signer {
     pub fn new(of: &ExtraSignature) -> Result<Self, Unsignable> {
         let provider = provider(&of.provider, &of.options)?;
         if let Some(setting) = provider.unset().next() {
-            return Err(Misconfigured::Unset(setting.name.to_string()).into());
+            return Err(unset(setting).into());
         }
         let secret = Secret::parse(&provider, of.secret.reveal())
             .map_err(|why| Misconfigured::Secret { number: 1, why })?;
@@ -182,8 +182,13 @@ pub enum Misconfigured {
         right: &'static str,
     },
     /// A required option is not given.
-    #[error("the option {0} must be given")]
-    Unset(String),
+    #[error("the option {option} must be given{what}")]
+    Unset {
+        /// The option.
+        option: String,
+        /// What it is, behind a colon; empty where its name says it.
+        what: String,
+    },
     /// No secret is given.
     #[error(
         "the source has no secret: add the one that {0} shows or was given (or choose the provider `none` to believe everybody)"
@@ -209,7 +214,7 @@ impl From<Fault> for Misconfigured {
                 Self::Option { provider: OWN_HMAC.to_owned(), option, known: known.to_owned() }
             }
             Fault::Value { option, value, right } => Self::Value { option, value, right },
-            Fault::Unset(option) => Self::Unset(option.to_owned()),
+            Fault::Unset(option) => Self::Unset { option: option.to_owned(), what: String::new() },
         }
     }
 }
@@ -264,6 +269,11 @@ fn set(mut row: Provider, option: &str, value: &str) -> Result<Provider, Misconf
         return Err(bad(option, value, right).into());
     }
     Ok(row)
+}
+
+fn unset(setting: &Setting) -> Misconfigured {
+    let (option, what) = (setting.name.to_string(), format!(": {}", setting.title));
+    Misconfigured::Unset { option, what }
 }
 
 fn unknown(row: &Provider, option: &str) -> Misconfigured {
@@ -460,7 +470,17 @@ mod tests {
     fn who_fetches_keys_needs_no_secret() {
         let jwks = [("jwks_url", "https://keys.example.com/jwks.json")];
         assert!(Verifier::new(&verification("http-signature", &jwks, &[])).is_ok());
-        assert!(Verifier::new(&verification("aws-sns", &[], &[])).is_ok());
+        let any = [("topic_arn", "*")];
+        assert!(Verifier::new(&verification("aws-sns", &any, &[])).is_ok());
+    }
+
+    #[test]
+    fn whose_topics_are_believed_is_said() {
+        for name in ["aws-sns", "aws-sns-v2"] {
+            let why = refused(name, &[], &[]);
+            assert!(why.starts_with("the option topic_arn must be given: The only topic"), "{why}");
+            assert!(why.contains("`*`"), "{why}");
+        }
     }
 
     #[test]

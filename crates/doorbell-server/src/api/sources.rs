@@ -165,7 +165,7 @@ fn believable(source: &Source, urls: &UrlPolicy) -> Result<(), Refused> {
         Misconfigured::Option { option, .. } | Misconfigured::Value { option, .. } => {
             format!("/options/{option}")
         }
-        Misconfigured::Unset(option) => format!("/options/{option}"),
+        Misconfigured::Unset { option, .. } => format!("/options/{option}"),
         Misconfigured::NoSecret(_) | Misconfigured::TooManySecrets => "/secrets".to_owned(),
         Misconfigured::Secret { number, .. } => format!("/secrets/{}", number.saturating_sub(1)),
     };

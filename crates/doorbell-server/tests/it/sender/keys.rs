@@ -324,7 +324,7 @@ async fn sns_paypal_and_plaid_are_believed_by_the_keys_at_their_addresses() {
     let (request, vector_of) =
         vector(include_str!("../../../../webhook-signatures/tests/vectors/aws-sns.json"));
     let pem = vector_of["certificate"].as_str().unwrap().to_owned();
-    let (status, script) = keyed("aws-sns", &[], &request, pem).await;
+    let (status, script) = keyed("aws-sns", &[("topic_arn", "*")], &request, pem).await;
     let [asked] = &script.carried()[..] else { panic!("asked more than once") };
     assert_eq!((status, asked.method.as_str(), asked.timeout), (200, "GET", limits::KEY_DEADLINE));
     assert!(asked.url.as_str().starts_with("https://sns.us-east-1.amazonaws.com/"));
@@ -365,8 +365,10 @@ async fn a_topic_is_confirmed_if_it_is_the_one_that_is_meant() {
     let other = [("topic_arn", "arn:aws:sns:us-east-1:1:another")];
     let (status, script) = keyed("aws-sns", &other, &request, pem.to_owned()).await;
     assert_eq!((status, script.carried().len()), (401, 0), "somebody else's topic");
-    let (status, script) = keyed("aws-sns", &[], &request, pem.to_owned()).await;
+    let (status, script) = keyed("aws-sns", &[("topic_arn", "*")], &request, pem.to_owned()).await;
     assert_eq!((status, script.carried().len()), (503, 1), "nobody said that it is ours");
+    let (status, script) = keyed("aws-sns", &[], &request, pem.to_owned()).await;
+    assert_eq!((status, script.carried().len()), (503, 0), "nobody said whose topics are believed");
 }
 
 #[tokio::test]
@@ -376,6 +378,7 @@ async fn without_a_sender_such_requests_get_503() {
     let world = start(config()).await;
     let mut keyed = source("keyed", "aws-sns");
     keyed.verification.secrets.clear();
+    keyed.verification.options = vec![("topic_arn".to_owned(), "*".to_owned())];
     world.change(vec![Change::Put(Resource::Source(keyed))]).await;
     assert_eq!(status(&exchange(world.ingest(), &request).await), 503);
 }
