@@ -310,7 +310,10 @@ fn answer(provider: &Provider, question: Handshake) -> Result<Passed, Refusal> {
                 SecretText::parse(&secret).map_err(|why| Refusal::unverified(&why, None))?;
             (Some(HandedOut { secret, notice }), answer)
         }
-        Handshake::Fetch { url, answer } if provider.setting("topic_arn").is_some() => {
+        // With `*` any topic is believed, but we let nobody subscribe us to theirs.
+        Handshake::Fetch { url, answer }
+            if provider.setting("topic_arn").is_some_and(|topic| topic != "*") =>
+        {
             return Ok(Passed::Calls(url, reply(answer)));
         }
         Handshake::Fetch { url, .. } => {

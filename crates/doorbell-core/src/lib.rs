@@ -33,4 +33,5 @@ pub mod verifier;
 pub mod directory;
 pub mod intake;
 pub mod examine;
+pub mod credentials;
 pub mod outgoing;

@@ -23,6 +23,8 @@ pub const BODIES_IN_FLIGHT: usize = 256 << 20;
 
 /// Bytes of a response body that are kept with an attempt.
 pub const RESPONSE_KEPT: usize = 16 << 10;
+/// Bytes of a document of keys (a JWK set, a certificate) that are taken; the large providers' have some 10 to 30 KiB.
+pub const KEY_DOCUMENT: usize = 256 << 10;
 /// Bytes of a response that are read before the connection is dropped.
 pub const RESPONSE_READ: usize = 64 << 10;
 /// Largest header block of a response, in bytes.

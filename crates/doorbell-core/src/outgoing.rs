@@ -32,6 +32,8 @@ pub struct Outgoing {
     pub body: Bytes,
     /// The deadline over everything.
     pub timeout: Duration,
+    /// Bytes of the response's body that are kept.
+    pub keep: usize,
 }
 
 /// Writes the `number`-th try (from 1) of an event to an endpoint.
@@ -61,6 +63,7 @@ pub fn write(
         headers,
         body: event.request.body.clone(),
         timeout: endpoint.endpoint().policy.timeout.clamp(limits::TIMEOUT_MIN, limits::TIMEOUT_MAX),
+        keep: limits::RESPONSE_KEPT,
     })
 }
 

@@ -2,6 +2,7 @@
 //! read once. Also the gate for a source's verification when it is saved.
 
 use crate::endpoint::ExtraSignature;
+use crate::header::{self, HeaderRefused};
 use crate::limits;
 use crate::own_scheme::{self, Fault, bad, clip};
 use crate::secret::SecretText;
@@ -9,7 +10,7 @@ use crate::source::Verification;
 use std::sync::Arc;
 use webhook_signatures::{
     Explanation, Field, Handshake, Incoming, Known, Provider, Refusal, Scheme, Secret, SecretError,
-    SecretNeed, SignError, Signature, ToSign, Token, Verified,
+    SecretNeed, Setting, SignError, Signature, ToSign, Token, Verified,
 };
 
 /// The name of the provider whose scheme is written down in options.
@@ -30,7 +31,7 @@ impl Verifier {
     pub fn new(of: &Verification) -> Result<Self, Misconfigured> {
         let provider = provider(&of.provider, &of.options)?;
         if let Some(setting) = provider.unset().next() {
-            return Err(Misconfigured::Unset(setting.name.to_string()));
+            return Err(unset(setting));
         }
         if of.secrets.len() > limits::SECRETS {
             return Err(Misconfigured::TooManySecrets);
@@ -92,7 +93,7 @@ impl Signer {
     pub fn new(of: &ExtraSignature) -> Result<Self, Unsignable> {
         let provider = provider(&of.provider, &of.options)?;
         if let Some(setting) = provider.unset().next() {
-            return Err(Misconfigured::Unset(setting.name.to_string()).into());
+            return Err(unset(setting).into());
         }
         let secret = Secret::parse(&provider, of.secret.reveal())
             .map_err(|why| Misconfigured::Secret { number: 1, why })?;
@@ -111,6 +112,12 @@ impl Signer {
             Ok(signed)
                 if signed.url.is_none() && signed.body.is_none() && !signed.headers.is_empty() =>
             {
+                // The id is on every request already, and is the same.
+                let lines = signed.headers.iter();
+                let mut others = lines.filter(|(name, value)| {
+                    !(name.eq_ignore_ascii_case("webhook-id") && value == probe.id)
+                });
+                others.try_for_each(|(name, value)| header::may_add(name, value))?;
                 Ok(signer)
             }
             Ok(_) | Err(SignError::Body) => Err(Unsignable::NotInHeaders(name)),
@@ -138,6 +145,9 @@ pub enum Unsignable {
         "the signature of {0} does not stand in header lines, so it cannot be added to other requests"
     )]
     NotInHeaders(String),
+    /// A header line of the signature could not be added to a request.
+    #[error(transparent)]
+    Header(#[from] HeaderRefused),
     /// Nobody but the provider can sign so, or not with this secret.
     #[error("requests cannot be signed as {0} signs: {1}")]
     CannotSign(String, SignError),
@@ -172,8 +182,13 @@ pub enum Misconfigured {
         right: &'static str,
     },
     /// A required option is not given.
-    #[error("the option {0} must be given")]
-    Unset(String),
+    #[error("the option {option} must be given{what}")]
+    Unset {
+        /// The option.
+        option: String,
+        /// What it is, behind a colon; empty where its name says it.
+        what: String,
+    },
     /// No secret is given.
     #[error(
         "the source has no secret: add the one that {0} shows or was given (or choose the provider `none` to believe everybody)"
@@ -199,7 +214,7 @@ impl From<Fault> for Misconfigured {
                 Self::Option { provider: OWN_HMAC.to_owned(), option, known: known.to_owned() }
             }
             Fault::Value { option, value, right } => Self::Value { option, value, right },
-            Fault::Unset(option) => Self::Unset(option.to_owned()),
+            Fault::Unset(option) => Self::Unset { option: option.to_owned(), what: String::new() },
         }
     }
 }
@@ -254,6 +269,11 @@ fn set(mut row: Provider, option: &str, value: &str) -> Result<Provider, Misconf
         return Err(bad(option, value, right).into());
     }
     Ok(row)
+}
+
+fn unset(setting: &Setting) -> Misconfigured {
+    let (option, what) = (setting.name.to_string(), format!(": {}", setting.title));
+    Misconfigured::Unset { option, what }
 }
 
 fn unknown(row: &Provider, option: &str) -> Misconfigured {
@@ -414,10 +434,53 @@ mod tests {
     }
 
     #[test]
+    fn a_further_signature_passes_the_gate_of_added_headers() {
+        let signer = |provider: &str, options: &[(&str, &str)]| {
+            let Verification { provider, options, .. } = verification(provider, options, &[]);
+            let secret = SecretText::parse("whsec_c2VjcmV0IG9mIHRoZSBlbmRwb2ludA==").unwrap();
+            Signer::new(&ExtraSignature { provider, options, secret })
+        };
+        assert!(signer("hmac", &[("header", "X-Sig"), ("prefix", "v1=")]).is_ok());
+        for name in [
+            "webhook-signature",
+            "webhook-id",
+            "Doorbell-Attempt",
+            "content-length",
+            "host",
+            "transfer-encoding",
+            "connection",
+            "te",
+            "expect",
+        ] {
+            let refused = signer("hmac", &[("header", name)]).unwrap_err();
+            assert!(matches!(refused, Unsignable::Header(_)), "{name}: {refused}");
+        }
+        let stamp = [("timestamp_header", "Host"), ("template", "{timestamp}{body}")];
+        for options in [&stamp[..], &[("prefix", "a\r\nx: b")], &[("prefix", " a")]] {
+            assert!(matches!(signer("hmac", options), Err(Unsignable::Header(_))), "{options:?}");
+        }
+        assert!(matches!(signer("standard-webhooks", &[]), Err(Unsignable::Header(_))));
+        assert_eq!(
+            signer("hmac", &[("header", "webhook-id")]).unwrap_err().to_string(),
+            "headers that begin with webhook- or doorbell- are set by Doorbell itself: rename webhook-id"
+        );
+    }
+
+    #[test]
     fn who_fetches_keys_needs_no_secret() {
         let jwks = [("jwks_url", "https://keys.example.com/jwks.json")];
         assert!(Verifier::new(&verification("http-signature", &jwks, &[])).is_ok());
-        assert!(Verifier::new(&verification("aws-sns", &[], &[])).is_ok());
+        let any = [("topic_arn", "*")];
+        assert!(Verifier::new(&verification("aws-sns", &any, &[])).is_ok());
+    }
+
+    #[test]
+    fn whose_topics_are_believed_is_said() {
+        for name in ["aws-sns", "aws-sns-v2"] {
+            let why = refused(name, &[], &[]);
+            assert!(why.starts_with("the option topic_arn must be given: The only topic"), "{why}");
+            assert!(why.contains("`*`"), "{why}");
+        }
     }
 
     #[test]

@@ -122,6 +122,7 @@ fn outgoing(address: SocketAddr, host: &str) -> Outgoing {
         headers: HEADERS.into_iter().collect(),
         body: body(),
         timeout: Duration::from_secs(15),
+        keep: doorbell_core::limits::RESPONSE_KEPT,
     }
 }
 

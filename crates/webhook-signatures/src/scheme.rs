@@ -52,7 +52,8 @@ pub struct Signed {
     pub stamp: Option<Stamp>,
     /// The scheme applies only to requests in which this field has this value.
     pub when: Option<(Field, Text)>,
-    /// This field must have the value of this setting, where the setting is set: for keys that sign for many accounts.
+    /// This field must have the value of this setting: for keys that sign for many accounts. `*` takes any; without the
+    /// setting nothing passes.
     pub only: Option<(Field, Text)>,
     /// The body is JSON with an array at this pointer, and each element carries a signature of its own: pointers of
     /// [`Field::Json`] start at the element. All elements must pass (at most 100, at least one).

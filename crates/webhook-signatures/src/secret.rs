@@ -47,6 +47,8 @@ pub enum SecretError {
 
 /// The longest text that is read, in bytes: room for a JWK set.
 const TEXT_MAX: usize = 65_536;
+/// The longest document of keys that is fetched, in bytes: a set of many keys with their certificates.
+const FETCHED_MAX: usize = 262_144;
 
 impl Secret {
     /// Reads what the operator pasted, in the form that this provider's secrets have.
@@ -75,7 +77,8 @@ impl Secret {
         text: &str,
         from: Option<KeyRequest>,
     ) -> Result<Self, SecretError> {
-        if text.len() > TEXT_MAX {
+        let most = if from.is_some() { FETCHED_MAX } else { TEXT_MAX };
+        if text.len() > most {
             return Err(SecretError::TooLong);
         }
         if matches!(text.trim(), "" | "whsec_" | "whpk_" | "whsk_") {

@@ -15,6 +15,9 @@ use std::borrow::Cow;
 /// How many elements of an array may carry a signature of their own.
 const ELEMENTS_MAX: usize = 100;
 
+/// The value of a setting that takes whatever a request says.
+const ANY: &str = "*";
+
 pub(crate) fn verify<'a>(check: Check<'a>, signed: &'a Signed) -> Result<Verified, Refusal> {
     if signed.source == KeySource::Given && check.keys().next().is_none() {
         return Err(Refusal::NoSecret);
@@ -52,12 +55,13 @@ fn applies(check: Check<'_>, signed: &Signed) -> Result<(), Refusal> {
             "it is for requests that say {value:?}"
         ))));
     }
-    if let Some((wanted, setting)) = &signed.only
-        && let Some(value) = check.provider.setting(setting)
-        && field::read(wanted, check.incoming, check.incoming.body).as_deref()
-            != Some(value.as_bytes())
-    {
-        return Err(Refusal::NotOurs(wanted.shown()));
+    if let Some((wanted, setting)) = &signed.only {
+        let value = check.provider.setting(setting);
+        let value = value.ok_or_else(|| Refusal::NotSet(setting.clone()))?;
+        let found = field::read(wanted, check.incoming, check.incoming.body);
+        if value != ANY && found.as_deref() != Some(value.as_bytes()) {
+            return Err(Refusal::NotOurs(wanted.shown()));
+        }
     }
     if let Some(name) = &signed.body_hash_query
         && let Some(wanted) = check.incoming.query(name)

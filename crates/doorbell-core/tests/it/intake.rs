@@ -323,9 +323,15 @@ fn sns(cert: &str) -> Request {
     request(&[], &body)
 }
 
+fn sns_source() -> Source {
+    let mut source = source(1, "in", "aws-sns", &[]);
+    source.verification.options = vec![("topic_arn".to_owned(), "*".to_owned())];
+    source
+}
+
 #[test]
 fn a_key_is_asked_for_only_at_its_owner() {
-    let directory = only(source(1, "in", "aws-sns", &[]));
+    let directory = only(sns_source());
     let pem = "https://sns.us-east-1.amazonaws.com/SimpleNotificationService-0a.pem";
     let Intake::Need(needed) = decide(&directory, sns(pem)) else { panic!("no key is needed") };
     assert_eq!((needed.key.url(), needed.key.post()), (pem, None));
@@ -336,7 +342,7 @@ fn a_key_is_asked_for_only_at_its_owner() {
 
 #[test]
 fn without_its_key_a_request_is_refused_and_by_whose_fault_is_told_apart() {
-    let directory = only(source(1, "in", "aws-sns", &[]));
+    let directory = only(sns_source());
     let ready = directory.source_at("in").unwrap();
     let pem = "https://sns.us-east-1.amazonaws.com/SimpleNotificationService-0a.pem";
     let given_up = |why: NoKey| {

@@ -12,7 +12,7 @@ use axum::extract::{FromRequestParts, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use doorbell_core::configuration::Scope;
-use doorbell_core::id::TenantId;
+use doorbell_core::id::{TenantId, TokenId};
 use doorbell_core::time::Time;
 use doorbell_wire::api::v1::redact::View;
 use doorbell_wire::problem::Code;
@@ -32,8 +32,36 @@ pub(super) struct Caller {
     pub(super) tenant: TenantId,
     /// What it sees of requests.
     pub(super) view: View,
+    /// By what it passed.
+    pub(super) by: Pass,
     /// Whether it runs this node: the root token, or an admin token of the default tenant.
     pub(super) operator: bool,
+}
+
+/// By what someone passed the check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pass {
+    /// The root token, which is good while the node runs.
+    Root,
+    /// A token that is configured, a session's too.
+    Token {
+        id: TokenId,
+        /// SHA-256 of its text.
+        hash: [u8; 32],
+    },
+}
+
+impl Pass {
+    /// Whether it is still good: for what lasts longer than one request.
+    pub(super) fn is_good(&self, state: &ApiState) -> bool {
+        match self {
+            Self::Root => true,
+            Self::Token { hash, .. } => {
+                let now = state.admitting.clock.now();
+                state.configured.directory().token(hash, now).is_some()
+            }
+        }
+    }
 }
 
 /// The header by which the operator acts for a tenant.
@@ -69,7 +97,7 @@ fn caller(state: &ApiState, needed: Scope, request: &Request) -> Result<Caller, 
     let operator = admin && holder.tenant == TenantId::DEFAULT;
     let tenant = tenant(state, request.headers(), operator)?.unwrap_or(holder.tenant);
     let view = if admin { View::Whole } else { View::Redacted };
-    Ok(Caller { tenant, view, operator })
+    Ok(Caller { tenant, view, by: holder.by, operator })
 }
 
 /// The sender's address, for counting.
@@ -82,6 +110,7 @@ const UNKNOWN: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// What a token stands for.
 struct Holder {
+    by: Pass,
     tenant: TenantId,
     scopes: Vec<Scope>,
 }
@@ -112,11 +141,16 @@ fn bearer(headers: &HeaderMap) -> Option<TokenText> {
 fn holder(state: &ApiState, token: &TokenText, now: Time) -> Option<Holder> {
     let hash = token::hash(token);
     if state.root_token == Some(hash) {
-        return Some(Holder { tenant: TenantId::DEFAULT, scopes: vec![Scope::Admin] });
+        return Some(Holder {
+            by: Pass::Root,
+            tenant: TenantId::DEFAULT,
+            scopes: vec![Scope::Admin],
+        });
     }
     let directory = state.configured.directory();
     let token = directory.token(&hash, now)?;
-    Some(Holder { tenant: token.tenant, scopes: token.scopes.clone() })
+    let by = Pass::Token { id: token.id, hash };
+    Some(Holder { by, tenant: token.tenant, scopes: token.scopes.clone() })
 }
 
 /// The tenant that the operator acts for. For anyone else the header names nothing.

@@ -8,6 +8,7 @@ use super::state::ApiState;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use doorbell_core::credentials::Credentials;
 use doorbell_core::event::Fate;
 use doorbell_core::id::{EventId, RequestId};
 use doorbell_store::{EventDetail, EventRow, FateWord, Page as StorePage, Store, Tally};
@@ -15,6 +16,8 @@ use doorbell_wire::api::v1::common::Page;
 use doorbell_wire::api::v1::event::{
     EventLine, EventOut, EventQuery, RequestLine, RequestOut, Row, TallyOut,
 };
+use doorbell_wire::api::v1::redact::Veil;
+use doorbell_wire::problem::Code;
 use http::header::{
     CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
     X_CONTENT_TYPE_OPTIONS,
@@ -85,7 +88,9 @@ pub(super) async fn show(
     let found = event(&state, caller, &name).await?;
     let settings = state.configured.snapshot();
     let parts = (&found.event, &found.fate);
-    let shown = EventOut::of(parts, tally(found.tally), &settings.names, caller.view);
+    let known = Credentials::of(found.event.origin, &settings.directory);
+    let veil = Veil::of(caller.view, &known);
+    let shown = EventOut::of(parts, tally(found.tally), &settings.names, veil);
     Ok(json(StatusCode::OK, &shown))
 }
 
@@ -96,7 +101,9 @@ pub(super) async fn show_request(
 ) -> Result<Response, Refused> {
     let found = request(&state, caller, &name).await?;
     let settings = state.configured.snapshot();
-    let shown = RequestOut::of((&found.event, &found.fate), &settings.names, caller.view);
+    let known = Credentials::of(found.event.origin, &settings.directory);
+    let veil = Veil::of(caller.view, &known);
+    let shown = RequestOut::of((&found.event, &found.fate), &settings.names, veil);
     Ok(json(StatusCode::OK, &shown))
 }
 
@@ -106,7 +113,7 @@ pub(super) async fn body(
     Named(name): Named,
 ) -> Result<Response, Refused> {
     let found = event(&state, caller, &name).await?;
-    Ok(download(found.event.request.body, &name))
+    whole_body(&state, caller, found, &name)
 }
 
 pub(super) async fn request_body(
@@ -115,7 +122,23 @@ pub(super) async fn request_body(
     Named(name): Named,
 ) -> Result<Response, Refused> {
     let found = request(&state, caller, &name).await?;
-    Ok(download(found.event.request.body, &name))
+    whole_body(&state, caller, found, &name)
+}
+
+/// The body, unless a secret stands in it that the caller must not see.
+fn whole_body(
+    state: &ApiState,
+    caller: Caller,
+    found: EventDetail,
+    name: &str,
+) -> Result<Response, Refused> {
+    let known = Credentials::of(found.event.origin, &state.configured.directory());
+    let body = found.event.request.body;
+    if Veil::of(caller.view, &known).hides_body(&body) {
+        let detail = "The secret of its source stands, or may stand, in this body: it needs the scope `admin`.";
+        return Err(Refused::new(Code::Scope, detail));
+    }
+    Ok(download(body, name))
 }
 
 /// A request that did not become an event is none.

@@ -9,6 +9,7 @@ use super::state::ApiState;
 use crate::configured::Snapshot;
 use axum::extract::State;
 use axum::response::Response;
+use doorbell_core::credentials::Credentials;
 use doorbell_core::directory::ReadySource;
 use doorbell_core::examine::examine;
 use doorbell_core::id::SourceId;
@@ -17,6 +18,7 @@ use doorbell_core::request::Request;
 use doorbell_core::secret::SecretText;
 use doorbell_core::time::Time;
 use doorbell_wire::api::v1::explain::{ExplainIn, ExplainOut};
+use doorbell_wire::api::v1::redact::Veil;
 use doorbell_wire::problem::Code;
 use http::StatusCode;
 use std::sync::Arc;
@@ -37,11 +39,13 @@ pub(super) async fn for_source(
     let mut question = match &body.request {
         Some(id) => {
             let found = events::request(&state, caller, id).await?.event;
-            Question { at: found.at, request: found.request, url: None, source }
+            let known = Credentials::of(found.origin, &settings.directory);
+            Question { at: found.at, request: found.request, url: None, source, known }
         }
         None => {
             let request = body.read().map_err(Refused::invalid)?;
-            Question { at: state.admitting.clock.now(), request, url: None, source }
+            let (at, known) = (state.admitting.clock.now(), Credentials::NONE);
+            Question { at, request, url: None, source, known }
         }
     };
     question.at = body.at.map_or(question.at, |at| at.0);
@@ -59,7 +63,8 @@ pub(super) async fn request(
         || Refused::new(Code::State, "It was published through the API and came to no source.");
     let source = found.origin.source().ok_or_else(published)?;
     let settings = state.configured.snapshot();
-    let question = Question { at: found.at, request: found.request, url: None, source };
+    let known = Credentials::of(found.origin, &settings.directory);
+    let question = Question { at: found.at, request: found.request, url: None, source, known };
     answer(&settings, caller, question).await
 }
 
@@ -68,6 +73,8 @@ struct Question {
     request: Request,
     url: Option<String>,
     source: SourceId,
+    /// Where credentials stand in it, for the source that received it.
+    known: Credentials,
 }
 
 async fn answer(
@@ -111,9 +118,10 @@ fn found(
 ) -> Result<ExplainOut, Refused> {
     let known: Vec<Known<'_>> =
         others.iter().map(|(name, secret)| Known { name, text: secret.reveal() }).collect();
-    let Question { at, request, url, .. } = question;
+    let Question { at, request, url, known: received, .. } = question;
     let found = examine(ready, request, url.as_deref(), *at, &known).map_err(|why| {
         Refused::new(Code::State, format!("The source is not set up rightly: {why}"))
     })?;
-    Ok(ExplainOut::of(ready.source(), found, *at, caller.view))
+    let hidden = Credentials::for_source(ready).and(received.clone());
+    Ok(ExplainOut::of(ready.source(), found, *at, Veil::of(caller.view, &hidden)))
 }

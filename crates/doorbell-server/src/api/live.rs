@@ -1,10 +1,12 @@
-//! The live feed as Server-Sent Events (WHATWG HTML, section 9.2). It costs nothing while nobody watches.
+//! The live feed as Server-Sent Events (WHATWG HTML, section 9.2). It costs nothing while nobody watches, and ends with the
+//! token by which it was opened.
 
-use super::auth::Caller;
+use super::auth::{Caller, Pass};
 use super::find;
 use super::input::Query;
 use super::refused::Refused;
 use super::state::ApiState;
+use crate::configured::Snapshot;
 use crate::live::{Happening, Heard, Received, Tried, Watcher};
 use axum::body::Body;
 use axum::extract::State;
@@ -22,6 +24,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// How often a comment is sent while nothing happens, so that a dead connection is noticed.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -38,7 +41,8 @@ pub(super) async fn watch(
         endpoint: find::endpoint_filter(&settings, caller, query.endpoint.as_deref())?,
         event_type: find::parsed("event_type", query.event_type.as_deref())?,
     };
-    let feed = Feed { watcher: state.admitting.live.watch(), state, wanted };
+    let watcher = state.admitting.live.watch();
+    let feed = Feed { watcher, changes: state.configured.watch(), by: caller.by, state, wanted };
     let opening = stream::once(async { Ok(Bytes::from_static(b": watching\n\n")) });
     let events = stream::unfold(feed, |mut feed| async {
         let text = feed.next().await?;
@@ -81,18 +85,24 @@ impl Wanted {
 
 struct Feed {
     watcher: Watcher,
+    changes: watch::Receiver<Arc<Snapshot>>,
+    by: Pass,
     state: ApiState,
     wanted: Wanted,
 }
 
 impl Feed {
-    /// The next event, or a comment when nothing happens for a while; `None` when the node drains.
+    /// The next event, or a comment when nothing happens for a while; `None` when the node drains, or the token by which
+    /// it was opened is gone.
     async fn next(&mut self) -> Option<Bytes> {
         let health = Arc::clone(&self.state.admitting.health);
-        tokio::select! {
+        let (mut changes, state) = (self.changes.clone(), self.state.clone());
+        let next = tokio::select! {
             () = health.draining() => None,
+            () = ended(&mut changes, self.by, &state) => None,
             next = self.next_or_heartbeat() => next,
-        }
+        };
+        next.filter(|_| self.by.is_good(&self.state))
     }
 
     async fn next_or_heartbeat(&mut self) -> Option<Bytes> {
@@ -120,6 +130,15 @@ impl Feed {
             Happening::Tried(tried) => {
                 LiveLine::Tried(shown(tried, settings.names.endpoint(tried.endpoint)))
             }
+        }
+    }
+}
+
+/// Returns when a change took the token away.
+async fn ended(changes: &mut watch::Receiver<Arc<Snapshot>>, by: Pass, state: &ApiState) {
+    while by.is_good(state) {
+        if changes.changed().await.is_err() {
+            return;
         }
     }
 }

@@ -11,7 +11,6 @@ use axum::body::Body;
 use axum::extract::{Extension, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use doorbell_core::limits;
 use doorbell_wire::api::v1::login;
 use doorbell_wire::problem::Code;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, LOCATION, SET_COOKIE, WWW_AUTHENTICATE};
@@ -33,9 +32,9 @@ async fn sign_in(
         return to_the_dashboard();
     };
     match session::open(&state, peer(from.as_deref()), &code).await {
-        Ok(Session { text, .. }) => {
+        Ok(Session { text, life, .. }) => {
             let mut response = to_the_dashboard();
-            let cookie = state.cookie.set(text.reveal(), limits::SESSION_LIFE);
+            let cookie = state.cookie.set(text.reveal(), life);
             response.headers_mut().extend(cookie.map(|cookie| (SET_COOKIE, cookie)));
             response
         }

@@ -11,9 +11,12 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use doorbell_core::credentials::Credentials;
+use doorbell_core::request::Request;
 use doorbell_store::{Search, SearchHit, SearchPage, Store, StoreError};
 use doorbell_wire::api::v1::event::EventLine;
 use doorbell_wire::api::v1::http::BodyOut;
+use doorbell_wire::api::v1::redact::{self, Veil, View};
 use doorbell_wire::api::v1::search::{
     BUDGET_DEFAULT, BUDGET_MAX, BrokenOff, DoneOut, HitOut, ProgressOut, SearchLine, SearchQuery,
     TEXT_MAX,
@@ -22,8 +25,12 @@ use doorbell_wire::api::v1::text::Moment;
 use doorbell_wire::problem::Code;
 use futures_util::stream;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use memchr::memmem;
 use std::convert::Infallible;
 use std::time::Duration;
+
+/// Bytes that are shown of a query or a header value.
+const EXCERPT: usize = 200;
 
 /// How long the store looks before the stream says how far it is.
 const STEP: Duration = Duration::from_millis(500);
@@ -39,7 +46,8 @@ pub(super) async fn find(
         return Err(Refused::at(Code::Parameter, "?budget", "at most 5m"));
     }
     let until = state.admitting.clock.monotonic().saturating_add(budget);
-    let looking = Looking { left: search.among.limit, scanned: 0, hits: 0, until, search, state };
+    let left = search.among.limit;
+    let looking = Looking { left, scanned: 0, hits: 0, until, search, state, caller };
     let lines = stream::unfold(Some(looking), |looking| async {
         let (lines, rest) = looking?.step().await;
         Some((Ok::<Bytes, Infallible>(lines), rest))
@@ -68,6 +76,7 @@ fn read(state: &ApiState, caller: Caller, query: &SearchQuery) -> Result<Search,
 /// A search under way.
 struct Looking {
     state: ApiState,
+    caller: Caller,
     search: Search,
     /// Hits that may still be sent.
     left: usize,
@@ -81,7 +90,10 @@ impl Looking {
     /// Looks for one step: the lines to be sent, and the rest of the search unless this was its end.
     async fn step(mut self) -> (Bytes, Option<Self>) {
         match self.state.admitting.store.search(self.search.clone()).await {
-            Ok(page) => {
+            Ok(mut page) => {
+                if let Err(error) = self.keep_visible(&mut page).await {
+                    return (broken_off(error), None);
+                }
                 let mut lines = self.lines_of(&page);
                 let over = self.left == 0 || self.state.admitting.clock.monotonic() >= self.until;
                 let rest = if page.next.is_none() || over {
@@ -96,6 +108,23 @@ impl Looking {
             }
             Err(error) => (broken_off(error), None),
         }
+    }
+
+    /// Leaves out what the caller could not see: a search that finds in it would tell it letter by letter.
+    async fn keep_visible(&self, page: &mut SearchPage) -> Result<(), StoreError> {
+        if self.caller.view == View::Whole {
+            return Ok(());
+        }
+        let directory = self.state.configured.directory();
+        for hit in std::mem::take(&mut page.hits) {
+            let store = &self.state.admitting.store;
+            let Some(found) = store.event(self.caller.tenant, hit.row.id).await? else { continue };
+            let known = Credentials::of(found.event.origin, &directory);
+            let veil = Veil::of(self.caller.view, &known);
+            let excerpt = visible(&found.event.request, &self.search, veil, hit.excerpt);
+            page.hits.extend(excerpt.map(|excerpt| SearchHit { row: hit.row, excerpt }));
+        }
+        Ok(())
     }
 
     fn lines_of(&mut self, page: &SearchPage) -> Vec<u8> {
@@ -122,6 +151,23 @@ impl Looking {
             next_cursor: page.next,
         })
     }
+}
+
+/// What may be shown of a find, if all of it stands where the caller may look. The store looks into the body first.
+fn visible(request: &Request, search: &Search, veil: Veil<'_>, excerpt: Bytes) -> Option<Bytes> {
+    if !veil.hides_body(&request.body) {
+        if memmem::find(&request.body, &search.text).is_some() {
+            return Some(excerpt);
+        }
+    } else if search.pointer.is_some() {
+        return None;
+    }
+    let query = request.query.as_deref().map(|raw| redact::query(veil, raw).into_bytes());
+    let headers = request.headers.iter().filter(|(name, value)| !veil.hides_header(name, value));
+    let mut seen = query.into_iter().chain(headers.map(|(_, value)| value.to_vec()));
+    let found = seen.find(|bytes| memmem::find(bytes, &search.text).is_some())?;
+    let cut = found.len().min(EXCERPT);
+    Some(Bytes::from(found).slice(..cut))
 }
 
 fn excerpt(hit: &SearchHit) -> BodyOut {

@@ -9,6 +9,7 @@ use crate::configured::Snapshot;
 use axum::extract::State;
 use axum::response::Response;
 use doorbell_core::configuration::{Change, Resource, ResourceId};
+use doorbell_core::endpoint_url::{EndpointUrl, UrlPolicy, UrlRefused};
 use doorbell_core::id::SourceId;
 use doorbell_core::limits;
 use doorbell_core::secret::SecretText;
@@ -99,7 +100,7 @@ pub(super) async fn rotate(
         secrets.insert(0, secret);
         secrets.truncate(limits::SECRETS);
         source.updated = state.admitting.clock.now();
-        believable(&source)?;
+        believable(&source, &state.configured.settings().urls)?;
         save(settings, source)
     });
     Ok(json(StatusCode::OK, &changed.await?))
@@ -153,23 +154,41 @@ pub(super) fn read(
     let mut faults = Faults::new();
     let source = body.read(id, caller.tenant, state.admitting.clock.now(), &mut faults);
     let source = faults.finish(source).map_err(Refused::invalid)?;
-    believable(&source)?;
+    believable(&source, &state.configured.settings().urls)?;
     Ok(source)
 }
 
 /// A source must be able to believe somebody: its provider exists, its options are known, its secrets have the right form.
-fn believable(source: &Source) -> Result<(), Refused> {
+fn believable(source: &Source, urls: &UrlPolicy) -> Result<(), Refused> {
     let at = |misconfigured: &Misconfigured| match misconfigured {
         Misconfigured::Provider(_) => "/provider".to_owned(),
         Misconfigured::Option { option, .. } | Misconfigured::Value { option, .. } => {
             format!("/options/{option}")
         }
-        Misconfigured::Unset(option) => format!("/options/{option}"),
+        Misconfigured::Unset { option, .. } => format!("/options/{option}"),
         Misconfigured::NoSecret(_) | Misconfigured::TooManySecrets => "/secrets".to_owned(),
         Misconfigured::Secret { number, .. } => format!("/secrets/{}", number.saturating_sub(1)),
     };
-    let checked = Verifier::new(&source.verification).map(drop);
-    checked.map_err(|why| Refused::at(Code::Invalid, at(&why), why.to_string()))
+    let checked = Verifier::new(&source.verification);
+    let checked = checked.map_err(|why| Refused::at(Code::Invalid, at(&why), why.to_string()))?;
+    match checked.provider().key_address() {
+        Some(address) => callable(source, address, urls),
+        None => Ok(()),
+    }
+}
+
+/// The address of keys passes the same gate as an endpoint's: the same sender calls it.
+fn callable(source: &Source, address: &str, urls: &UrlPolicy) -> Result<(), Refused> {
+    let mut options = source.verification.options.iter();
+    let option = options.find(|(_, value)| value == address).map_or("", |(name, _)| name);
+    let refused = |why: UrlRefused| {
+        Refused::at(
+            Code::Invalid,
+            format!("/options/{option}"),
+            format!("the keys' address: {why}"),
+        )
+    };
+    EndpointUrl::parse(address, urls).map(drop).map_err(refused)
 }
 
 /// The change that saves it, unless its name is taken. Names are unique over all tenants, for they stand in the address.

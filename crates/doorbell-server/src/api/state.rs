@@ -55,7 +55,7 @@ impl ApiState {
     pub fn new(parts: Parts) -> Self {
         let (started, logins) = (parts.admitting.clock.now(), Logins::default());
         if let Some(code) = &parts.first_login {
-            logins.add(code.hash(), started);
+            logins.add(code.hash(), None, started);
         }
         Self(Arc::new(Inner {
             started,

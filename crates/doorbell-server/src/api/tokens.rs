@@ -4,6 +4,7 @@ use super::auth::Caller;
 use super::find;
 use super::input::{Json, Named, Query, json};
 use super::refused::Refused;
+use super::session;
 use super::state::ApiState;
 use super::tenants::NAME_MAX;
 use super::token::{self, TokenText};
@@ -89,7 +90,9 @@ pub(super) async fn delete(
         if !all.any(|token| token.id == id && token.tenant == caller.tenant) {
             return Err(Refused::not_found("token"));
         }
-        Ok((vec![Change::Delete(ResourceId::Token(id))], ()))
+        let sessions = session::let_in_by(&settings.configuration.tokens, id);
+        let gone = std::iter::once(id).chain(sessions).map(ResourceId::Token).map(Change::Delete);
+        Ok((gone.collect(), ()))
     });
     removed.await?;
     Ok(StatusCode::NO_CONTENT)

@@ -97,14 +97,15 @@ fn outgoing(urls: &UrlPolicy, (url, post): (&str, Option<&str>)) -> Result<Outgo
     if post.is_some() {
         headers.push("content-type", "application/json");
     }
-    Ok(Outgoing { method: method.to_owned(), url, headers, body, timeout: limits::KEY_DEADLINE })
+    let (timeout, keep) = (limits::KEY_DEADLINE, limits::KEY_DOCUMENT);
+    Ok(Outgoing { method: method.to_owned(), url, headers, body, timeout, keep })
 }
 
 /// The body of an answer that is one.
 fn taken(answer: Answer) -> Result<Bytes, String> {
     match answer.status {
         200 if answer.truncated => {
-            Err(format!("the answer has more than {} KiB", limits::RESPONSE_KEPT >> 10))
+            Err(format!("the answer has more than {} KiB", limits::KEY_DOCUMENT >> 10))
         }
         200 => Ok(answer.body),
         status @ 300..=399 => Err(format!("it answered {status}, and no redirect is followed")),

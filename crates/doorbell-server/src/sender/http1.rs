@@ -44,15 +44,16 @@ impl Http1 {
     pub(super) async fn exchange(
         &mut self,
         request: Request<Full<Bytes>>,
+        keep: usize,
         trace: &mut Trace,
     ) -> Result<(Answer, Ending), Broken> {
-        self.meter.arm(super::limits::EXCHANGE);
+        self.meter.arm(super::limits::exchange(keep));
         trace.enter(Phase::Head);
         let sender = &mut self.sender;
         let work = async {
             let response = sender.send_request(request).await;
             let response = response.map_err(|error| Broken::before_head(of_head(&error)))?;
-            message::answer(response, trace).await.map_err(Broken::after_head)
+            message::answer(response, keep, trace).await.map_err(Broken::after_head)
         };
         drive(&mut self.wire, work).await
     }

@@ -1,7 +1,7 @@
 //! One HTTP/2 connection, shared by many exchanges. Its tasks live exactly as long as somebody holds it.
 
 use super::faults::{Broken, of_head};
-use super::limits::{EXCHANGE, STREAMS};
+use super::limits::{STREAMS, exchange};
 use super::message::{self, Ending};
 use super::meter::Meter;
 use super::stream::Stream;
@@ -111,15 +111,17 @@ impl Place {
     pub(super) async fn exchange(
         mut self,
         request: Request<Full<Bytes>>,
+        keep: usize,
         trace: &mut Trace,
     ) -> Result<Answer, Broken> {
         let shared = &self.connection;
-        shared.meter.arm(EXCHANGE.saturating_mul(shared.in_flight.load(Ordering::Acquire)));
+        let in_flight = shared.in_flight.load(Ordering::Acquire);
+        shared.meter.arm(exchange(keep).saturating_mul(in_flight));
         trace.enter(Phase::Head);
         let response = shared.sender.clone().send_request(request).await;
         let response = response.map_err(|error| Broken::before_head(of_head(&error)))?;
         let (answer, Ending::Complete | Ending::Cut) =
-            message::answer(response, trace).await.map_err(Broken::after_head)?;
+            message::answer(response, keep, trace).await.map_err(Broken::after_head)?;
         self.fate = Fate::Keep;
         Ok(answer)
     }

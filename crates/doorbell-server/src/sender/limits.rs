@@ -3,8 +3,15 @@
 use doorbell_core::limits::{RESPONSE_HEADER_BLOCK, RESPONSE_READ};
 use std::time::Duration;
 
-/// Raw bytes that one exchange may read: headers, body, and as much again as the headers for framing and 1xx responses.
-pub(super) const EXCHANGE: usize = RESPONSE_HEADER_BLOCK + RESPONSE_READ + RESPONSE_HEADER_BLOCK;
+/// Bytes of a body that are read where so many are kept.
+pub(super) fn read(keep: usize) -> usize {
+    keep.max(RESPONSE_READ)
+}
+/// Raw bytes that one exchange may read where so many bytes of the body are kept: headers, body, and as much again as the
+/// headers for framing and 1xx responses.
+pub(super) fn exchange(keep: usize) -> usize {
+    RESPONSE_HEADER_BLOCK.saturating_add(read(keep)).saturating_add(RESPONSE_HEADER_BLOCK)
+}
 /// Raw bytes that a TLS handshake may read; real certificate chains have 2 to 10 KiB.
 pub(super) const HANDSHAKE: usize = 64 << 10;
 /// Size to which the buffers of an HTTP/1.1 connection may grow: a whole header block.

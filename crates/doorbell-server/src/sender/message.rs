@@ -80,10 +80,11 @@ pub(super) enum Ending {
     Cut,
 }
 
-/// Reads a response: all of its headers, and of its body what is kept; the rest up to [`limits::RESPONSE_READ`] is read
+/// Reads a response: all of its headers, and of its body `keep` bytes; the rest up to [`limits::RESPONSE_READ`] is read
 /// and thrown away, so that an ordinary long answer does not cost its connection.
 pub(super) async fn answer(
     response: Response<Incoming>,
+    keep: usize,
     trace: &mut Trace,
 ) -> Result<(Answer, Ending), Fault> {
     trace.enter(Phase::Body);
@@ -91,7 +92,7 @@ pub(super) async fn answer(
     let status = head.status.as_u16();
     let headers = kept_headers(&head.headers)?;
     let expected = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-    let mut kept = Vec::with_capacity(expected.min(limits::RESPONSE_KEPT));
+    let mut kept = Vec::with_capacity(expected.min(keep));
     let mut read = 0_usize;
     let mut ending = Ending::Complete;
     while let Some(frame) = body.frame().await {
@@ -104,10 +105,10 @@ pub(super) async fn answer(
             Err(error) => return Err(of_body(&error, status, read)),
         };
         let Ok(data) = frame.into_data() else { continue };
-        let room = limits::RESPONSE_KEPT.saturating_sub(kept.len());
+        let room = keep.saturating_sub(kept.len());
         kept.extend_from_slice(data.get(..room).unwrap_or(&data));
         read = read.saturating_add(data.len());
-        if read > limits::RESPONSE_READ {
+        if read > super::limits::read(keep) {
             ending = Ending::Cut;
             break;
         }

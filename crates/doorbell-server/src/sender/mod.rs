@@ -207,7 +207,7 @@ impl Sender {
     ) -> Result<Answer, Broken> {
         match taken {
             Taken::Http1(mut connection) => {
-                let (answer, ending) = connection.exchange(request, trace).await?;
+                let (answer, ending) = connection.exchange(request, outgoing.keep, trace).await?;
                 if ending == Ending::Complete && connection.is_ready() {
                     self.pool.put(key, connection, self.clock.monotonic());
                 }
@@ -215,7 +215,8 @@ impl Sender {
             }
             Taken::Http2(place) => {
                 let request = message::request(outgoing, Protocol::Http2);
-                place.exchange(request.map_err(Broken::after_head)?, trace).await
+                let request = request.map_err(Broken::after_head)?;
+                place.exchange(request, outgoing.keep, trace).await
             }
         }
     }

@@ -65,6 +65,7 @@ impl Vector {
             ("public_key", self.text("public_id")),
             ("audience", expected("audience")),
             ("email", expected("email")),
+            ("topic_arn", provider.name.starts_with("aws-sns").then_some("*")),
         ];
         for (name, value) in values {
             if let Some(value) = value {

@@ -292,6 +292,10 @@ async fn a_signature_of_another_scheme_is_kept_and_never_shown() {
     let none = world.call("PATCH", "/v1/endpoints/legacy").json(&json!({"extra_signature": null}));
     assert_eq!(none.answer().await.is(200)["extra_signature"], Value::Null);
     for (extra, pointer) in [
+        (
+            json!({"provider": "hmac", "options": {"header": "host"}, "secret": "abcdef"}),
+            "/extra_signature",
+        ),
         (json!({"provider": "adyen", "secret": "abcdef"}), "/extra_signature"),
         (json!({"provider": "github", "secret": " "}), "/extra_signature/secret"),
         (
@@ -321,4 +325,32 @@ async fn only_a_secret_that_was_handed_out_is_shown() {
     let github = json!({"name": "code", "provider": "github", "secrets": ["one of our own"]});
     world.post("/v1/sources", github).await.is(201);
     reveal("code").await.problem("state");
+}
+
+#[tokio::test]
+async fn the_address_of_keys_passes_the_gate_of_endpoints() {
+    let world = World::new().await;
+    let create = async |provider: &str, url: &str| {
+        let options = if provider == "hmac" {
+            json!({"jwks_url": url, "algorithm": "ed25519"})
+        } else {
+            json!({"jwks_url": url})
+        };
+        let body = json!({"name": "keyed", "provider": provider, "options": options});
+        world.post("/v1/sources", body).await
+    };
+    for provider in ["http-signature", "hmac"] {
+        for (url, said) in [
+            ("https://169.254.169.254/x", "169.254.169.254"),
+            ("https://10.0.0.1/x", "10.0.0.1"),
+            ("https://user:pw@keys.example.com/x", "user name or password"),
+            ("https://keys.example.com:25/x", "25"),
+            ("https://keys.example.com/x#a", "#"),
+        ] {
+            let problem = create(provider, url).await.problem("invalid");
+            assert_eq!(problem["errors"][0]["pointer"], "/options/jwks_url", "{problem}");
+            assert!(problem["errors"][0]["detail"].as_str().unwrap().contains(said), "{problem}");
+        }
+    }
+    create("http-signature", "https://keys.example.com/jwks.json").await.is(201);
 }

@@ -196,3 +196,64 @@ async fn the_pages_may_load_nothing_from_elsewhere() {
     assert_eq!(status["ingest_url"], "http://127.0.0.1:8080/in");
     assert_eq!(status["version"], "1.2.3");
 }
+
+impl World {
+    /// An admin token of the default tenant: its id and its text.
+    async fn admin(&self, expires_in: Option<&str>) -> (String, String) {
+        let body = json!({"name": "ci", "scopes": ["admin"], "expires_in": expires_in});
+        let made = self.post("/v1/tokens", body).await.is(201);
+        let text = |name: &str| made[name].as_str().unwrap().to_owned();
+        (text("id"), text("token"))
+    }
+
+    /// Someone whom the holder of this token let in.
+    async fn let_in_by(&self, token: &str) -> Value {
+        let code = self.bare("POST", "/v1/login-codes").token(token).answer().await.is(201);
+        self.exchange(code["code"].as_str().unwrap()).await.is(201)
+    }
+}
+
+#[tokio::test]
+async fn a_session_ends_no_later_than_the_token_that_let_it_in() {
+    let world = World::new().await;
+    let (_, short) = world.admin(Some("1h")).await;
+    let session = world.let_in_by(&short).await;
+    let end = world.now().after(Duration::from_secs(3600)).to_string();
+    assert_eq!(session["expires_at"], end);
+    let next = world.let_in_by(session["token"].as_str().unwrap()).await;
+    assert_eq!(next["expires_at"], end);
+    let code = world.bare("POST", "/v1/login-codes").token(&short).answer().await.is(201);
+    let path = code["path"].as_str().unwrap().to_owned();
+    world.hand.advance(Duration::from_secs(600));
+    let cookie = world.bare("GET", &path).answer().await;
+    assert!(cookie.header("set-cookie").contains("Max-Age=3000;"));
+}
+
+#[tokio::test]
+async fn a_session_ends_with_the_token_that_let_it_in() {
+    let world = World::new().await;
+    let (id, token) = world.admin(None).await;
+    let session = world.let_in_by(&token).await;
+    let next = world.let_in_by(session["token"].as_str().unwrap()).await;
+    let other = world.exchange(&world.code().await).await.is(201);
+    let code = world.bare("POST", "/v1/login-codes").token(&token).answer().await.is(201);
+    world.call("DELETE", &format!("/v1/tokens/{id}")).answer().await.is(204);
+    for gone in [&session, &next] {
+        let call = world.bare("GET", "/v1/sources").token(gone["token"].as_str().unwrap());
+        call.answer().await.problem("unauthorized");
+    }
+    world.exchange(code["code"].as_str().unwrap()).await.problem("login_code");
+    let call = world.bare("GET", "/v1/sources").token(other["token"].as_str().unwrap());
+    call.answer().await.is(200);
+}
+
+#[tokio::test]
+async fn a_code_that_came_to_nothing_is_good_again() {
+    let world = World::new().await;
+    let code = world.code().await;
+    world.home.fail_with(Some(doorbell_store::StoreError::Full));
+    world.exchange(&code).await.problem("full");
+    world.home.fail_with(None);
+    world.exchange(&code).await.is(201);
+    world.exchange(&code).await.problem("login_code");
+}

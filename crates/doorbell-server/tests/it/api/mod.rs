@@ -7,6 +7,7 @@ mod explain;
 mod isolation;
 mod login;
 mod publish;
+mod redacted;
 mod replays;
 mod served;
 mod streams;

@@ -74,3 +74,33 @@ async fn the_live_feed_tells_a_tenant_its_own() {
     world.received(Fate::NoEndpoint, None).await;
     world.get("/v1/live?source=nowhere").await.problem("not_found");
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_live_feed_ends_with_its_token() {
+    let world = World::new().await;
+    let make = async |life: Option<&str>| {
+        let name = life.unwrap_or("for good");
+        let body = json!({"name": name, "scopes": ["read"], "expires_in": life});
+        world.post("/v1/tokens", body).await.is(201)
+    };
+    let watch = async |token: &Value| {
+        let token = token["token"].as_str().unwrap();
+        let mut body = world.bare("GET", "/v1/live").token(token).open().await.into_body();
+        assert_eq!(next(&mut body).await, ": watching\n\n");
+        body
+    };
+    let (kept, short) = (make(None).await, make(Some("1h")).await);
+    let (mut kept_feed, mut short_feed) = (watch(&kept).await, watch(&short).await);
+    assert_eq!(next(&mut short_feed).await, ": still here\n\n");
+    world.hand.advance(std::time::Duration::from_secs(3600));
+    assert!(short_feed.frame().await.is_none(), "it expired");
+
+    world.publish("a.b").await;
+    assert!(next(&mut kept_feed).await.starts_with("data: "));
+    let waiting = tokio::spawn(async move { kept_feed.frame().await.is_none() });
+    tokio::task::yield_now().await;
+    let path = format!("/v1/tokens/{}", kept["id"].as_str().unwrap());
+    world.call("DELETE", &path).answer().await.is(204);
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(1), waiting);
+    assert!(ended.await.unwrap().unwrap(), "it is gone, and no heartbeat was waited for");
+}

@@ -225,12 +225,12 @@ async fn nobody_waits_long_for_a_slow_server_and_the_key_is_there_afterwards() {
 async fn what_is_no_key_is_not_asked_for_again_at_once() {
     let pair = Pair::new("k1");
     let moved = "HTTP/1.1 302 Found\r\nlocation: /other.json\r\ncontent-length: 0\r\n\r\n";
-    let large = ok(&format!("{{\"keys\":[{}]}}", " ".repeat(limits::RESPONSE_KEPT)));
+    let large = ok(&format!("{{\"keys\":[{}]}}", " ".repeat(limits::KEY_DOCUMENT)));
     let broken = "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n\r\n";
     for (answer, said) in [
         (moved.to_owned(), "it answered 302, and no redirect is followed"),
         (broken.to_owned(), "it answered 500"),
-        (large, "the answer has more than 16 KiB"),
+        (large, "the answer has more than 256 KiB"),
         (ok("<html>hello</html>"), "the secret is not a public key"),
         (ok(r#"{"keys":[]}"#), "the secret is not a public key"),
         (ok(""), "the secret is empty"),
@@ -247,6 +247,15 @@ async fn what_is_no_key_is_not_asked_for_again_at_once() {
         gateway.world.clock.advance(limits::KEY_AGAIN);
         assert_eq!(gateway.sends(&pair).await, 202, "{answer}");
     }
+}
+
+#[tokio::test]
+async fn a_large_set_of_keys_is_taken() {
+    let pair = Pair::new("k1");
+    let set = serde_json::json!({"keys": [pair.jwk()], "more": "x".repeat(200 << 10)});
+    let server = KeyServer::saying(ok(&set.to_string()));
+    let gateway = Gateway::over(&server).await;
+    assert_eq!(gateway.sends(&pair).await, 202);
 }
 
 #[tokio::test]
@@ -315,7 +324,7 @@ async fn sns_paypal_and_plaid_are_believed_by_the_keys_at_their_addresses() {
     let (request, vector_of) =
         vector(include_str!("../../../../webhook-signatures/tests/vectors/aws-sns.json"));
     let pem = vector_of["certificate"].as_str().unwrap().to_owned();
-    let (status, script) = keyed("aws-sns", &[], &request, pem).await;
+    let (status, script) = keyed("aws-sns", &[("topic_arn", "*")], &request, pem).await;
     let [asked] = &script.carried()[..] else { panic!("asked more than once") };
     assert_eq!((status, asked.method.as_str(), asked.timeout), (200, "GET", limits::KEY_DEADLINE));
     assert!(asked.url.as_str().starts_with("https://sns.us-east-1.amazonaws.com/"));
@@ -356,8 +365,10 @@ async fn a_topic_is_confirmed_if_it_is_the_one_that_is_meant() {
     let other = [("topic_arn", "arn:aws:sns:us-east-1:1:another")];
     let (status, script) = keyed("aws-sns", &other, &request, pem.to_owned()).await;
     assert_eq!((status, script.carried().len()), (401, 0), "somebody else's topic");
-    let (status, script) = keyed("aws-sns", &[], &request, pem.to_owned()).await;
+    let (status, script) = keyed("aws-sns", &[("topic_arn", "*")], &request, pem.to_owned()).await;
     assert_eq!((status, script.carried().len()), (503, 1), "nobody said that it is ours");
+    let (status, script) = keyed("aws-sns", &[], &request, pem.to_owned()).await;
+    assert_eq!((status, script.carried().len()), (503, 0), "nobody said whose topics are believed");
 }
 
 #[tokio::test]
@@ -367,6 +378,7 @@ async fn without_a_sender_such_requests_get_503() {
     let world = start(config()).await;
     let mut keyed = source("keyed", "aws-sns");
     keyed.verification.secrets.clear();
+    keyed.verification.options = vec![("topic_arn".to_owned(), "*".to_owned())];
     world.change(vec![Change::Put(Resource::Source(keyed))]).await;
     assert_eq!(status(&exchange(world.ingest(), &request).await), 503);
 }

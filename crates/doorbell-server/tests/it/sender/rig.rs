@@ -187,6 +187,7 @@ pub(super) fn post(url: &str) -> Outgoing {
         headers: [("content-type", "application/json")].into_iter().collect::<Headers>(),
         body: Bytes::from_static(br#"{"type":"invoice.paid"}"#),
         timeout: LONG,
+        keep: doorbell_core::limits::RESPONSE_KEPT,
     }
 }
 

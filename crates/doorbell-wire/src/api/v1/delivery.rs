@@ -2,9 +2,10 @@
 
 use super::common::Names;
 use super::http::{BodyOut, HeaderOut, header_lines};
-use super::redact::View;
+use super::redact::{Veil, View};
 use super::text::Moment;
 use doorbell_core::attempt::{self, Attempt, Outcome, Timings};
+use doorbell_core::credentials::Credentials;
 use doorbell_core::delivery::{Delivery, State};
 use doorbell_core::explain;
 use doorbell_core::name::EventType;
@@ -266,7 +267,11 @@ impl ResponseOut {
     fn of(answer: &attempt::Answer, view: View) -> Self {
         let mut body = BodyOut::of(&answer.body, answer.headers.text("content-type"));
         body.truncated |= answer.truncated;
-        Self { status: answer.status, headers: header_lines(&answer.headers, view), body }
+        Self {
+            status: answer.status,
+            headers: header_lines(&answer.headers, Veil::of(view, &Credentials::NONE)),
+            body,
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::common::Names;
 use super::http::{BodyOut, HeaderOut, header_lines};
-use super::redact::{self, View};
+use super::redact::{self, Veil};
 use super::text::Moment;
 use doorbell_core::event::{self, Event, Origin};
 use doorbell_core::explain;
@@ -308,7 +308,9 @@ pub struct RequestOut {
     pub request: HttpRequestOut,
 }
 
-/// An HTTP request as it arrived. Credentials in its headers and query are `***` unless the token's scope is `admin`.
+/// An HTTP request as it arrived. Credentials in its headers and query are `***` unless the token's scope is `admin`: those
+/// whose names tell it, and those that its source checks. A body in which such a one stands is hidden; of a request whose
+/// source is gone, so are all values.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HttpRequestOut {
     /// The method.
@@ -326,15 +328,15 @@ pub struct HttpRequestOut {
 }
 
 impl HttpRequestOut {
-    fn of(event: &Event, view: View) -> Self {
+    fn of(event: &Event, veil: Veil<'_>) -> Self {
         let request = &event.request;
         Self {
             method: request.method.clone(),
             path: request.path.clone(),
-            query: request.query.as_deref().map(|raw| redact::query(view, raw)),
-            headers: header_lines(&request.headers, view),
+            query: request.query.as_deref().map(|raw| redact::query(veil, raw)),
+            headers: header_lines(&request.headers, veil),
             peer: request.peer.map(|ip| ip.to_string()),
-            body: BodyOut::of(&request.body, request.headers.text("content-type")),
+            body: BodyOut::veiled(&request.body, request.headers.text("content-type"), veil),
         }
     }
 }
@@ -351,7 +353,7 @@ impl EventOut {
         (event, fate): (&Event, &event::Fate),
         deliveries: TallyOut,
         names: &Names,
-        view: View,
+        veil: Veil<'_>,
     ) -> Self {
         let (source, source_name) = source_of(event.origin, names);
         let key = event.dedupe_key.as_deref();
@@ -366,7 +368,7 @@ impl EventOut {
             dedupe_key: key.map(|bytes| String::from_utf8_lossy(bytes).into_owned()),
             channels: event.channels.clone(),
             deliveries,
-            request: HttpRequestOut::of(event, view),
+            request: HttpRequestOut::of(event, veil),
         }
     }
 }
@@ -374,7 +376,7 @@ impl EventOut {
 impl RequestOut {
     /// A request as it is shown.
     #[must_use]
-    pub fn of((event, fate): (&Event, &event::Fate), names: &Names, view: View) -> Self {
+    pub fn of((event, fate): (&Event, &event::Fate), names: &Names, veil: Veil<'_>) -> Self {
         let (source, source_name) = source_of(event.origin, names);
         let (duplicate_of, rejection) = fate_details(fate);
         Self {
@@ -388,7 +390,7 @@ impl RequestOut {
             duplicate_of,
             rejection,
             explanation: explain::fate(fate),
-            request: HttpRequestOut::of(event, view),
+            request: HttpRequestOut::of(event, veil),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Why a request verifies or not: the debugger of signatures. Nothing of it ever reaches the sender.
 
-use super::redact::{HIDDEN, View};
+use super::redact::Veil;
 use super::source::masked;
 use super::text::Moment;
 use crate::problem::{Faults, FieldError};
@@ -117,7 +117,8 @@ pub struct ExplainOut {
     pub place: Option<String>,
     /// The signature as it was sent; `***` for tokens without the scope `admin`.
     pub received: Option<String>,
-    /// The exact text that is signed, at most 4 KiB; a secret in it is shown as `***`.
+    /// The exact text that is signed, at most 4 KiB; a secret in it is shown as `***`, and all of it for tokens without the
+    /// scope `admin`: headers may be part of it.
     pub signed_text: Option<String>,
     /// How far the clock is ahead of the request's own time, in milliseconds.
     pub skew_ms: Option<i64>,
@@ -165,11 +166,10 @@ pub struct FindingOut {
 impl ExplainOut {
     /// What was found, as it is shown.
     #[must_use]
-    pub fn of(source: &Source, found: Examined, at: Time, view: View) -> Self {
+    pub fn of(source: &Source, found: Examined, at: Time, veil: Veil<'_>) -> Self {
         let Examined { url, explanation, described, doubt } = found;
         let number = explanation.verdict.as_ref().ok().and_then(|verified| verified.secret());
         let secret = number.and_then(|number| source.verification.secrets.get(number));
-        let hide = |text: String| if view == View::Whole { text } else { HIDDEN.to_owned() };
         Self {
             source: source.name.to_string(),
             provider: source.verification.provider.clone(),
@@ -182,13 +182,17 @@ impl ExplainOut {
                 .verdict
                 .err()
                 .map(|why| RefusalOut { code: why.code().to_owned(), detail: why.to_string() }),
-            findings: explanation.findings.into_iter().map(FindingOut::from).collect(),
+            findings: explanation
+                .findings
+                .into_iter()
+                .map(|f| FindingOut::of(f, &url, veil))
+                .collect(),
             place: explanation.place.map(|place| place.to_string()),
-            received: explanation.received.map(hide),
-            signed_text: explanation.signed_text,
+            received: explanation.received.map(|text| veil.text(text)),
+            signed_text: explanation.signed_text.map(|text| veil.text(text)),
             skew_ms: explanation.skew_ms,
             at: Moment(at),
-            url: super::redact::query_of(view, &url),
+            url: super::redact::query_of(veil, &url),
             event_type: described.event_type,
             event_id: described.event_id,
             doubt,
@@ -196,12 +200,16 @@ impl ExplainOut {
     }
 }
 
-impl From<webhook_signatures::Finding> for FindingOut {
-    fn from(finding: webhook_signatures::Finding) -> Self {
-        Self {
-            code: finding.code.to_owned(),
-            proved: finding.certainty == Certainty::Proved,
-            detail: finding.sentence,
-        }
+impl FindingOut {
+    /// A sentence may name the URL, with a query that is hidden in part.
+    fn of(finding: webhook_signatures::Finding, url: &str, veil: Veil<'_>) -> Self {
+        let detail = match url.split_once('?') {
+            Some((_, raw)) if !raw.is_empty() => {
+                finding.sentence.replace(raw, &super::redact::query(veil, raw))
+            }
+            Some(_) | None => finding.sentence,
+        };
+        let proved = finding.certainty == Certainty::Proved;
+        Self { code: finding.code.to_owned(), proved, detail }
     }
 }

@@ -1,6 +1,6 @@
 //! HTTP messages as they are shown: header lines and the beginning of a body. The whole body has an operation of its own.
 
-use super::redact::{HIDDEN, View, is_credential};
+use super::redact::{HIDDEN, Veil, is_credential};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use doorbell_core::request::Headers;
@@ -52,13 +52,13 @@ pub struct HeaderOut {
 
 /// The lines of `headers` as they are shown.
 #[must_use]
-pub fn header_lines(headers: &Headers, view: View) -> Vec<HeaderOut> {
-    headers.iter().map(|(name, value)| header_line(name, value, view)).collect()
+pub fn header_lines(headers: &Headers, veil: Veil<'_>) -> Vec<HeaderOut> {
+    headers.iter().map(|(name, value)| header_line(name, value, veil)).collect()
 }
 
-fn header_line(name: &str, value: &[u8], view: View) -> HeaderOut {
+fn header_line(name: &str, value: &[u8], veil: Veil<'_>) -> HeaderOut {
     let (value, value_base64) = match str::from_utf8(value) {
-        _ if view == View::Redacted && is_credential(name) => (Some(HIDDEN.to_owned()), None),
+        _ if veil.hides_header(name, value) => (Some(HIDDEN.to_owned()), None),
         Ok(text) => (Some(text.to_owned()), None),
         Err(_) => (None, Some(base64(value))),
     };
@@ -81,6 +81,9 @@ pub struct BodyOut {
     pub base64: Option<String>,
     /// Whether there is more than is shown here.
     pub truncated: bool,
+    /// Whether it is hidden from this token, for a secret stands in it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hidden: bool,
 }
 
 impl BodyOut {
@@ -98,7 +101,18 @@ impl BodyOut {
             text,
             base64,
             truncated: body.len() > shown.len(),
+            hidden: false,
         }
+    }
+
+    /// A body that may not be seen, or as [`Self::of`].
+    #[must_use]
+    pub fn veiled(body: &[u8], content_type: Option<&str>, veil: Veil<'_>) -> Self {
+        let whole = Self::of(body, content_type);
+        if !veil.hides_body(body) {
+            return whole;
+        }
+        Self { text: None, base64: None, truncated: false, hidden: true, ..whole }
     }
 }
 

@@ -1,5 +1,8 @@
 //! What is hidden of a request when it is shown to a token without the `admin` scope: values that could be used to act in
-//! someone's name. What is stored stays whole.
+//! someone's name. They stand where a name tells it, and where the source that received the request looks for its own
+//! secret (`doorbell_core::credentials`). What is stored stays whole.
+
+use doorbell_core::credentials::Credentials;
 
 /// What stands in place of a hidden value.
 pub const HIDDEN: &str = "***";
@@ -11,6 +14,53 @@ pub enum View {
     Whole,
     /// Credentials are hidden.
     Redacted,
+}
+
+/// What is hidden of one request.
+#[derive(Debug, Clone, Copy)]
+pub enum Veil<'a> {
+    /// Nothing.
+    Nothing,
+    /// Credentials: those whose names tell it, and these.
+    Over(&'a Credentials),
+}
+
+impl<'a> Veil<'a> {
+    /// What is hidden from who looks, of a request with these credentials.
+    #[must_use]
+    pub const fn of(view: View, credentials: &'a Credentials) -> Self {
+        match view {
+            View::Whole => Self::Nothing,
+            View::Redacted => Self::Over(credentials),
+        }
+    }
+
+    /// Whether the value of a header is hidden.
+    #[must_use]
+    pub fn hides_header(self, name: &str, value: &[u8]) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Over(known) => is_credential(name) || known.in_header(name, value),
+        }
+    }
+
+    /// Whether the body is hidden.
+    #[must_use]
+    pub fn hides_body(self, body: &[u8]) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Over(known) => known.in_body(body),
+        }
+    }
+
+    /// The text, or what stands in its place.
+    #[must_use]
+    pub fn text(self, text: String) -> String {
+        match self {
+            Self::Nothing => text,
+            Self::Over(_) => HIDDEN.to_owned(),
+        }
+    }
 }
 
 /// Header names that carry credentials, whole.
@@ -42,24 +92,26 @@ pub fn is_credential(name: &str) -> bool {
 
 /// The query with the values of credentials hidden.
 #[must_use]
-pub fn query(view: View, raw: &str) -> String {
-    if view == View::Whole {
-        return raw.to_owned();
-    }
+pub fn query(veil: Veil<'_>, raw: &str) -> String {
+    let Veil::Over(known) = veil else { return raw.to_owned() };
+    let hides = |name: &str, value: &str| is_credential(name) || known.in_parameter(name, value);
     let parts = raw.split('&').map(|part| match part.split_once('=') {
-        Some((name, value)) if !value.is_empty() && is_credential(name) => {
+        Some((name, value)) if !value.is_empty() && hides(name, value) => {
             format!("{name}={HIDDEN}")
         }
-        Some(_) | None => part.to_owned(),
+        Some(_) => part.to_owned(),
+        // A secret may stand without a name.
+        None if known.in_parameter("", part) => HIDDEN.to_owned(),
+        None => part.to_owned(),
     });
     parts.collect::<Vec<_>>().join("&")
 }
 
 /// A URL with the values of credentials in its query hidden.
 #[must_use]
-pub fn query_of(view: View, url: &str) -> String {
+pub fn query_of(veil: Veil<'_>, url: &str) -> String {
     match url.split_once('?') {
-        Some((before, raw)) => format!("{before}?{}", query(view, raw)),
+        Some((before, raw)) => format!("{before}?{}", query(veil, raw)),
         None => url.to_owned(),
     }
 }
@@ -76,7 +128,10 @@ mod tests {
         for name in ["content-type", "x-github-event", "user-agent", "webhook-id", "keyword"] {
             assert!(!is_credential(name), "{name}");
         }
-        assert_eq!(query(View::Redacted, "a=1&token=abc&b&key="), "a=1&token=***&b&key=");
-        assert_eq!(query(View::Whole, "token=abc"), "token=abc");
+        assert_eq!(
+            query(Veil::Over(&Credentials::NONE), "a=1&token=abc&b&key="),
+            "a=1&token=***&b&key="
+        );
+        assert_eq!(query(Veil::Nothing, "token=abc"), "token=abc");
     }
 }
