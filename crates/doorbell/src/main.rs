@@ -24,8 +24,8 @@ fn main() -> ExitCode {
         .map_err(anyhow::Error::from)
         .and_then(|runtime| runtime.block_on(cli.run()));
     match done {
-        Ok(Verdict::Good) => ExitCode::SUCCESS,
-        Ok(Verdict::Bad) => ExitCode::FAILURE,
+        Ok(Verdict::Good) if report::all_arrived() => ExitCode::SUCCESS,
+        Ok(Verdict::Good | Verdict::Bad) => ExitCode::FAILURE,
         Err(error) => {
             cli.report().error(&error);
             ExitCode::FAILURE
