@@ -29,7 +29,7 @@ pub enum GiveUp {
 /// What follows a failed try, the `made`-th of its delivery (from 1). A fault in DNS is tried again like any other.
 ///
 /// The wait is the schedule's next step, up to [`limits::RETRY_JITTER_PERCENT`] shorter or longer, but never shorter than
-/// a `Retry-After` asks.
+/// a `Retry-After` asks, and for its sake never longer than [`limits::RETRY_AFTER_MAX`].
 #[must_use]
 pub fn next_try(policy: &Retry, made: u32, outcome: &Outcome, now: Time, dice: u64) -> Next {
     if outcome.class() == Some(ErrorClass::Gone) {
@@ -52,7 +52,11 @@ fn is_never(policy: &Retry, status: u16) -> bool {
 /// The wait with its jitter, at least what was asked for (and then only later, never sooner).
 fn spread(wait: Duration, asked: Option<Duration>, dice: u64) -> Duration {
     let asked = asked.unwrap_or(Duration::ZERO);
-    if asked < wait { jitter(wait, dice).max(asked) } else { asked + later(asked, dice) }
+    if asked < wait {
+        jitter(wait, dice).max(asked)
+    } else {
+        (asked + later(asked, dice)).min(limits::RETRY_AFTER_MAX.max(wait))
+    }
 }
 
 /// `wait`, up to [`limits::RETRY_JITTER_PERCENT`] shorter or longer.
@@ -224,6 +228,7 @@ mod tests {
             let waited = wait_ms(&policy, 1, &outcome, dice).unwrap();
             let bound = after.min(24 * 3600);
             prop_assert!(waited >= bound * 1000 && waited <= bound.max(seconds) * 1150, "{waited}");
+            prop_assert!(waited <= (24 * 3_600_000).max(seconds * 1150), "{waited}");
         }
 
         #[test]

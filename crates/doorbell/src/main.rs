@@ -33,8 +33,8 @@ fn main() -> ExitCode {
             done
         });
     match done {
-        Ok(Verdict::Good) => ExitCode::SUCCESS,
-        Ok(Verdict::Bad) => ExitCode::FAILURE,
+        Ok(Verdict::Good) if report::all_arrived() => ExitCode::SUCCESS,
+        Ok(Verdict::Good | Verdict::Bad) => ExitCode::FAILURE,
         Err(error) => {
             cli.report().error(&error);
             ExitCode::FAILURE

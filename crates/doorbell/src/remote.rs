@@ -263,8 +263,22 @@ async fn exchange(
         return exchange_over(tcp, request).await;
     }
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    let tls = connector(roots)?.connect(ServerName::try_from(host.to_owned())?, tcp).await?;
-    exchange_over(tls, request).await
+    let tls = connector(roots)?.connect(ServerName::try_from(host.to_owned())?, tcp).await;
+    exchange_over(tls.map_err(|error| refused(url, error))?, request).await
+}
+
+/// Why there is no TLS, and what to do about it.
+fn refused(url: &Url, error: std::io::Error) -> anyhow::Error {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match inner {
+        Some(rustls::Error::InvalidMessage(_)) => {
+            let plain = url.as_str().replacen("https://", "http://", 1);
+            anyhow!(
+                "the server at {url} speaks no TLS at this port: if it is a plain one, write {plain}"
+            )
+        }
+        Some(_) | None => error.into(),
+    }
 }
 
 fn connector(extra: &[CertificateDer<'static>]) -> Result<tokio_rustls::TlsConnector> {

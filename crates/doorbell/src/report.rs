@@ -1,7 +1,8 @@
 //! What people and programs are shown: tables and sentences, or one JSON document a line. The only place that prints.
 
 use serde_json::Value;
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What a check came to; a bad one ends the process with 1, though nothing went wrong in making it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,12 +74,47 @@ impl Report {
     }
 }
 
+/// Whether something that was to be shown could not be.
+static LOST: AtomicBool = AtomicBool::new(false);
+
+/// Whether all that was shown has arrived; what did not (a full disk) makes the process end with 1.
+pub(crate) fn all_arrived() -> bool {
+    note(&std::io::stdout().flush());
+    !LOST.load(Ordering::Relaxed)
+}
+
 /// A reader that has gone away (`| head`) is no error.
 fn put(text: &str) {
-    drop(writeln!(std::io::stdout(), "{text}"));
+    note(&writeln!(std::io::stdout(), "{text}"));
+}
+
+/// The first fault of an output is told, on the other one.
+fn note(written: &std::io::Result<()>) {
+    let Some(error) = lost(written) else { return };
+    if !LOST.swap(true, Ordering::Relaxed) {
+        aside(&format!("doorbell: the output cannot be written: {error}"));
+    }
+}
+
+fn lost(written: &std::io::Result<()>) -> Option<&std::io::Error> {
+    written.as_ref().err().filter(|error| error.kind() != ErrorKind::BrokenPipe)
 }
 
 /// A sentence on the side, where progress and errors go.
 pub(crate) fn aside(text: &str) {
     drop(writeln!(std::io::stderr(), "{text}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_reader_that_went_away_is_forgiven() {
+        assert!(lost(&Ok(())).is_none());
+        assert!(lost(&Err(ErrorKind::BrokenPipe.into())).is_none());
+        for kind in [ErrorKind::StorageFull, ErrorKind::PermissionDenied, ErrorKind::Other] {
+            assert!(lost(&Err(kind.into())).is_some(), "{kind}");
+        }
+    }
 }

@@ -219,7 +219,8 @@ impl<'a> Plan<'a> {
         };
         let names = &self.names;
         let whole = (&EndpointIn::of(before, names), &EndpointIn::of(&after, names));
-        let shown = (&EndpointOut::of(before, names), &EndpointOut::of(&after, names));
+        let seen = |of: &Endpoint| EndpointOut::of(of, names).seen(self.caller.view);
+        let shown = (&seen(before), &seen(&after));
         let mut fields = changed(whole, shown);
         if before.secrets != after.secrets {
             let newest = |of: &Endpoint| of.secrets.first().map(|newest| masked(&newest.secret));

@@ -103,15 +103,19 @@ pub(super) async fn cancel(
 }
 
 async fn amend(state: &ApiState, amendment: Amendment) -> Result<(), Refused> {
+    let settled = match &amendment {
+        Amendment::Retry { .. } | Amendment::Redeliver { .. } => {
+            "It cannot be tried again as it stands."
+        }
+        Amendment::Cancel { .. } => "It is delivered or discarded already.",
+    };
     let amended = state.admitting.store.amend(vec![amendment]).await?;
     match amended.first() {
         Some(Amended::Done(_)) => Ok(()),
         Some(Amended::InFlight) => {
             Err(Refused::new(Code::InFlight, "It is being tried at this moment."))
         }
-        Some(Amended::NotAllowed) => {
-            Err(Refused::new(Code::State, "It is delivered or discarded already."))
-        }
+        Some(Amended::NotAllowed) => Err(Refused::new(Code::State, settled)),
         Some(Amended::Unknown) | None => Err(Refused::not_found("delivery")),
     }
 }

@@ -19,9 +19,9 @@ use doorbell_core::time::Time;
 use doorbell_wire::api::v1::common::PageQuery;
 use doorbell_wire::api::v1::endpoint::{
     EndpointIn, EndpointOut, EndpointSecretIn, EndpointStatus, Gates, OVERLAP_DEFAULT, OVERLAP_MAX,
-    SourceNames, TestOut,
+    SourceNames, TestOut, shown_url,
 };
-use doorbell_wire::api::v1::redact::HIDDEN;
+use doorbell_wire::api::v1::redact::{HIDDEN, View};
 use doorbell_wire::problem::{Code, Faults};
 use http::StatusCode;
 use serde_json::Value;
@@ -35,7 +35,8 @@ pub(super) async fn list(
 ) -> Result<Response, Refused> {
     let settings = state.configured.snapshot();
     let own = settings.configuration.endpoints.iter().filter(|e| e.tenant == caller.tenant);
-    let page = find::page(own, &query, |e| e.id, |e| EndpointOut::of(e, &settings.names))?;
+    let shown = |e: &&Endpoint| EndpointOut::of(e, &settings.names).seen(caller.view);
+    let page = find::page(own, &query, |e| e.id, shown)?;
     Ok(json(StatusCode::OK, &page))
 }
 
@@ -46,7 +47,8 @@ pub(super) async fn show(
 ) -> Result<Response, Refused> {
     let settings = state.configured.snapshot();
     let endpoint = find::endpoint(&settings, caller, &name)?;
-    Ok(json(StatusCode::OK, &EndpointOut::of(endpoint, &settings.names)))
+    let shown = EndpointOut::of(endpoint, &settings.names).seen(caller.view);
+    Ok(json(StatusCode::OK, &shown))
 }
 
 pub(super) async fn create(
@@ -62,7 +64,7 @@ pub(super) async fn create(
         endpoint.secrets = vec![SigningSecret { secret: secret.clone(), expires: None }];
         save_and_reveal(settings, endpoint, &secret)
     });
-    Ok(json(StatusCode::CREATED, &made.await?))
+    Ok(json(StatusCode::CREATED, &made.await?.seen(caller.view)))
 }
 
 /// The secret that was given, or a new one.
@@ -98,7 +100,7 @@ pub(super) async fn update(
         keep_status(&mut endpoint, before);
         save(settings, endpoint)
     });
-    Ok(json(StatusCode::OK, &changed.await?))
+    Ok(json(StatusCode::OK, &changed.await?.seen(caller.view)))
 }
 
 /// The same status as before keeps its time and its reason.
@@ -108,13 +110,16 @@ pub(super) fn keep_status(endpoint: &mut Endpoint, before: &Endpoint) {
     }
 }
 
-/// A header whose value is hidden keeps the value that it has.
+/// A header whose value is hidden keeps the value that it has, and so does a URL.
 pub(super) fn kept_values(mut body: EndpointIn, before: &EndpointIn) -> EndpointIn {
     for line in body.headers.iter_mut().filter(|line| line.value == HIDDEN) {
         let same = |old: &&_| old_name(old).eq_ignore_ascii_case(&line.name);
         if let Some(old) = before.headers.iter().find(same) {
             line.value.clone_from(&old.value);
         }
+    }
+    if body.url == shown_url(View::Redacted, &before.url) {
+        body.url.clone_from(&before.url);
     }
     body
 }
@@ -163,7 +168,7 @@ async fn set_status(
         }
         save(settings, endpoint)
     });
-    Ok(json(StatusCode::OK, &changed.await?))
+    Ok(json(StatusCode::OK, &changed.await?.seen(caller.view)))
 }
 
 pub(super) async fn rotate(
@@ -183,7 +188,7 @@ pub(super) async fn rotate(
         endpoint.secrets = rotated(&endpoint.secrets, &secret, overlap, endpoint.updated);
         save_and_reveal(settings, endpoint, &secret)
     });
-    Ok(json(StatusCode::OK, &changed.await?))
+    Ok(json(StatusCode::OK, &changed.await?.seen(caller.view)))
 }
 
 /// The new secret, and before it the old ones for as long as they may sign beside it.

@@ -1,8 +1,8 @@
 //! Follows the messages of one HTTP/1 connection as their bytes go by: where a head begins and ends, where its body.
 //!
 //! No I/O and no clock. It exists for three things that the HTTP library behind it does not do: refusing what two
-//! parsers could read in two ways (RFC 9112, sections 2.2, 5.2, 6.1 and 6.3: bare LF, folded lines, `Content-Length`
-//! beside `Transfer-Encoding`, two `Content-Length`), knowing what is overdue (a head, a body, or nothing), and keeping
+//! parsers could read in two ways (RFC 9112, sections 2.2, 3.2, 5.2, 6.1 and 6.3: bare LF, folded lines, `Content-Length`
+//! beside `Transfer-Encoding`, either of them twice, not one good `Host`), knowing what is overdue (a head, a body, or nothing), and keeping
 //! each head as it came, so that header lines are stored in their own order.
 
 use bytes::Bytes;
@@ -92,6 +92,7 @@ struct Shape {
     lines: usize,
     line_start: usize,
     old: bool,
+    host: bool,
     length: Option<u64>,
     chunked: bool,
 }
@@ -188,6 +189,9 @@ impl Framing {
     }
 
     fn end_of_head(&mut self, heads: &mut VecDeque<Bytes>) -> Result<(), Fault> {
+        if !self.shape.host && !self.shape.old {
+            return Err(Fault::Malformed);
+        }
         self.place = match (self.shape.length, self.shape.chunked) {
             (Some(_), true) => return Err(Fault::Malformed),
             (_, true) => Place::Chunk(Chunk::Size { value: 0, digits: 0 }, 0),
@@ -216,8 +220,9 @@ impl Shape {
         if line.first().is_some_and(|b| matches!(b, b' ' | b'\t')) {
             return Err(Fault::Malformed);
         }
-        // The library behind us checks the names; here only those that tell where the body ends are looked at.
-        if !line.first().is_some_and(|b| matches!(b, b'c' | b'C' | b't' | b'T')) {
+        // The library behind us checks the names; here only those are looked at that tell where the body ends, and whom the
+        // request is for.
+        if !line.first().is_some_and(|b| matches!(b, b'c' | b'C' | b't' | b'T' | b'h' | b'H')) {
             return Ok(());
         }
         let colon = memchr::memchr(b':', line).ok_or(Fault::Malformed)?;
@@ -228,6 +233,9 @@ impl Shape {
         }
         if name.eq_ignore_ascii_case(b"transfer-encoding") {
             return self.transfer_encoding(value);
+        }
+        if name.eq_ignore_ascii_case(b"host") {
+            return self.host(value);
         }
         Ok(())
     }
@@ -240,6 +248,15 @@ impl Shape {
             return Err(Fault::Malformed);
         }
         self.length = Some(length.ok_or(Fault::Malformed)?);
+        Ok(())
+    }
+
+    /// One line, which may be empty; HTTP/1.0 needs none (RFC 9112, section 3.2).
+    fn host(&mut self, value: &[u8]) -> Result<(), Fault> {
+        if self.host || !is_authority(value) {
+            return Err(Fault::Malformed);
+        }
+        self.host = true;
         Ok(())
     }
 
@@ -297,6 +314,22 @@ impl Chunk {
     }
 }
 
+/// A name or address, and perhaps a port (RFC 3986, section 3.2.2, without user information).
+fn is_authority(value: &[u8]) -> bool {
+    let inside = |b: &u8| b.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(b);
+    let (name, rest) = if value.first() == Some(&b'[') {
+        let Some(end) = memchr::memchr(b']', value) else { return false };
+        value.split_at(end + 1)
+    } else {
+        value.split_at(memchr::memchr(b':', value).unwrap_or(value.len()))
+    };
+    let named = match name.strip_prefix(b"[").and_then(|name| name.strip_suffix(b"]")) {
+        Some(address) => !address.is_empty() && address.iter().all(|b| *b == b':' || inside(b)),
+        None => name.iter().all(inside),
+    };
+    named && rest.strip_prefix(b":").unwrap_or(rest).iter().all(u8::is_ascii_digit)
+}
+
 fn hex(digit: u8) -> u8 {
     match digit {
         b'0'..=b'9' => digit - b'0',
@@ -345,10 +378,38 @@ mod tests {
             "X: a\nY: b\r\n",
             "to no colon\r\n",
         ] {
-            refused(&format!("POST / HTTP/1.1\r\n{head}\r\n"), Fault::Malformed);
+            refused(&format!("POST / HTTP/1.1\r\nHost: x\r\n{head}\r\n"), Fault::Malformed);
         }
         refused("POST / HTTP/1.1\nHost: x\n\n", Fault::Malformed);
         refused("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", Fault::Malformed);
+    }
+
+    #[test]
+    fn it_is_clear_whom_a_request_is_for() {
+        for head in [
+            "",
+            "X-Host: x\r\n",
+            "Host: x\r\nhost: x\r\n",
+            "Host: x\r\nHost: y\r\n",
+            "Host: a b\r\n",
+            "Host: user@x\r\n",
+            "Host: x/y\r\n",
+            "Host: x:y\r\n",
+            "Host: x:1:2\r\n",
+            "Host: [::1\r\n",
+            "Host: []\r\n",
+            "Host: [::1]x\r\n",
+            "Host: \u{e9}\r\n",
+        ] {
+            refused(&format!("GET / HTTP/1.1\r\n{head}\r\n"), Fault::Malformed);
+        }
+        for host in ["x", "", "x:", "X.example.:80", "127.0.0.1:8080", "[::1]:8080", "[::1]", "a_b"]
+        {
+            let (fed, _) = whole(&format!("GET / HTTP/1.1\r\nhOST: {host}\r\n\r\n"));
+            assert_eq!(fed.fault, None, "{host}");
+        }
+        assert_eq!(whole("GET / HTTP/1.0\r\n\r\n").0.fault, None);
+        refused("GET / HTTP/1.0\r\nHost: x\r\nHost: x\r\n\r\n", Fault::Malformed);
     }
 
     #[test]
@@ -357,13 +418,14 @@ mod tests {
         let line = format!("X: {}\r\n", "y".repeat(1000));
         refused(&format!("GET / HTTP/1.1\r\n{}", line.repeat(70)), Fault::HeadTooLarge);
         refused(&format!("GET / HTTP/1.1\r\n{}", "x:\r\n".repeat(101)), Fault::HeadTooLarge);
-        let (fed, phase) = whole(&format!("GET / HTTP/1.1\r\n{}\r\n", "x:\r\n".repeat(100)));
+        let lines = format!("host:x\r\n{}", "x:\r\n".repeat(99));
+        let (fed, phase) = whole(&format!("GET / HTTP/1.1\r\n{lines}\r\n"));
         assert_eq!((fed.fault, phase), (None, Phase::Between));
     }
 
     #[test]
     fn malformed_chunks_are_cut_off_at_the_byte() {
-        let head = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let head = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
         for (good, bad) in [
             ("", "g\r\n"),
             ("1", "\nx"),
@@ -379,7 +441,7 @@ mod tests {
 
     #[test]
     fn a_bad_second_head_does_not_hold_back_the_first() {
-        let first = "POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\nok";
+        let first = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nok";
         let (fed, _) = whole(&format!("{first}GET / HTTP/1.1\n"));
         assert_eq!((fed.pass, fed.fault), (first.len(), Some(Fault::Malformed)));
     }
@@ -394,7 +456,7 @@ mod tests {
                     .map(|part| format!("{:x};{trailer}\r\n{part}\r\n", part.len()))
                     .collect();
                 text.extend(["0\r\n", &trailer, ":x\r\n\r\n"]);
-                format!("{blank}POST /a HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n\r\n{text}")
+                format!("{blank}POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: Chunked\r\n\r\n{text}")
             } else {
                 let body = parts.concat();
                 let length = body.len();

@@ -44,7 +44,7 @@ pub(crate) fn run(flags: &Flags, report: Report) -> Result<Verdict> {
         ),
         Err(OpenError::Io { path, fault }) if fault.kind() == std::io::ErrorKind::NotFound => {
             bail!(
-                "{} is not there, so {} is no data folder: name it with --data",
+                "{} is not there, so {} is no data folder: name it with --data-dir",
                 path.display(),
                 folder.display()
             )

@@ -1,6 +1,6 @@
 //! `doorbell serve`: opens the store, starts the gateway, says where it is, and ends in good order.
 
-use crate::config::{Config, Flags, Listener, human_bytes};
+use crate::config::{Config, Flags, Listener, human_bytes, unknown_variables, variables};
 use crate::remote::{TOKEN_FILE, URL_FILE, read_certificates};
 use crate::report::Report;
 use anyhow::{Context, Result, anyhow, bail};
@@ -15,8 +15,8 @@ use doorbell_server::gateway::{self, GatewayConfig};
 use doorbell_server::listen::{ListenConfig, TlsFiles, TrustedProxies};
 use doorbell_server::node::{NodeConfig, Running};
 use doorbell_server::sender::{AnySender, Sender, SenderOptions};
-use doorbell_store::AnyStore;
 use doorbell_store::embedded::{Embedded, Options};
+use doorbell_store::{AnyStore, Store as _};
 use doorbell_wire::api::v1::login::LoginCodeOut;
 use doorbell_wire::api::v1::text::Moment;
 use serde_json::json;
@@ -31,6 +31,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub(crate) async fn run(flags: &Flags, report: Report) -> Result<()> {
     let config = Config::from_layers(&flags.layers())?;
     start_log(&config)?;
+    for sentence in unknown_variables(variables()) {
+        tracing::warn!("{sentence}");
+    }
     let mut signals = Signals::hear()?;
     let clock = Clock::real();
     make_folder(&config.data_dir)?;
@@ -43,6 +46,10 @@ pub(crate) async fn run(flags: &Flags, report: Report) -> Result<()> {
     let listeners = settings.node.clone();
     let node = gateway::start(settings, Arc::clone(&store), sender, clock).await?;
     greet(&config, &Greeting::new(&config, &listeners, &node, &code), &token, report)?;
+    let free = store.stats().await.context("the store does not say how it is")?.bytes_free;
+    if let Some(warning) = low(free, config.free_bytes_min) {
+        tracing::warn!("{warning}");
+    }
     let broken = tokio::select! {
         why = node.broken() => Some(why),
         () = signals.next() => None,
@@ -228,6 +235,18 @@ impl Greeting {
     }
 }
 
+/// What to say where the disk is so full that no webhook is taken.
+fn low(free: u64, least: u64) -> Option<String> {
+    (free < least).then(|| {
+        format!(
+            "the disk has only {} free, less than store.free_bytes_min ({}): EVERY NEW WEBHOOK GETS 503 until there is more; \
+             make room, or lower it",
+            human_bytes(free),
+            human_bytes(least)
+        )
+    })
+}
+
 fn greet(config: &Config, greeting: &Greeting, token: &TokenText, report: Report) -> Result<()> {
     let Greeting { ingest, admin, login, inbox } = greeting;
     write_private(&config.data_dir.join(URL_FILE), admin)?;
@@ -262,4 +281,16 @@ fn greet(config: &Config, greeting: &Greeting, token: &TokenText, report: Report
     }
     tracing::debug!(free = %human_bytes(config.free_bytes_min), "new webhooks get 503 with less free space");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::low;
+
+    #[test]
+    fn a_full_disk_is_told_at_the_start() {
+        assert_eq!(low(256 << 20, 256 << 20), None);
+        let warning = low((256 << 20) - 1, 256 << 20).unwrap_or_default();
+        assert!(warning.contains("256.0 MiB") && warning.contains("503"), "{warning}");
+    }
 }

@@ -196,6 +196,23 @@ fn unknown(path: &str, place: &Place) -> String {
     format!("{path} ({place}): there is no such key; did you mean {nearest}?")
 }
 
+/// Variables that are read beside those of the keys.
+const OTHER_VARIABLES: [&str; 4] =
+    ["DOORBELL_CONFIG", "DOORBELL_SECRET", "DOORBELL_TOKEN", "DOORBELL_URL"];
+
+/// What to say of variables that look like settings and are none.
+pub(crate) fn unknown_variables(names: impl Iterator<Item = String>) -> Vec<String> {
+    let known: Vec<String> = KEYS.iter().map(Key::variable).collect();
+    let known = || known.iter().map(String::as_str).chain(OTHER_VARIABLES);
+    let ours = names.filter(|name| name.starts_with("DOORBELL_"));
+    let unknown = ours.filter(|name| known().all(|other| other != name));
+    let said = |name: String| {
+        let nearest = known().min_by_key(|other| distance(other, &name)).unwrap_or_default();
+        format!("the variable {name} is no setting and does nothing; did you mean {nearest}?")
+    };
+    unknown.map(said).collect()
+}
+
 /// Levenshtein's distance, for "did you mean".
 fn distance(a: &str, b: &str) -> usize {
     let mut row: Vec<usize> = (0..=b.len()).collect();
@@ -259,6 +276,24 @@ mod tests {
         assert!(faults("[log]\nlevel = \"${LEVEL}\"", &[]).contains("export LEVEL="));
         assert!(faults("[admin]\ntls_cert = \"a.pem\"", &[]).contains("go together"));
         assert!(faults("x = [", &[]).contains("line 1"));
+    }
+
+    #[test]
+    fn a_variable_that_is_no_setting_is_told() {
+        let names = ["DOORBELL_INGEST_ADDR", "DOORBELL_TOKEN", "DOORBELL_INGEST_ADR", "PATH"];
+        assert_eq!(
+            unknown_variables(names.into_iter().map(str::to_owned)),
+            [
+                "the variable DOORBELL_INGEST_ADR is no setting and does nothing; did you mean DOORBELL_INGEST_ADDR?"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_folder_without_a_name_is_none() {
+        let layers = read("", &[], &[("data_dir", vec![String::new()])]);
+        let errors = Config::from_layers(&layers).unwrap_err().to_string();
+        assert!(errors.contains("data_dir (flag, --data-dir): it is empty"), "{errors}");
     }
 
     #[test]

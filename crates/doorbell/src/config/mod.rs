@@ -8,13 +8,14 @@ mod value;
 mod layers;
 mod flags;
 
-pub(crate) use flags::{Flags, variable};
+pub(crate) use flags::{Flags, variable, variables};
 pub(crate) use keys::KEYS;
-pub(crate) use layers::{Layers, line_of};
+pub(crate) use layers::{Layers, line_of, unknown_variables};
 pub(crate) use value::{expand_variables, human_bytes, parse_bytes, parse_duration};
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -86,17 +87,17 @@ impl Config {
             public_url: read.optional("ingest.public_url", public_url),
             trusted_proxies: read.list("ingest.trusted_proxies", network),
             max_connections: read.checked("ingest.max_connections", number),
-            header_deadline: read.checked("ingest.header_deadline", parse_duration),
-            idle_deadline: read.checked("ingest.idle_deadline", parse_duration),
-            body_deadline: read.checked("ingest.body_deadline", parse_duration),
+            header_deadline: read.checked("ingest.header_deadline", deadline),
+            idle_deadline: read.checked("ingest.idle_deadline", deadline),
+            body_deadline: read.checked("ingest.body_deadline", deadline),
             bodies_in_flight: read.checked("ingest.bodies_in_flight", size),
             admin: read.listener("admin"),
             admin_hosts: read.list("admin.hosts", |text| Ok(text.to_owned())),
-            retention_age: read.optional("store.retention_age", parse_duration),
+            retention_age: read.optional("store.retention_age", age),
             retention_bytes: read.optional("store.retention_bytes", parse_bytes),
             retention_share: read.checked("store.retention_share", share),
             free_bytes_min: read.checked("store.free_bytes_min", reserve),
-            segment_bytes: read.checked("store.segment_bytes", parse_bytes),
+            segment_bytes: read.checked("store.segment_bytes", segment),
             allow_private: read.list("delivery.allow_private", network),
             allow_http: read.checked("delivery.allow_http", boolean),
             ca_files: read.list("delivery.ca_files", |text| Ok(PathBuf::from(text))),
@@ -143,7 +144,17 @@ impl Read<'_> {
         list
     }
 
+    /// A path that must be given.
     fn path(&mut self, path: &str) -> PathBuf {
+        if let Some(setting) = self.layers.setting(path)
+            && setting.values.first().is_none_or(|text| text.trim().is_empty())
+        {
+            let fault = format!(
+                "{path} ({}): it is empty: name a folder, such as doorbell-data",
+                setting.place
+            );
+            self.errors.push(fault);
+        }
         self.checked(path, |text| Ok(PathBuf::from(text)))
     }
 
@@ -233,6 +244,33 @@ fn reserve(text: &str) -> Result<u64, String> {
     Ok(bytes)
 }
 
+/// What is kept is forgotten by whole segments, and each is a file: neither thousands of them, nor one that outgrows the disk.
+const SEGMENTS: RangeInclusive<u64> = 1 << 20..=4 << 30;
+
+fn segment(text: &str) -> Result<u64, String> {
+    let bytes = parse_bytes(text)?;
+    let fits = SEGMENTS.contains(&bytes).then_some(bytes);
+    fits.ok_or_else(|| format!("{text:?} is no size of a segment: write 1MiB to 4GiB"))
+}
+
+fn deadline(text: &str) -> Result<Duration, String> {
+    let span = parse_duration(text)?;
+    let fits = (Duration::from_millis(1)..=Duration::from_secs(86_400)).contains(&span);
+    fits.then_some(span).ok_or_else(|| {
+        format!("{text:?} is no deadline: with it no request would come through, or none would end; write 1s to 1d")
+    })
+}
+
+fn age(text: &str) -> Result<Duration, String> {
+    let span = parse_duration(text)?;
+    if span < Duration::from_secs(60) {
+        return Err(format!(
+            "{text:?} forgets everything at once: write 1m or more, or nothing to keep all"
+        ));
+    }
+    Ok(span)
+}
+
 fn share(text: &str) -> Result<f64, String> {
     let fits = text.parse().ok().filter(|share| (0.01..=0.95).contains(share));
     fits.ok_or_else(|| format!("{text:?} is no share: write a number between 0.01 and 0.95"))
@@ -252,7 +290,19 @@ fn log_format(text: &str) -> Result<bool, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{RESERVE_MIN, reserve};
+    use super::{RESERVE_MIN, age, deadline, reserve, segment};
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for text in ["1MiB", "64MiB", "4GiB"] {
+            assert!(segment(text).is_ok(), "{text}");
+        }
+        for text in ["0", "1", "1048575", "5GiB", "99999TiB"] {
+            assert!(segment(text).unwrap_err().contains("1MiB to 4GiB"), "{text}");
+        }
+        assert!(deadline("10s").is_ok() && deadline("0s").is_err() && deadline("2d").is_err());
+        assert!(age("7d").is_ok() && age("0s").is_err());
+    }
 
     #[test]
     fn some_room_is_always_kept() {

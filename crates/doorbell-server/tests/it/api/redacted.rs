@@ -167,3 +167,25 @@ async fn the_rest_can_be_searched_and_read() {
     assert!(text(0).contains("a=ordinary&t=***") && text(1) == case.body, "{}", text(0));
     assert!(text(6).contains("\"hit\"") && text(7).contains("a=ordinary&t=***"), "{}", text(7));
 }
+
+#[tokio::test]
+async fn credentials_in_the_url_of_an_endpoint() {
+    let world = World::new().await;
+    let url = "https://example.com/hook?token=canary-7311&a=1";
+    let shown = "https://example.com/hook?token=***&a=1";
+    world.post("/v1/endpoints", json!({"name": "app", "url": url})).await.is(201);
+    let reader = world.token(&[Scope::Read, Scope::Write], None).await;
+    for path in ["/v1/endpoints", "/v1/endpoints/app"] {
+        let answer = world.bare("GET", path).token(&reader).answer().await;
+        assert!(!holds(&answer) && answer.status.as_u16() == 200, "{path}");
+    }
+    let patch = json!({"url": shown, "concurrency": 3});
+    let answer =
+        world.bare("PATCH", "/v1/endpoints/app").token(&reader).json(&patch).answer().await;
+    assert_eq!(answer.is(200)["url"], shown);
+    let whole = world.get("/v1/endpoints/app").await.is(200);
+    assert_eq!((&whole["url"], &whole["concurrency"]), (&json!(url), &json!(3)), "it is kept");
+    let change = json!({"endpoints": [{"name": "app", "url": format!("{url}2")}]});
+    let answer = world.bare("POST", "/v1/apply").token(&reader).json(&change).answer().await;
+    assert!(!holds(&answer) && answer.status.as_u16() == 200);
+}

@@ -3,9 +3,11 @@
 use super::common::Names;
 use super::http::HeaderIn;
 use super::policy::{OrderRule, RateRule, RetryRule};
+use super::redact::{self, Veil, View};
 use super::source::{masked, name, patterns};
 use super::text::{Moment, Span};
 use crate::problem::Faults;
+use doorbell_core::credentials::Credentials;
 use doorbell_core::endpoint::{self, Endpoint, Policy, Status, Subscription};
 use doorbell_core::endpoint_url::{EndpointUrl, UrlPolicy};
 use doorbell_core::filter::Filter;
@@ -137,7 +139,7 @@ pub struct EndpointOut {
     pub id: String,
     /// Its name.
     pub name: String,
-    /// Where requests go.
+    /// Where requests go; credentials in its query are `***` unless the token's scope is `admin`.
     pub url: String,
     /// Whether it gets anything.
     pub status: EndpointStatus,
@@ -405,7 +407,21 @@ impl EndpointIn {
     }
 }
 
+/// An endpoint's URL as it is shown: credentials in its query are hidden, as those of requests are.
+#[must_use]
+pub fn shown_url(view: View, url: &str) -> String {
+    redact::query_of(Veil::of(view, &Credentials::NONE), url)
+}
+
 impl EndpointOut {
+    /// The same as this viewer may see it.
+    #[must_use]
+    pub fn seen(self, view: View) -> Self {
+        let url = shown_url(view, &self.url);
+        let disabled_because = self.disabled_because.map(|why| why.replace(&self.url, &url));
+        Self { url, disabled_because, ..self }
+    }
+
     /// An endpoint as it is shown: secrets masked, credentials in its headers hidden.
     #[must_use]
     pub fn of(endpoint: &Endpoint, names: &Names) -> Self {
