@@ -68,7 +68,7 @@ function fatePills(request, tally) {
 }
 
 async function deliveryBlock(delivery) {
-  const head = make("div", "row", make("span", "name", delivery.endpoint_name ?? delivery.endpoint), pill(delivery.state),
+  const head = make("div", "row", make("span", "name", delivery.endpoint_name ?? "removed endpoint"), pill(delivery.state),
     make("span", "quiet", `${delivery.attempts} ${delivery.attempts === 1 ? "try" : "tries"}${delivery.last_status ? `, last answer ${delivery.last_status}` : ""}`));
   const block = make("div", "delivery", head);
   if (delivery.due_at && delivery.state === "scheduled") head.append(make("span", "quiet", "again at "), clock(delivery.due_at));
@@ -98,7 +98,7 @@ async function fill(inside, request) {
 }
 
 function requestLine(request, tally, known) {
-  const where = request.source ? request.source_name ?? request.source : "published";
+  const where = request.source ? request.source_name ?? "removed source" : "published";
   const summary = make("summary", "", clock(request.at), make("span", "quiet", where),
     make("span", "name", request.event_type ?? `${request.method}, ${request.body_len} bytes`), fatePills(request, tally));
   const inside = known ?? make("div", "inside");

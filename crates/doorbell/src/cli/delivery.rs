@@ -96,7 +96,11 @@ pub(crate) async fn run(verb: &Verb, node: &Node, report: Report) -> Result<()> 
         }
         Verb::Retry { delivery } => {
             let answer = remote.post(&format!("{}/retry", path(delivery)), json!({})).await?;
-            show::done(report, &answer, &format!("delivery {delivery} is tried again now"));
+            let done = format!(
+                "delivery {delivery} is due now; `doorbell delivery attempts {delivery}` tells what came of it. While \
+                 its endpoint fails, it may have to wait for the circuit breaker's next probe."
+            );
+            show::done(report, &answer, &done);
         }
         Verb::Cancel { delivery } => {
             let answer = remote.post(&format!("{}/cancel", path(delivery)), json!({})).await?;

@@ -276,8 +276,12 @@ fn greet(config: &Config, greeting: &Greeting, token: &TokenText, report: Report
     }
     if let Some(inbox) = inbox {
         report.text(&format!("\ntry       curl {inbox} -d '{{\"hello\":\"world\"}}'"));
-        report.text("          doorbell event list   (in this folder)");
-        report.text("          doorbell login        (another address for the dashboard)");
+        let doorbell = std::env::current_exe().ok();
+        let doorbell = doorbell.map_or("doorbell".into(), |path| path.display().to_string());
+        report.text(&format!("          {doorbell} event list   (in this folder)"));
+        report.text(&format!(
+            "          {doorbell} login        (another address for the dashboard)"
+        ));
     }
     tracing::debug!(free = %human_bytes(config.free_bytes_min), "new webhooks get 503 with less free space");
     Ok(())
