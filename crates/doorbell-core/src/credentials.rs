@@ -114,7 +114,7 @@ impl Places {
             Scheme::Basic => self.headers.push("authorization".to_owned()),
             Scheme::Jwt(jwt) => self.add_field(&jwt.at),
             // A signature is none: it holds for one message only, and its usual names are hidden anyway.
-            _ => {}
+            Scheme::None | Scheme::Signed(_) | Scheme::HttpSignature(_) | _ => {}
         }
     }
 

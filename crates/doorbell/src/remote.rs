@@ -404,6 +404,22 @@ mod tests {
         assert_eq!(told, "The body cannot be read\n  retry.schedule: a list\n  --type: too long");
     }
 
+    #[tokio::test]
+    async fn tls_to_a_plain_server_says_what_to_write() {
+        let server = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let port = server.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            let (mut peer, _) = server.accept().await.unwrap();
+            let answer = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
+            tokio::io::AsyncWriteExt::write_all(&mut peer, answer).await.unwrap();
+            let _until_closed = tokio::io::copy(&mut peer, &mut tokio::io::sink()).await;
+        });
+        let url: Url = format!("https://127.0.0.1:{port}/").parse().unwrap();
+        let request = Request::get("/").body(Full::default()).unwrap();
+        let why = format!("{:#}", send(&url, &[], request).await.unwrap_err());
+        assert!(why.contains(&format!("write http://127.0.0.1:{port}/")), "{why}");
+    }
+
     #[test]
     fn a_problem_without_parts_keeps_its_remedy() {
         let problem =

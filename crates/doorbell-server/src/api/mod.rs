@@ -46,9 +46,9 @@ mod live;
 
 mod tenants;
 
-mod tokens;
-
 mod session;
+
+mod tokens;
 
 mod status;
 

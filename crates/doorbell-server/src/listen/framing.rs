@@ -92,9 +92,17 @@ struct Shape {
     lines: usize,
     line_start: usize,
     old: bool,
-    host: bool,
+    host: Host,
     length: Option<u64>,
     chunked: bool,
+}
+
+/// Whether a `Host` line came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Host {
+    #[default]
+    Missing,
+    Named,
 }
 
 impl Framing {
@@ -189,7 +197,7 @@ impl Framing {
     }
 
     fn end_of_head(&mut self, heads: &mut VecDeque<Bytes>) -> Result<(), Fault> {
-        if !self.shape.host && !self.shape.old {
+        if self.shape.host == Host::Missing && !self.shape.old {
             return Err(Fault::Malformed);
         }
         self.place = match (self.shape.length, self.shape.chunked) {
@@ -253,10 +261,10 @@ impl Shape {
 
     /// One line, which may be empty; HTTP/1.0 needs none (RFC 9112, section 3.2).
     fn host(&mut self, value: &[u8]) -> Result<(), Fault> {
-        if self.host || !is_authority(value) {
+        if self.host == Host::Named || !is_authority(value) {
             return Err(Fault::Malformed);
         }
-        self.host = true;
+        self.host = Host::Named;
         Ok(())
     }
 

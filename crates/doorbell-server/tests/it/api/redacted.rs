@@ -34,7 +34,7 @@ async fn source(world: &World, case: &Case<'_>) -> SourceId {
 async fn received(world: &World, case: &Case<'_>, source: SourceId) -> EventId {
     let id = EventId::new(START, 99);
     let mut headers = Headers::default();
-    headers.push(case.header.0, case.header.1.to_owned());
+    headers.push(case.header.0, case.header.1);
     let event = Event {
         id,
         tenant: TenantId::DEFAULT,
