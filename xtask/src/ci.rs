@@ -109,7 +109,7 @@ fn deny() -> Result<()> {
         );
         return Ok(());
     }
-    run(cargo().args(["deny", "--offline", "check", "bans", "licenses", "sources"]))
+    run(cargo().args(["deny", "check", "bans", "licenses", "sources"]))
 }
 
 /// A few hundred cycles of each kind.

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Seconds between two bytes of a slow sender.
-const DRIP: Duration = Duration::from_secs(1);
+/// Between two bytes of a slow sender (one byte in ten seconds is what slow-loris tools send).
+const DRIP: Duration = Duration::from_secs(10);
 
 /// `bench crowd`.
 pub(super) fn run(flags: &Flags) -> Result<()> {
