@@ -27,6 +27,7 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
     let folder = place::work_folder("e2e")?;
     let python = python(&tests, &folder).context("the judges from PyPI")?;
     let judges = npm(&tests, &folder).context("the judges from npm")?;
+    browser()?;
     let mut pytest = Command::new(python);
     pytest
         .args(["-m", "pytest", "-q", "-p", "no:cacheprovider", "--basetemp"])
@@ -57,6 +58,16 @@ fn python(tests: &Path, folder: &Path) -> Result<PathBuf> {
     place::run(&mut pip)?;
     std::fs::write(stamp, wanted)?;
     Ok(python)
+}
+
+/// Debian's Chromium, for the tests of the dashboard; where there is no apt-get they say that they are left out.
+fn browser() -> Result<()> {
+    if place::is_installed("chromium") || !place::is_installed("apt-get") {
+        return Ok(());
+    }
+    place::run(Command::new("apt-get").args(["update", "--quiet", "--quiet"]))?;
+    place::run(Command::new("apt-get").args(["install", "--yes", "--quiet", "--quiet", "chromium"]))
+        .context("the tests of the dashboard want Chromium")
 }
 
 /// A folder with `node_modules` as the lock file says; made anew when that changes.

@@ -104,7 +104,7 @@ impl<'a> Plan<'a> {
         let taken: BTreeMap<&str, SourceId> =
             all.iter().map(|source| (source.name.as_str(), source.id)).collect();
         let mut made = all.clone();
-        for (at, body) in self.body.sources.iter().enumerate() {
+        for (at, body) in self.body.sources.iter().flatten().enumerate() {
             let pointer = format!("/sources/{at}");
             let before = there.get(body.name.as_str()).copied();
             let dice = || SourceId::new(self.now, self.state.admitting.clock.dice());
@@ -141,7 +141,7 @@ impl<'a> Plan<'a> {
     fn endpoints(&mut self) -> Result<(), Refused> {
         let there: BTreeMap<&str, &Endpoint> =
             self.own_endpoints().map(|endpoint| (endpoint.name.as_str(), endpoint)).collect();
-        for (at, body) in self.body.endpoints.iter().enumerate() {
+        for (at, body) in self.body.endpoints.iter().flatten().enumerate() {
             let pointer = format!("/endpoints/{at}");
             if !self.endpoints.insert(&body.name) {
                 self.faults.add(format!("{pointer}/name"), "this name is declared twice");
@@ -249,6 +249,18 @@ impl<'a> Plan<'a> {
     fn prune(&mut self) {
         if !self.body.prune {
             return;
+        }
+        // An empty or wrong declaration must not remove everything.
+        let missing = [
+            ("sources", self.body.sources.is_none()),
+            ("endpoints", self.body.endpoints.is_none()),
+        ];
+        for (kind, _) in missing.into_iter().filter(|(_, missing)| *missing) {
+            let why = format!(
+                "no {kind} are declared, and to prune would remove all of them: declare those that are to stay, or \
+                 write an empty list (`{kind} = []`)"
+            );
+            self.faults.add(format!("/{kind}"), why);
         }
         for endpoint in self.own_endpoints() {
             if !self.endpoints.contains(endpoint.name.as_str()) {

@@ -35,25 +35,18 @@ pub(crate) async fn settle(
     by_key: bool,
 ) -> Done {
     let endpoint = settlement.delivery.endpoint;
-    let done = AssertUnwindSafe(settle_and_tell(deliverer, settlement, change, by_key));
-    done.catch_unwind().await.unwrap_or(Done { endpoint, by_key, state: None })
-}
-
-async fn settle_and_tell(
-    deliverer: Arc<Deliverer>,
-    settlement: Settlement,
-    change: Option<EndpointChange>,
-    by_key: bool,
-) -> Done {
-    let endpoint = settlement.delivery.endpoint;
-    let kept = write_down(&deliverer, &settlement).await;
-    if kept && settlement.attempt.is_some() {
-        tell(&deliverer, &settlement);
-    }
-    if let Some(EndpointChange::Disable { why }) = change {
-        disable(&deliverer, endpoint, why).await;
-    }
-    Done { endpoint, by_key, state: kept.then_some(settlement.delivery.state) }
+    let work = async {
+        let kept = write_down(&deliverer, &settlement).await;
+        if kept && settlement.attempt.is_some() {
+            tell(&deliverer, &settlement);
+        }
+        if let Some(EndpointChange::Disable { why }) = change {
+            disable(&deliverer, endpoint, why).await;
+        }
+        kept.then_some(settlement.delivery.state)
+    };
+    let state = AssertUnwindSafe(work).catch_unwind().await.unwrap_or(None);
+    Done { endpoint, by_key, state }
 }
 
 /// While the store has no room it is tried again: the try was made, and forgetting it would make it twice. Says whether

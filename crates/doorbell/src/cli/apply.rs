@@ -33,9 +33,6 @@ pub(crate) async fn run(asked: &Apply, node: &Node, report: Report) -> Result<()
     let text = std::fs::read_to_string(&asked.file)
         .with_context(|| format!("{} cannot be read", asked.file.display()))?;
     let (declared, lines) = declared(&asked.file, &text, variable)?;
-    if asked.prune {
-        both_kinds(&asked.file, &declared)?;
-    }
     let mut body = declared;
     body.insert("dry_run".to_owned(), asked.dry_run.into());
     body.insert("prune".to_owned(), asked.prune.into());
@@ -55,19 +52,6 @@ pub(crate) async fn run(asked: &Apply, node: &Node, report: Report) -> Result<()
 
 /// Lines of the file by JSON pointers.
 type Lines = BTreeMap<String, usize>;
-
-/// An empty or wrong file must not remove everything: a kind of which all is to go has to be written out.
-fn both_kinds(path: &Path, declared: &Map<String, Value>) -> Result<()> {
-    for kind in ["sources", "endpoints"] {
-        ensure!(
-            declared.contains_key(kind),
-            "{} has no {kind}, so --prune would remove all of them: declare those that are to stay, or write \
-             `{kind} = []` at its beginning if all are to go; nothing was changed",
-            path.display()
-        );
-    }
-    Ok(())
-}
 
 /// Reads the file, whatever it is written in, and fills in its variables.
 fn declared(
@@ -312,16 +296,6 @@ filter = { body = { amount = { "$gt" = 1.5 } } }
         assert_eq!((lines["/sources/0"], lines["/endpoints/0/headers/0/value"]), (2, 11));
         let json = declared(Path::new("a.json"), &wanted.to_string(), |_| None).unwrap();
         assert_eq!(Value::Object(json.0), wanted);
-    }
-
-    #[test]
-    fn pruning_wants_both_kinds_written_out() {
-        let checked = |text: &str| both_kinds(Path::new("f.toml"), &read(text, true).unwrap().0);
-        let why = checked("").unwrap_err().to_string();
-        assert!(why.contains("f.toml has no sources") && why.contains("`sources = []`"), "{why}");
-        let why = checked("sources = []").unwrap_err().to_string();
-        assert!(why.contains("`endpoints = []`"), "{why}");
-        assert!(checked("sources = []\nendpoints = []").is_ok() && checked(FILE).is_ok());
     }
 
     #[test]

@@ -133,7 +133,12 @@ async fn what_is_not_declared_goes_only_when_asked() {
     theirs.json(&json!({"name": "theirs", "provider": "none"})).answer().await.is(201);
     let less = json!({"endpoints": [{"name": "own", "url": "https://example.com/own"}]});
     assert_eq!(applied(&world, &less).await, ["unchanged endpoint own"]);
-    let told = applied(&world, &with(less, "prune", json!(true))).await;
+    let before = world.home_text().await;
+    let less = with(less, "prune", json!(true));
+    let refused = world.post("/v1/apply", less.clone()).await.is(422);
+    assert_eq!(refused["errors"][0]["pointer"], "/sources", "all sources would go: {refused}");
+    assert_eq!(world.home_text().await, before);
+    let told = applied(&world, &with(less, "sources", json!([]))).await;
     let gone = ["delete endpoint app", "delete source github", "delete source open"];
     assert_eq!(told, [&["unchanged endpoint own"][..], &gone].concat());
     let left = world.home.configuration().await.unwrap();

@@ -14,7 +14,7 @@ fn body(operation: Operation) -> Value {
         (Operation::CreateEndpoint, json!({"name": "mine", "url": "https://example.com/"})),
         (Operation::RotateSourceSecret, json!({"secret": "another secret of some length"})),
         (Operation::PublishEvent, json!({"type": "a", "data": 1})),
-        (Operation::Apply, json!({"prune": true})),
+        (Operation::Apply, json!({"prune": true, "sources": [], "endpoints": []})),
         (Operation::CreateTenant, json!({"uid": "mine"})),
         (Operation::CreateToken, json!({"name": "mine", "scopes": ["read"]})),
     ];

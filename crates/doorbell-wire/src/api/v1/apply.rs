@@ -12,13 +12,13 @@ use serde_json::Value;
 pub struct ApplyIn {
     /// The sources. One that is declared without secrets keeps those that it has, unless its provider changes.
     #[serde(default)]
-    pub sources: Vec<SourceIn>,
+    pub sources: Option<Vec<SourceIn>>,
     /// The endpoints. They may name sources that are declared beside them. One that is declared without a secret keeps its
     /// own, or gets a new one; another secret than its own takes its place, and the old one signs beside it for 24h. One
     /// that is declared without a status keeps the status that it has.
     #[serde(default)]
-    pub endpoints: Vec<EndpointIn>,
-    /// Whether what is not declared is removed.
+    pub endpoints: Option<Vec<EndpointIn>>,
+    /// Whether what is not declared is removed. Then both lists are given, an empty one where all is to go.
     #[serde(default)]
     pub prune: bool,
     /// Whether to tell only what would be done.
