@@ -76,3 +76,17 @@ def test_what_happens_is_shown_as_it_happens(doorbell, browser):
     assert browser.evaluate("document.documentElement.scrollWidth") <= width
     browser.call("Emulation.setDeviceMetricsOverride", width=360, height=700, deviceScaleFactor=1, mobile=False)
     assert browser.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_an_open_breaker_is_shown_with_its_reason(doorbell, receiver, browser):
+    receiver.script = [500] * 1000
+    doorbell.endpoint("app", receiver.url, retry={"schedule": ["0s", "1h"]})
+    for _ in range(30):
+        doorbell.api("POST", "/v1/events", {"type": "invoice.paid", "data": 1})
+    browser.open(doorbell.ready["login"])
+    is_shown(browser, "breaker open")
+    is_shown(browser, "tries in a row failed, the last one with status 500")
+    browser.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    is_shown(browser, "Its endpoint's circuit breaker is open")
+    browser.call("Emulation.setDeviceMetricsOverride", width=360, height=700, deviceScaleFactor=1, mobile=False)
+    assert browser.evaluate("document.documentElement.scrollWidth") <= 360

@@ -3,6 +3,8 @@
 //!
 //! Only what says that the endpoint is away or overloaded counts: connecting, TLS, timeouts, broken responses, 5xx and
 //! 429. Another 4xx or a redirect is a wrong request, but somebody is there.
+//!
+//! Whoever asks for a try believes that the endpoint is back: an open circuit then probes it without waiting any longer.
 
 use crate::attempt::{ErrorClass, Outcome};
 use crate::limits;
@@ -19,9 +21,45 @@ enum Circuit {
     /// Deliveries go; so many have failed in a row.
     Closed { failures: u32 },
     /// None goes for `wait` from `since`; opened so many times in a row.
-    Open { since: Time, wait: Duration, times: u32 },
+    Open { since: Time, wait: Duration, times: u32, why: Why },
     /// One is out since then, to see whether the endpoint is back.
-    Probing { since: Time, times: u32 },
+    Probing { since: Time, times: u32, why: Why },
+}
+
+/// How the circuit of an endpoint is, for those who look on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Condition {
+    /// Deliveries go.
+    Closed,
+    /// None goes until `probe_at`; then one does, as soon as there is one.
+    Open {
+        /// When the next probe is due.
+        probe_at: Time,
+        /// Why it opened.
+        why: Why,
+    },
+    /// The probe is out.
+    HalfOpen {
+        /// Since when.
+        since: Time,
+        /// Why it opened.
+        why: Why,
+    },
+}
+
+/// Why a circuit is not closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Why {
+    /// When it opened.
+    pub opened: Time,
+    /// How many tries in a row have failed by now, probes included.
+    pub failures: u32,
+    /// With what the last one failed.
+    pub last: ErrorClass,
+    /// The status that the last one was answered with, if it was.
+    pub status: Option<u16>,
+    /// Whether the last answer asked for a pause (`Retry-After`).
+    pub asked: bool,
 }
 
 /// Whether a delivery may go to the endpoint now.
@@ -52,23 +90,34 @@ impl Breaker {
     /// Asks for one delivery, which must then go: a given probe is out until [`Breaker::after`], or
     /// [`limits::BREAKER_PROBE_LOST`] has passed.
     pub fn admit(&mut self, now: Time) -> Gate {
-        let (since, wait, times) = match self.0 {
+        let (since, wait, times, why) = match self.0 {
             Circuit::Closed { .. } => return Gate::Go(Pass::Ordinary),
-            Circuit::Open { since, wait, times } => (since, wait, times),
-            Circuit::Probing { since, times } => (since, limits::BREAKER_PROBE_LOST, times),
+            Circuit::Open { since, wait, times, why } => (since, wait, times, why),
+            Circuit::Probing { since, times, why } => {
+                (since, limits::BREAKER_PROBE_LOST, times, why)
+            }
         };
         // A clock that was set back must not make the wait longer than it was meant to be.
         if (since..since.after(wait)).contains(&now) {
             return Gate::Wait(since.after(wait));
         }
-        self.0 = Circuit::Probing { since: now, times };
+        self.0 = Circuit::Probing { since: now, times, why };
         Gate::Go(Pass::Probe)
+    }
+
+    /// Someone asks for a try now. An open circuit waits no longer for its next probe, but for
+    /// [`limits::BREAKER_ASKED_APART`] after the last failure: however often someone asks, it does not become a hammer.
+    /// While a probe is out nothing changes; if it fails, the wait after it is the usual one.
+    pub fn ask(&mut self, now: Time) {
+        if let Circuit::Open { since, wait, .. } = &mut self.0 {
+            *wait = (*wait).min(now.since(*since).max(limits::BREAKER_ASKED_APART));
+        }
     }
 
     /// Takes a delivery back that was let go but not sent.
     pub fn unsent(&mut self, pass: Pass, now: Time) {
-        if let (Pass::Probe, Circuit::Probing { times, .. }) = (pass, self.0) {
-            self.0 = Circuit::Open { since: now, wait: Duration::ZERO, times };
+        if let (Pass::Probe, Circuit::Probing { times, why, .. }) = (pass, self.0) {
+            self.0 = Circuit::Open { since: now, wait: Duration::ZERO, times, why };
         }
     }
 
@@ -79,37 +128,64 @@ impl Breaker {
             (Sign::Alive, _, _) => self.0 = Circuit::Closed { failures: 0 },
             (Sign::Sick, Circuit::Closed { failures }, _) => {
                 let failures = failures.saturating_add(1);
-                let asked = retry::asked(outcome, now).filter(|wait| !wait.is_zero());
-                if failures >= limits::BREAKER_FAILURES || asked.is_some() {
-                    self.open(0, asked, now, dice);
+                let why = Why::new(now, failures, outcome, now);
+                if failures >= limits::BREAKER_FAILURES || why.asked {
+                    self.open((0, why), outcome, now, dice);
                 } else {
                     self.0 = Circuit::Closed { failures };
                 }
             }
             (
                 Sign::Sick,
-                Circuit::Probing { times, .. } | Circuit::Open { times, .. },
+                Circuit::Probing { times, why, .. } | Circuit::Open { times, why, .. },
                 Pass::Probe,
             ) => {
-                self.open(times.saturating_add(1), retry::asked(outcome, now), now, dice);
+                let why = Why::new(why.opened, why.failures.saturating_add(1), outcome, now);
+                self.open((times.saturating_add(1), why), outcome, now, dice);
             }
             // It went before the circuit opened, and says nothing new.
             (Sign::Sick, Circuit::Open { .. } | Circuit::Probing { .. }, Pass::Ordinary) => {}
         }
     }
 
-    /// Whether deliveries go as usual; for lists and metrics.
+    /// Whether deliveries go as usual.
     #[must_use]
     pub const fn is_closed(&self) -> bool {
         matches!(self.0, Circuit::Closed { .. })
     }
 
-    fn open(&mut self, times: u32, asked: Option<Duration>, now: Time, dice: u64) {
+    /// How it is, for lists and logs.
+    #[must_use]
+    pub fn condition(&self) -> Condition {
+        match self.0 {
+            Circuit::Closed { .. } => Condition::Closed,
+            Circuit::Open { since, wait, why, .. } => {
+                Condition::Open { probe_at: since.after(wait), why }
+            }
+            Circuit::Probing { since, why, .. } => Condition::HalfOpen { since, why },
+        }
+    }
+
+    fn open(&mut self, (times, why): (u32, Why), outcome: &Outcome, now: Time, dice: u64) {
         let doubled =
             limits::BREAKER_OPEN_MIN.saturating_mul(1_u32.checked_shl(times.min(16)).unwrap_or(1));
         let wait = retry::jitter(doubled.min(limits::BREAKER_OPEN_MAX), dice);
-        let wait = wait.max(asked.unwrap_or_default()).min(limits::BREAKER_OPEN_MAX);
-        self.0 = Circuit::Open { since: now, wait, times };
+        let asked = retry::asked(outcome, now).unwrap_or_default();
+        let wait = wait.max(asked).min(limits::BREAKER_OPEN_MAX);
+        self.0 = Circuit::Open { since: now, wait, times, why };
+    }
+}
+
+impl Why {
+    /// `outcome` is that of a try that failed.
+    fn new(opened: Time, failures: u32, outcome: &Outcome, now: Time) -> Self {
+        let status = match outcome {
+            Outcome::Answered(answer) => Some(answer.status),
+            Outcome::Failed(_) => None,
+        };
+        let last = outcome.class().unwrap_or(ErrorClass::ServerError);
+        let asked = retry::asked(outcome, now).is_some_and(|wait| !wait.is_zero());
+        Self { opened, failures, last, status, asked }
     }
 }
 
@@ -269,6 +345,52 @@ mod tests {
     }
 
     #[test]
+    fn whoever_asks_has_the_probe_at_once_and_only_one() {
+        let later = T0.after(Duration::from_secs(2));
+        let mut breaker = after_failures(limits::BREAKER_FAILURES);
+        assert!(wait_of(&mut breaker, later).is_some());
+        breaker.ask(later);
+        assert_eq!(breaker.admit(later), Gate::Go(Pass::Probe));
+        breaker.ask(later);
+        assert_eq!(wait_of(&mut breaker, later), Some(limits::BREAKER_PROBE_LOST));
+        breaker.after(Pass::Probe, &answer(500, None), later, 0);
+        assert_eq!(wait_of(&mut breaker, later), Some(Duration::from_millis(8500)), "as usual");
+        breaker.ask(later);
+        assert_eq!(wait_of(&mut breaker, later), Some(limits::BREAKER_ASKED_APART));
+    }
+
+    #[test]
+    fn asking_never_makes_a_wait_longer() {
+        let mut breaker = after_failures(limits::BREAKER_FAILURES);
+        let due = T0.after(wait_of(&mut breaker, T0).unwrap());
+        breaker.ask(due.after(Duration::from_secs(9)));
+        assert_eq!(breaker.admit(due), Gate::Go(Pass::Probe));
+    }
+
+    #[test]
+    fn it_says_how_it_is_and_why() {
+        assert_eq!(after_failures(limits::BREAKER_FAILURES - 1).condition(), Condition::Closed);
+        let mut breaker = after_failures(limits::BREAKER_FAILURES);
+        let why = Why {
+            opened: T0,
+            failures: limits::BREAKER_FAILURES,
+            last: ErrorClass::ConnectionRefused,
+            status: None,
+            asked: false,
+        };
+        let probe_at = T0.after(Duration::from_millis(4250));
+        assert_eq!(breaker.condition(), Condition::Open { probe_at, why });
+        breaker.admit(probe_at);
+        assert_eq!(breaker.condition(), Condition::HalfOpen { since: probe_at, why });
+        breaker.after(Pass::Probe, &answer(503, Some("60")), probe_at, 0);
+        let Condition::Open { probe_at: next, why } = breaker.condition() else { panic!() };
+        assert_eq!(next, probe_at.after(Duration::from_secs(60)));
+        let failures = limits::BREAKER_FAILURES + 1;
+        let (last, status) = (ErrorClass::ServerError, Some(503));
+        assert_eq!(why, Why { opened: T0, failures, last, status, asked: true });
+    }
+
+    #[test]
     fn a_clock_set_back_stalls_nothing() {
         let mut breaker = after_failures(limits::BREAKER_FAILURES);
         let before = T0.before(Duration::from_secs(3600));
@@ -285,6 +407,7 @@ mod tests {
             let mut probe: Option<Time> = None;
             for (ms, what, dice) in steps {
                 now = now.after(Duration::from_millis(ms));
+                if dice.is_multiple_of(3) { breaker.ask(now); }
                 match breaker.admit(now) {
                     Gate::Wait(until) => prop_assert!(until > now && until.since(now) <= limits::BREAKER_OPEN_MAX),
                     Gate::Go(Pass::Probe) => {

@@ -24,6 +24,7 @@ pub mod breaker;
 pub mod pace;
 pub mod settle;
 pub mod explain;
+pub mod standing;
 pub mod header;
 pub mod key;
 mod document;

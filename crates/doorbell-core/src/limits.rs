@@ -72,6 +72,8 @@ pub const BREAKER_OPEN_MIN: Duration = Duration::from_secs(5);
 pub const BREAKER_OPEN_MAX: Duration = Duration::from_secs(5 * 60);
 /// After so long without a result a probe counts as lost and another is sent.
 pub const BREAKER_PROBE_LOST: Duration = Duration::from_secs(150);
+/// How long after a failure someone who asks for a try has a probe at the soonest.
+pub const BREAKER_ASKED_APART: Duration = Duration::from_secs(1);
 /// Shortest and longest timeout of a delivery attempt.
 pub const TIMEOUT_MIN: Duration = Duration::from_millis(100);
 /// See [`TIMEOUT_MIN`].

@@ -113,6 +113,21 @@ pub struct Promises<'a> {
 }
 
 impl Promises<'_> {
+    /// Whether a delivery that someone retries may be lent at once. It goes before what waits in the store, so that only
+    /// the room in memory counts.
+    #[must_use]
+    pub fn ask_first(&mut self, endpoint: EndpointId) -> bool {
+        if self.desk.0.closed {
+            return false;
+        }
+        let window = self.desk.window(endpoint);
+        let room = window.used() < limits::ENDPOINT_WINDOW && self.desk.used() < limits::WINDOW;
+        if room {
+            self.keep(window);
+        }
+        room
+    }
+
     /// Whether a delivery to this endpoint may be lent as it is accepted.
     #[must_use]
     pub fn ask(&mut self, endpoint: EndpointId) -> bool {
@@ -127,10 +142,14 @@ impl Promises<'_> {
         if full || window.is_spilled() {
             return false;
         }
+        self.keep(window);
+        true
+    }
+
+    fn keep(&mut self, window: Arc<Window>) {
         window.promised.fetch_add(1, Ordering::Relaxed);
         self.desk.0.used.fetch_add(1, Ordering::Relaxed);
         self.kept.push(window);
-        true
     }
 }
 
@@ -162,6 +181,7 @@ mod tests {
         assert!(!promises.ask(endpoint(1)) && promises.ask(endpoint(2)));
         drop(promises);
         assert!(!desk.promises().ask(endpoint(1)), "older ones wait in the store");
+        assert!(desk.promises().ask_first(endpoint(1)), "someone asked for it");
         desk.window(endpoint(1)).set_spilled(false);
         assert!(desk.promises().ask(endpoint(1)));
     }

@@ -8,6 +8,7 @@ use crate::listen::{Hosts, ListenConfig};
 use crate::node::{Node, NodeConfig, Running, Shared, StartError};
 use crate::replay::{Engine, Replays};
 use crate::sender::AnySender;
+use crate::standings::Standings;
 use crate::tasks::{Stage, Stop};
 use doorbell_core::configuration::{Change, Resource};
 use doorbell_core::id::{SourceId, TenantId};
@@ -62,11 +63,13 @@ pub async fn start(
     let version = config.version;
     let (first_login, listeners) = (config.first_login.clone(), config.node.clone());
     let api_replays = replays.clone();
+    let (standings, questions) = Standings::new();
     let api = move |shared: &Shared| {
         let parts = ApiParts {
             admitting: Arc::clone(&shared.admitting),
             configured: Arc::clone(&shared.configured),
             replays: api_replays,
+            standings,
             root_token,
             first_login,
             version,
@@ -87,6 +90,7 @@ pub async fn start(
         clock: clock.clone(),
         live: shared.admitting.live.clone(),
         metrics: Arc::clone(&shared.admitting.metrics),
+        questions,
     };
     node.spawn("dispatch", dispatch(parts, shared.stop.clone()));
     let engine =

@@ -49,6 +49,8 @@ metrics! {
     DeliveriesInFlight "gauge" "doorbell_deliveries_in_flight" "" "Deliveries that are being tried.";
     DeliveriesInMemory "gauge" "doorbell_deliveries_in_memory" "" "Deliveries that wait or are tried in memory; the others wait in the store.";
 
+    BreakersOpen "gauge" "doorbell_breakers_open" "" "Endpoints whose circuit breaker is not closed: their deliveries wait.";
+
     TasksPanicked "counter" "doorbell_tasks_panicked_total" "" "Tasks of the node that panicked.";
 }
 

@@ -32,8 +32,8 @@ pub trait Store: Send + Sync + 'static {
         admission: Admission,
     ) -> impl Future<Output = Result<Admitted, StoreError>> + Send;
 
-    /// Waits for deliveries that were lent as they were accepted. One caller at a time; in commit order. Cancel safe:
-    /// dropping the future loses nothing.
+    /// Waits for deliveries that were lent as they were accepted or retried. One caller at a time; in commit order. Cancel
+    /// safe: dropping the future loses nothing.
     fn lent(&self) -> impl Future<Output = Vec<Lent>> + Send;
 
     /// Waits for endpoints at which something changed that only a claim can find: deliveries were accepted or replayed
@@ -373,6 +373,9 @@ pub enum Amendment {
         delivery: DeliveryId,
         /// From when on.
         due: Time,
+        /// Whether the caller takes it at once, without a claim, if none of its order key goes before it: it comes out of
+        /// [`Store::lent`].
+        lend: bool,
     },
     /// Discards a delivery that waits or failed.
     Cancel {

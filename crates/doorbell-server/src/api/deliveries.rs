@@ -9,7 +9,8 @@ use crate::configured::Snapshot;
 use axum::extract::State;
 use axum::response::Response;
 use doorbell_core::endpoint::Status;
-use doorbell_core::id::{DeliveryId, EventId, ReplayId};
+use doorbell_core::id::{DeliveryId, EndpointId, EventId, ReplayId};
+use doorbell_core::standing::Standing;
 use doorbell_core::time::Time;
 use doorbell_store::{Amended, Amendment, DeliveryQuery, DeliveryRow, Store};
 use doorbell_wire::api::v1::common::Page;
@@ -18,6 +19,7 @@ use doorbell_wire::api::v1::delivery::{
 };
 use doorbell_wire::problem::Code;
 use http::StatusCode;
+use std::collections::{BTreeSet, HashMap};
 
 pub(super) async fn list(
     State(state): State<ApiState>,
@@ -37,16 +39,30 @@ pub(super) async fn list(
         limit: limit(filter.limit)?,
     };
     let found = state.admitting.store.deliveries(query).await?;
-    let now = state.admitting.clock.now();
-    let data = found.items.iter().map(|row| shown(row, &settings, now)).collect();
+    let data = shown(&state, &settings, &found.items).await;
     Ok(json(StatusCode::OK, &Page::<DeliveryOut> { data, next_cursor: found.next }))
 }
 
-fn shown(row: &DeliveryRow, settings: &Snapshot, now: Time) -> DeliveryOut {
+/// Deliveries as they are shown; why one waits, dispatch is asked for.
+async fn shown(state: &ApiState, settings: &Snapshot, rows: &[DeliveryRow]) -> Vec<DeliveryOut> {
+    let waiting = rows.iter().filter(|row| !row.delivery.state.is_settled());
+    let endpoints: BTreeSet<EndpointId> = waiting.map(|row| row.delivery.endpoint).collect();
+    let standings = state.standings.of(&endpoints.into_iter().collect::<Vec<_>>()).await;
+    let now = state.admitting.clock.now();
+    rows.iter().map(|row| one_shown(row, settings, &standings, now)).collect()
+}
+
+fn one_shown(
+    row: &DeliveryRow,
+    settings: &Snapshot,
+    standings: &HashMap<EndpointId, Standing>,
+    now: Time,
+) -> DeliveryOut {
     let endpoint = settings.directory.endpoint(row.delivery.endpoint);
     let beside = Beside {
         in_flight: row.in_flight,
-        paused: endpoint.is_some_and(|ready| ready.endpoint().status == Status::Paused),
+        endpoint: endpoint.map(|ready| ready.endpoint()),
+        standing: standings.get(&row.delivery.endpoint),
         event_type: row.event_type.as_ref(),
         at: row.at,
         updated: row.updated,
@@ -58,7 +74,8 @@ fn shown(row: &DeliveryRow, settings: &Snapshot, now: Time) -> DeliveryOut {
 async fn one(state: &ApiState, caller: Caller, id: DeliveryId) -> Result<DeliveryOut, Refused> {
     let row = state.admitting.store.delivery(caller.tenant, id).await?;
     let row = row.ok_or_else(|| Refused::not_found("delivery"))?;
-    Ok(shown(&row, &state.configured.snapshot(), state.admitting.clock.now()))
+    let mut shown = shown(state, &state.configured.snapshot(), &[row]).await;
+    shown.pop().ok_or_else(|| Refused::not_found("delivery"))
 }
 
 pub(super) async fn show(
@@ -79,15 +96,20 @@ pub(super) async fn retry(
     let row = state.admitting.store.delivery(caller.tenant, id).await?;
     let row = row.ok_or_else(|| Refused::not_found("delivery"))?;
     let settings = state.configured.snapshot();
-    match settings.directory.endpoint(row.delivery.endpoint).map(|ready| &ready.endpoint().status) {
+    let endpoint = row.delivery.endpoint;
+    let mut promises = state.admitting.desk.promises();
+    let lend = match settings.directory.endpoint(endpoint).map(|ready| &ready.endpoint().status) {
         None => return Err(Refused::new(Code::State, "Its endpoint is gone.")),
         Some(Status::Disabled { .. }) => {
             return Err(Refused::new(Code::State, "Its endpoint is disabled: enable it first."));
         }
-        Some(Status::Enabled | Status::Paused) => {}
-    }
+        // It waits in the store, as all the others do.
+        Some(Status::Paused) => false,
+        Some(Status::Enabled) => promises.ask_first(endpoint),
+    };
     let due = state.admitting.clock.now();
-    amend(&state, Amendment::Retry { tenant: caller.tenant, delivery: id, due }).await?;
+    amend(&state, Amendment::Retry { tenant: caller.tenant, delivery: id, due, lend }).await?;
+    drop(promises);
     Ok(json(StatusCode::ACCEPTED, &one(&state, caller, id).await?))
 }
 

@@ -16,12 +16,13 @@ use doorbell_core::id::EndpointId;
 use doorbell_core::limits;
 use doorbell_core::secret::SecretText;
 use doorbell_core::time::Time;
-use doorbell_wire::api::v1::common::PageQuery;
+use doorbell_wire::api::v1::common::{Page, PageQuery};
 use doorbell_wire::api::v1::endpoint::{
     EndpointIn, EndpointOut, EndpointSecretIn, EndpointStatus, Gates, OVERLAP_DEFAULT, OVERLAP_MAX,
     SourceNames, TestOut, shown_url,
 };
 use doorbell_wire::api::v1::redact::{HIDDEN, View};
+use doorbell_wire::api::v1::standing::StandingOut;
 use doorbell_wire::problem::{Code, Faults};
 use http::StatusCode;
 use serde_json::Value;
@@ -35,9 +36,21 @@ pub(super) async fn list(
 ) -> Result<Response, Refused> {
     let settings = state.configured.snapshot();
     let own = settings.configuration.endpoints.iter().filter(|e| e.tenant == caller.tenant);
-    let shown = |e: &&Endpoint| EndpointOut::of(e, &settings.names).seen(caller.view);
-    let page = find::page(own, &query, |e| e.id, shown)?;
-    Ok(json(StatusCode::OK, &page))
+    let shown = |e: &&Endpoint| (e.id, EndpointOut::of(e, &settings.names).seen(caller.view));
+    let Page { data, next_cursor } = find::page(own, &query, |e| e.id, shown)?;
+    let data = with_standing(&state, data).await;
+    Ok(json(StatusCode::OK, &Page { data, next_cursor }))
+}
+
+/// The same, with how their deliveries stand.
+async fn with_standing(
+    state: &ApiState,
+    shown: Vec<(EndpointId, EndpointOut)>,
+) -> Vec<EndpointOut> {
+    let ids: Vec<EndpointId> = shown.iter().map(|(id, _)| *id).collect();
+    let standings = state.standings.of(&ids).await;
+    let standing = |id| standings.get(&id).map(StandingOut::from);
+    shown.into_iter().map(|(id, out)| EndpointOut { standing: standing(id), ..out }).collect()
 }
 
 pub(super) async fn show(
@@ -48,7 +61,8 @@ pub(super) async fn show(
     let settings = state.configured.snapshot();
     let endpoint = find::endpoint(&settings, caller, &name)?;
     let shown = EndpointOut::of(endpoint, &settings.names).seen(caller.view);
-    Ok(json(StatusCode::OK, &shown))
+    let shown = with_standing(&state, vec![(endpoint.id, shown)]).await;
+    Ok(json(StatusCode::OK, &shown.first()))
 }
 
 pub(super) async fn create(

@@ -6,6 +6,7 @@ use super::logins::{LoginCode, Logins};
 use crate::admitting::Admitting;
 use crate::configured::Configured;
 use crate::replay::Replays;
+use crate::standings::Standings;
 use doorbell_core::limits;
 use doorbell_core::time::Time;
 use std::ops::Deref;
@@ -21,6 +22,8 @@ pub struct Parts {
     pub configured: Arc<Configured>,
     /// The replays.
     pub replays: Replays,
+    /// How the deliveries of endpoints stand.
+    pub standings: Standings,
     /// The version of the program, as it is shown.
     pub version: &'static str,
     /// The address that receives; `/` and a source's name follow.

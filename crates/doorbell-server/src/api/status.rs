@@ -11,6 +11,7 @@ use doorbell_core::time::Time;
 use doorbell_store::{Stats, Store};
 use doorbell_wire::api::v1::endpoint::EndpointStatus;
 use doorbell_wire::api::v1::openapi;
+use doorbell_wire::api::v1::standing::StandingOut;
 use doorbell_wire::api::v1::status::{EndpointHealth, StatusOut, StoreOut};
 use doorbell_wire::api::v1::text::Moment;
 use http::StatusCode;
@@ -27,12 +28,15 @@ pub(super) async fn show(
     let due: BTreeMap<EndpointId, Time> =
         backlog.into_iter().map(|backlog| (backlog.endpoint, backlog.next_due)).collect();
     let settings = state.configured.snapshot();
-    let own = settings.configuration.endpoints.iter().filter(|e| e.tenant == caller.tenant);
-    let endpoints = own.map(|endpoint| EndpointHealth {
+    let own = || settings.configuration.endpoints.iter().filter(|e| e.tenant == caller.tenant);
+    let standings =
+        state.standings.of(&own().map(|endpoint| endpoint.id).collect::<Vec<_>>()).await;
+    let endpoints = own().map(|endpoint| EndpointHealth {
         id: endpoint.id.to_string(),
         name: endpoint.name.to_string(),
         status: EndpointStatus::from(&endpoint.status),
         next_due_at: due.get(&endpoint.id).copied().map(Moment),
+        standing: standings.get(&endpoint.id).map(StandingOut::from),
     });
     let status = StatusOut {
         version: state.version.to_owned(),

@@ -19,7 +19,7 @@ function make(tag, name, ...children) {
 
 const TONES = {
   accepted: "good", delivered: "good", enabled: "good", receives: "good",
-  rejected: "bad", failed: "bad", disabled: "bad",
+  rejected: "bad", failed: "bad", disabled: "bad", breaker_open: "bad",
   waiting: "wait", pending: "wait", scheduled: "wait", in_flight: "wait", paused: "wait",
 };
 
@@ -52,11 +52,24 @@ function sourceLine(source, base) {
 }
 
 function endpointLine(endpoint) {
-  const state = make("span", "end", pill(endpoint.status));
+  const state = make("span", "end pills", ...breakerPills(endpoint.standing), pill(endpoint.status));
   const wants = endpoint.event_types.length ? endpoint.event_types.join(", ") : "all events";
   const head = make("div", "row", make("span", "name", endpoint.name), make("span", "quiet", wants), state);
   const why = endpoint.disabled_because ? make("p", "quiet", endpoint.disabled_because) : null;
-  return make("li", "", head, make("code", "address", endpoint.url), why);
+  return make("li", "", head, make("code", "address", endpoint.url), why, breakerLine(endpoint.standing));
+}
+
+function breakerPills(standing) {
+  return !standing || standing.breaker === "closed" ? [] : [pill("breaker_open", `breaker ${standing.breaker.replace("_", " ")}`)];
+}
+
+/** Why deliveries to an endpoint wait, and when the next one is tried. */
+function breakerLine(standing) {
+  if (!standing || standing.breaker === "closed") return null;
+  const next = standing.breaker === "half_open" ? ["One delivery is out to probe it."]
+    : new Date(standing.next_probe_at) > new Date() ? ["Next probe at ", clock(standing.next_probe_at), "."] : ["The next delivery probes it."];
+  return make("p", "quiet", "Since ", clock(standing.breaker_since), `: ${standing.breaker_because}. `, ...next,
+    ` ${standing.waiting_in_memory} wait in memory, ${standing.in_flight} in flight.`);
 }
 
 function fatePills(request, tally) {
@@ -72,11 +85,12 @@ async function deliveryBlock(delivery) {
     make("span", "quiet", `${delivery.attempts} ${delivery.attempts === 1 ? "try" : "tries"}${delivery.last_status ? `, last answer ${delivery.last_status}` : ""}`));
   const block = make("div", "delivery", head);
   if (delivery.due_at && delivery.state === "scheduled") head.append(make("span", "quiet", "again at "), clock(delivery.due_at));
+  else if (delivery.waits_because) block.append(make("p", "", delivery.waits_because));
   if (delivery.state !== "delivered" && delivery.attempts > 0) {
     const tries = (await ask(`/v1/deliveries/${delivery.id}/attempts`)).data;
     block.append(make("p", "", tries.at(-1)?.explanation ?? ""));
   }
-  if (["failed", "scheduled"].includes(delivery.state)) {
+  if (["failed", "scheduled"].includes(delivery.state) || delivery.waits_for === "breaker") {
     const button = make("button", "", "Try again now");
     button.type = "button";
     button.addEventListener("click", () => guarded(async () => { await ask(`/v1/deliveries/${delivery.id}/retry`, "POST"); await refresh(); }));

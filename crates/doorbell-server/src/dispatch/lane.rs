@@ -2,12 +2,13 @@
 
 use crate::desk::Window;
 use doorbell_core::attempt::Outcome;
-use doorbell_core::breaker::{self, Breaker, Pass};
+use doorbell_core::breaker::{self, Breaker, Condition, Pass};
 use doorbell_core::delivery::DiscardReason;
 use doorbell_core::directory::ReadyEndpoint;
 use doorbell_core::endpoint::{Endpoint, Policy, Status};
 use doorbell_core::limits;
 use doorbell_core::pace::{Pace, Turn};
+use doorbell_core::standing::Standing;
 use doorbell_core::time::Time;
 use doorbell_store::{Claims, Lent};
 use std::collections::VecDeque;
@@ -30,6 +31,8 @@ pub(crate) struct Lane {
     /// When the earliest delivery that waits in the store is due, as far as is known; `None`: nothing waits there.
     stored_due: Option<Time>,
     breaker: Breaker,
+    /// Whether it was told last that the breaker is not closed.
+    told_open: bool,
     pace: Pace,
     /// The earliest alarm that was set and has not rung.
     alarm: Option<Time>,
@@ -102,6 +105,7 @@ impl Lane {
             claiming: false,
             stored_due: None,
             breaker: Breaker::default(),
+            told_open: false,
             pace: Pace::new(&Policy::default()),
             alarm: None,
             lines: Lines::default(),
@@ -110,7 +114,8 @@ impl Lane {
         lane
     }
 
-    /// Takes over a changed configuration. An endpoint that moved or was switched on again starts with a closed breaker.
+    /// Takes over a changed configuration. An endpoint that moved or was switched on again starts with a closed breaker;
+    /// one that was deleted has none.
     pub(crate) fn configure(&mut self, endpoint: Option<Arc<ReadyEndpoint>>) {
         if let Some(new) = endpoint.as_deref().map(ReadyEndpoint::endpoint) {
             let known =
@@ -119,6 +124,8 @@ impl Lane {
                 self.breaker = Breaker::default();
             }
             self.pace.adjust(&new.policy);
+        } else {
+            self.breaker = Breaker::default();
         }
         self.endpoint = endpoint;
         if self.is_paused() {
@@ -126,7 +133,7 @@ impl Lane {
         }
     }
 
-    fn configured(&self) -> Option<&Endpoint> {
+    pub(crate) fn configured(&self) -> Option<&Endpoint> {
         self.endpoint.as_deref().map(ReadyEndpoint::endpoint)
     }
 
@@ -149,12 +156,24 @@ impl Lane {
 
     /// Adds a delivery that the store lent. A lane that cannot run for a while holds ids, not bodies.
     pub(crate) fn push(&mut self, mut lent: Lent, now: Time) -> Held {
+        if lent.delivery.asked {
+            self.breaker.ask(now);
+        }
         if self.is_paused() || matches!(self.peek(now, usize::MAX), Gate::Until(_)) {
             lent.payload = None;
         }
         let held = if lent.payload.is_some() { Held::Whole } else { Held::ById };
-        self.waiting.push_back(lent);
+        self.line_up(lent);
         held
+    }
+
+    /// What someone asked for goes first. So it is the probe of a breaker that is open.
+    fn line_up(&mut self, lent: Lent) {
+        if lent.delivery.asked {
+            self.waiting.push_front(lent);
+        } else {
+            self.waiting.push_back(lent);
+        }
     }
 
     /// Something may wait in the store, due at `due` or earlier. What is due already goes before what is accepted next.
@@ -169,7 +188,10 @@ impl Lane {
     pub(crate) fn claimed(&mut self, claims: Claims, now: Time) {
         self.claiming = false;
         self.stored_due = [self.stored_due, claims.next_due].into_iter().flatten().min();
-        self.waiting.extend(claims.lent);
+        if claims.lent.iter().any(|lent| lent.delivery.asked) {
+            self.breaker.ask(now);
+        }
+        claims.lent.into_iter().for_each(|lent| self.line_up(lent));
         self.window.set_spilled(self.stored_due.is_some_and(|due| due <= now));
     }
 
@@ -304,6 +326,25 @@ impl Lane {
     /// Tries that are out.
     pub(crate) const fn out(&self) -> u32 {
         self.pace.out()
+    }
+
+    /// How its deliveries stand.
+    pub(crate) fn standing(&self, now: Time) -> Standing {
+        let mut pace = self.pace;
+        let rate_until = match pace.admit(now) {
+            Turn::Wait(until) => Some(until),
+            Turn::Go | Turn::Full => None,
+        };
+        let (waiting, in_flight) = (self.waiting.len(), self.pace.out());
+        Standing { breaker: self.breaker.condition(), rate_until, waiting, in_flight }
+    }
+
+    /// How the breaker is, if it has opened or closed since this was asked.
+    pub(crate) fn breaker_news(&mut self) -> Option<Condition> {
+        let open = !self.breaker.is_closed();
+        let news = open != self.told_open;
+        self.told_open = open;
+        news.then(|| self.breaker.condition())
     }
 
     /// The store has what came of a delivery.

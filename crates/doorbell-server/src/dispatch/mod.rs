@@ -17,6 +17,7 @@ use crate::desk::Desk;
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::sender::AnySender;
+use crate::standings::Questions;
 use crate::tasks::Stop;
 use deliver::Deliverer;
 use doorbell_store::AnyStore;
@@ -42,11 +43,13 @@ pub struct Parts {
     pub live: Live,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Who asks how deliveries stand.
+    pub questions: Questions,
 }
 
 /// Delivers until the node drains; then lets what is in flight end, gives the rest back to the store, and returns.
 pub async fn dispatch(parts: Parts, stop: Stop) {
-    let Parts { store, sender, configured, desk, clock, live, metrics } = parts;
+    let Parts { store, sender, configured, desk, clock, live, metrics, questions } = parts;
     let (tell, inbox) = mpsc::channel(MESSAGES);
     let deliverer = Arc::new(Deliverer {
         store: Arc::clone(&store),
@@ -56,5 +59,5 @@ pub async fn dispatch(parts: Parts, stop: Stop) {
         live,
         metrics,
     });
-    Run::new(store, deliverer, (configured, desk), clock, tell).run(inbox, stop).await;
+    Run::new(store, deliverer, (configured, desk), clock, tell).run(inbox, questions, stop).await;
 }

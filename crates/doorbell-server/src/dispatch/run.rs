@@ -10,18 +10,21 @@ use crate::dispatch::lane::{Held, Lane, Start, Wish};
 use crate::dispatch::message::{CLAIMS_MAX, IN_FLIGHT_ALL, IN_FLIGHT_MAX, Message, Tried};
 use crate::dispatch::settling::{self, Done};
 use crate::metrics::Metric;
+use crate::standings::{Found, Question, Questions};
 use crate::tasks::{Stage, Stop};
+use doorbell_core::breaker::Condition;
 use doorbell_core::delivery::State;
 use doorbell_core::directory::Directory;
 use doorbell_core::id::EndpointId;
 use doorbell_core::settle::{self, EndpointChange};
+use doorbell_core::standing::{self, Standing};
 use doorbell_core::time::Time;
 use doorbell_store::{AnyStore, Claim, Claims, Lent, Settlement, Store, StoreError};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -53,6 +56,8 @@ pub(crate) struct Run {
     clock: Clock,
     directory: Arc<Directory>,
     lanes: HashMap<EndpointId, Lane>,
+    /// Lanes whose breaker is not closed.
+    open: HashSet<EndpointId>,
     /// Lanes that may start something, each once; served in turn.
     ring: VecDeque<EndpointId>,
     /// When to look at a lane again. An alarm that no longer matters only costs a look.
@@ -87,6 +92,7 @@ impl Run {
             configured,
             clock,
             lanes: HashMap::new(),
+            open: HashSet::new(),
             ring: VecDeque::new(),
             alarms: BinaryHeap::new(),
             in_flight: 0,
@@ -100,7 +106,12 @@ impl Run {
     }
 
     /// Runs until the node drains, then until nothing is in flight any more.
-    pub(crate) async fn run(mut self, mut inbox: mpsc::Receiver<Message>, mut stop: Stop) {
+    pub(crate) async fn run(
+        mut self,
+        mut inbox: mpsc::Receiver<Message>,
+        mut questions: Questions,
+        mut stop: Stop,
+    ) {
         let mut changed = self.configured.watch();
         self.take_backlog().await;
         let mut messages = Vec::with_capacity(256);
@@ -113,19 +124,32 @@ impl Run {
                 stirred = self.store.stirred() => self.take_stirred(&stirred),
                 Some(done) = self.settling.next() => self.take_settled(done),
                 result = changed.changed() => if result.is_ok() { self.take_directory() },
+                question = questions.next() => self.answer(question),
                 () = stop.reached(Stage::Draining) => break,
                 () = tokio::time::sleep(wait) => {}
             }
             self.take_messages(&mut messages);
             self.measure();
         }
+        // Whoever asks from now on is answered at once, with nothing.
+        drop(questions);
         self.drain(inbox).await;
+    }
+
+    fn answer(&self, Question { endpoints, tell }: Question) {
+        let now = self.clock.now();
+        let standing =
+            |id: &EndpointId| self.lanes.get(id).map_or(Standing::IDLE, |lane| lane.standing(now));
+        let found: Found = endpoints.into_iter().map(|id| (id, standing(&id))).collect();
+        // Who asked may have gone.
+        drop(tell.send(found));
     }
 
     fn measure(&self) {
         let metrics = &self.deliverer.metrics;
         metrics.set(Metric::DeliveriesInFlight, self.in_flight as u64);
         metrics.set(Metric::DeliveriesInMemory, self.desk.used() as u64);
+        metrics.set(Metric::BreakersOpen, self.open.len() as u64);
     }
 
     /// Lets what is in flight end and gives the rest back.
@@ -216,6 +240,7 @@ impl Run {
             lane.configure(configured);
             if gone && lane.is_idle() {
                 self.lanes.remove(&endpoint);
+                self.open.remove(&endpoint);
                 self.desk.forget(endpoint);
                 continue;
             }
@@ -360,6 +385,25 @@ impl Run {
         }
         if let Some(at) = self.lane(endpoint).new_alarm(now) {
             self.alarms.push(Reverse((at, endpoint)));
+        }
+        if let Some(condition) = self.lane(endpoint).breaker_news() {
+            self.tell_of_breaker(endpoint, condition);
+        }
+    }
+
+    fn tell_of_breaker(&mut self, endpoint: EndpointId, condition: Condition) {
+        let name = self.lane(endpoint).configured().map(|endpoint| endpoint.name.to_string());
+        let name = name.unwrap_or_default();
+        match condition {
+            Condition::Closed => {
+                self.open.remove(&endpoint);
+                tracing::info!(%endpoint, name, "a circuit breaker has closed");
+            }
+            Condition::Open { why, .. } | Condition::HalfOpen { why, .. } => {
+                self.open.insert(endpoint);
+                let because = standing::opened_because(&why);
+                tracing::warn!(%endpoint, name, because, "a circuit breaker has opened");
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use doorbell_core::attempt::{Outcome, Trigger};
+use doorbell_core::breaker::Condition;
 use doorbell_core::configuration::{Change, Resource};
 use doorbell_core::delivery::{DiscardReason, State};
 use doorbell_core::directory;
@@ -9,6 +10,7 @@ use doorbell_core::endpoint::{Endpoint, OnDead, Order, Policy, Rate, Retry, Stat
 use doorbell_core::event::{Event, Fate, Origin};
 use doorbell_core::id::{DeliveryId, EndpointId, EventId, ReplayId, TenantId};
 use doorbell_core::intake;
+use doorbell_core::limits;
 use doorbell_core::name::{EventType, Label};
 use doorbell_core::request::{Headers, Request};
 use doorbell_core::source::KeyRule;
@@ -20,8 +22,9 @@ use doorbell_server::desk::Desk;
 use doorbell_server::dispatch::{Parts, dispatch};
 use doorbell_server::health::Health;
 use doorbell_server::live::Live;
-use doorbell_server::metrics::Metrics;
+use doorbell_server::metrics::{Metric, Metrics};
 use doorbell_server::sender::{AnySender, Script, Step};
+use doorbell_server::standings::Standings;
 use doorbell_server::tasks::{Stage, Stopper};
 use doorbell_store::memory::Memory;
 use doorbell_store::{
@@ -29,7 +32,7 @@ use doorbell_store::{
     StoreError,
 };
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
@@ -42,6 +45,7 @@ struct World {
     store: Arc<AnyStore>,
     configured: Arc<Configured>,
     admitting: Admitting,
+    standings: Standings,
     clock: ManualClock,
     stopper: Stopper,
     running: JoinHandle<()>,
@@ -63,6 +67,7 @@ impl World {
         let configured = Arc::new(Configured::load(Arc::clone(&store), limits).await.unwrap());
         let (desk, stopper) = (Desk::default(), Stopper::default());
         let (metrics, live) = (Arc::new(Metrics::default()), Live::default());
+        let (standings, questions) = Standings::new();
         let parts = Parts {
             store: Arc::clone(&store),
             sender: AnySender::Script(script),
@@ -71,11 +76,12 @@ impl World {
             clock: clock.clone(),
             live: live.clone(),
             metrics: Arc::clone(&metrics),
+            questions,
         };
         let running = tokio::spawn(dispatch(parts, stopper.stop()));
         let health = Arc::new(Health::new(stopper.stop()));
         let admitting = Admitting { store: Arc::clone(&store), desk, live, metrics, health, clock };
-        Self { memory, store, configured, admitting, clock: manual, stopper, running }
+        Self { memory, store, configured, admitting, standings, clock: manual, stopper, running }
     }
 
     /// Publishes an event with this body and order key.
@@ -462,7 +468,7 @@ async fn what_waits_for_its_turn_is_not_in_flight_and_can_be_cancelled() {
     let amendments = vec![
         Amendment::Cancel { tenant, delivery: id(3), at },
         Amendment::Cancel { tenant, delivery: id(2), at },
-        Amendment::Retry { tenant, delivery: id(0), due: at },
+        Amendment::Retry { tenant, delivery: id(0), due: at, lend: false },
         Amendment::Cancel { tenant, delivery: id(4), at },
     ];
     let amended = world.store.amend(amendments).await.unwrap();
@@ -583,10 +589,130 @@ async fn a_retried_dead_letter_goes_out_at_once() {
     let row = world.deliveries().await.remove(0);
     assert!(matches!(row.delivery.state, State::Failed { .. }));
     let (tenant, delivery, due) = (TenantId::DEFAULT, row.delivery.id, world.admitting.clock.now());
-    world.store.amend(vec![Amendment::Retry { tenant, delivery, due }]).await.unwrap();
+    world.store.amend(vec![Amendment::Retry { tenant, delivery, due, lend: false }]).await.unwrap();
     world.pass(SECOND).await;
     assert!(delivered(&world.states().await[0]));
     assert_eq!(world.triggers(delivery).await, [Trigger::Initial, Trigger::Manual]);
+}
+
+/// An endpoint that refuses until it is `up`, its breaker open, with a backlog of its own in memory and in the store.
+async fn shut(up: &Arc<AtomicBool>, endpoint: Endpoint) -> (World, Script) {
+    let up = Arc::clone(up);
+    let script =
+        Script::by(move |_| Step::status(if up.load(Ordering::SeqCst) { 200 } else { 503 }));
+    let world = World::new(script.clone(), vec![endpoint]).await;
+    for n in 0..700 {
+        world.publish(&n.to_string(), &n.to_string()).await;
+    }
+    world.pass(SECOND * 2).await;
+    assert!(!matches!(world.breaker().await, Condition::Closed));
+    (world, script)
+}
+
+impl World {
+    async fn breaker(&self) -> Condition {
+        self.standings.of(&[endpoint(1).id]).await[&endpoint(1).id].breaker
+    }
+
+    /// Retries the delivery of that place in the list (0: the newest event's), as the API would.
+    async fn retry(&self, place: usize) -> DeliveryId {
+        let delivery = self.deliveries().await[place].delivery.id;
+        let (tenant, due) = (TenantId::DEFAULT, self.admitting.clock.now());
+        let mut promises = self.admitting.desk.promises();
+        let lend = promises.ask_first(endpoint(1).id);
+        let amendment = Amendment::Retry { tenant, delivery, due, lend };
+        self.store.amend(vec![amendment]).await.unwrap();
+        delivery
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_manual_retry_is_the_probe_of_an_open_breaker() {
+    for endpoint in [endpoint(1), by_key(1, OnDead::Block)] {
+        let up = Arc::new(AtomicBool::new(false));
+        let (world, script) = shut(&up, endpoint).await;
+        let before = script.carried().len();
+        world.pass(SECOND).await;
+        assert_eq!(script.carried().len(), before, "all wait");
+        up.store(true, Ordering::SeqCst);
+        let asked = world.retry(0).await;
+        world.pass_by(Duration::from_millis(3), Duration::from_millis(1)).await;
+        assert_eq!(bodies(&script)[before], "699", "the newest of all went first, and at once");
+        assert_eq!(world.triggers(asked).await, [Trigger::Manual]);
+        assert_eq!(world.breaker().await, Condition::Closed, "its result is the probe's");
+        world.pass(SECOND * 30).await;
+        assert!(script.carried().len() >= 700, "and the others follow");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_of_many_probes_one_at_a_time() {
+    let up = Arc::new(AtomicBool::new(false));
+    let (world, script) = shut(&up, endpoint(1)).await;
+    let before = script.carried().len();
+    for n in 0..100 {
+        world.retry(n).await;
+    }
+    world.pass(SECOND * 3).await;
+    let tried = u32::try_from(script.carried().len() - before).unwrap();
+    assert!((1..=2).contains(&tried), "{tried} probes");
+    let Condition::Open { why, .. } = world.breaker().await else { panic!("not open") };
+    assert_eq!(why.failures, limits::BREAKER_FAILURES + tried, "each counted as the probe's");
+}
+
+/// While a probe is out, another one is not sent, whoever asks.
+#[tokio::test(start_paused = true)]
+async fn a_retry_waits_for_the_probe_that_is_out() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let script = Script::by(move |_| {
+        if calls.fetch_add(1, Ordering::SeqCst) < 16 { Step::status(500) } else { Step::Hang }
+    });
+    let world = World::new(script.clone(), vec![endpoint(1)]).await;
+    for n in 0..100 {
+        world.publish(&n.to_string(), "a").await;
+    }
+    world.pass(SECOND * 2).await;
+    let before = script.carried().len();
+    world.retry(0).await;
+    world.pass(SECOND).await;
+    world.retry(1).await;
+    world.pass(SECOND * 5).await;
+    assert_eq!(script.carried().len(), before + 1);
+    assert!(matches!(world.breaker().await, Condition::HalfOpen { .. }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_to_a_paused_endpoint_waits() {
+    let script = Script::steps([]);
+    let paused = Endpoint { status: Status::Paused, ..endpoint(1) };
+    let world = World::new(script.clone(), vec![paused]).await;
+    world.publish("{}", "a").await;
+    world.retry(0).await;
+    world.pass(SECOND * 5).await;
+    assert_eq!(script.carried().len(), 0);
+    assert_eq!(world.admitting.desk.used(), 0, "it holds no room");
+    world.change(endpoint(1)).await;
+    world.pass(SECOND).await;
+    assert_eq!(script.carried().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn open_breakers_are_counted_and_tell_how_they_stand() {
+    let up = Arc::new(AtomicBool::new(false));
+    let (world, _) = shut(&up, endpoint(1)).await;
+    let count = || world.admitting.metrics.value(Metric::BreakersOpen);
+    let standing = world.standings.of(&[endpoint(1).id, endpoint(2).id]).await;
+    assert_eq!(standing[&endpoint(2).id].breaker, Condition::Closed, "nothing goes there");
+    let one = standing[&endpoint(1).id];
+    assert_eq!((count(), one.in_flight), (1, 0));
+    assert!(one.waiting > 0);
+    world.change(Endpoint { url: "https://new.example.com".to_owned(), ..endpoint(1) }).await;
+    up.store(true, Ordering::SeqCst);
+    world.pass(SECOND).await;
+    assert_eq!((count(), world.breaker().await), (0, Condition::Closed), "it moved");
+    world.stopper.advance(Stage::Draining);
+    world.running.await.unwrap();
+    assert!(world.standings.of(&[endpoint(1).id]).await.is_empty(), "nobody answers");
 }
 
 #[tokio::test(start_paused = true)]
@@ -610,7 +736,7 @@ async fn each_attempt_says_why_it_was_made() {
     };
     let second = again.id;
     let amendments = vec![
-        Amendment::Retry { tenant, delivery: first, due },
+        Amendment::Retry { tenant, delivery: first, due, lend: false },
         Amendment::Redeliver { tenant, event, deliveries: vec![again] },
     ];
     world.store.amend(amendments).await.unwrap();

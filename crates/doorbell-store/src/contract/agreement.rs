@@ -358,7 +358,7 @@ impl<M: Store, H: Store> Pair<M, H> {
         let owner = self.events.iter().find(|(id, _)| *id == event).map_or(0, |(_, of)| *of);
         let tenant = tenant((owner + other) % 2);
         let (amendment, lent) = match what {
-            What::Retry => (Amendment::Retry { tenant, delivery, due: at }, 0),
+            What::Retry => (Amendment::Retry { tenant, delivery, due: at, lend: false }, 0),
             What::Cancel => (Amendment::Cancel { tenant, delivery, at }, 0),
             What::Redeliver(made) => {
                 let known = self.deliveries.len();

@@ -4,7 +4,7 @@ use super::Homes;
 use super::making::{
     HOUR, Maker, accept, admission, claim_all, claim_one, endpoint, everything, ids,
 };
-use crate::store::{Amendment, Backlog, Claim, Settled, Settlement, Store};
+use crate::store::{Amendment, Backlog, Claim, NewDelivery, Settled, Settlement, Store};
 use doorbell_core::delivery::State;
 use doorbell_core::id::DeliveryId;
 use std::collections::BTreeSet;
@@ -46,7 +46,9 @@ pub async fn endpoints_that_want_a_claim_are_told(mut homes: impl Homes) {
     let (tenant, delivery) = (event.tenant, waiting.id);
     home.amend(vec![Amendment::Cancel { tenant, delivery, at: maker.now }]).await.unwrap();
     assert_eq!(home.stirred().await, vec![endpoint(2)]);
-    home.amend(vec![Amendment::Retry { tenant, delivery, due: maker.now }]).await.unwrap();
+    home.amend(vec![Amendment::Retry { tenant, delivery, due: maker.now, lend: false }])
+        .await
+        .unwrap();
     assert_eq!(home.stirred().await, vec![endpoint(2)]);
     let claimed = claim_one(&home, endpoint(2)).await;
     let (lease, locator) = (claimed.lease, claimed.locator);
@@ -182,13 +184,45 @@ pub async fn a_key_is_out_once_at_a_time(mut homes: impl Homes) {
     assert_eq!(ids(&second), made[1..2]);
     assert!(home.begin(made[1], second.lent[0].lease));
     let (tenant, due) = (super::making::tenant(0), maker.now);
-    let retry = Amendment::Retry { tenant, delivery: made[0], due };
+    let retry = Amendment::Retry { tenant, delivery: made[0], due, lend: false };
     home.amend(vec![retry]).await.unwrap();
     let nothing = home.claim(by_key).await.unwrap();
     assert_eq!((ids(&nothing), nothing.next_due), (vec![], None), "the newer one is out");
     let done = maker.settlement(&second.lent[0], maker.delivered(), 200);
     home.settle(done).await.unwrap();
     assert_eq!(ids(&home.claim(by_key).await.unwrap()), made[..1]);
+}
+
+/// What someone retries is lent at once where that is asked for, so that it need not wait behind older ones; of an order
+/// key only the first.
+pub async fn a_retried_delivery_is_lent_where_asked(mut homes: impl Homes) {
+    let (home, mut maker) = (homes.open().await, Maker::new());
+    let made: Vec<_> = [None, None, Some(7), Some(7)]
+        .map(|order_key| NewDelivery { order_key, ..maker.delivery(endpoint(1)) })
+        .to_vec();
+    for delivery in &made {
+        accept(&home, &mut maker, vec![delivery.clone()]).await;
+    }
+    let (tenant, due) = (super::making::tenant(0), maker.now);
+    let retry = |n: usize| Amendment::Retry { tenant, delivery: made[n].id, due, lend: true };
+    home.amend(vec![retry(3)]).await.unwrap();
+    home.amend(vec![retry(2)]).await.unwrap();
+    home.amend(vec![retry(1)]).await.unwrap();
+    let mut lent = Vec::new();
+    while lent.len() < 2 {
+        lent.extend(home.lent().await);
+    }
+    let lent_ids: Vec<_> = lent.iter().map(|lent| lent.delivery.id).collect();
+    assert_eq!(lent_ids, [made[2].id, made[1].id], "the older one of the key, and the other");
+    assert!(lent.iter().all(|lent| lent.delivery.asked));
+    assert_eq!(home.stirred().await, vec![endpoint(1)]);
+    let by_key = Claim { by_key: true, ..everything(endpoint(1)) };
+    assert_eq!(ids(&home.claim(by_key).await.unwrap()), [made[0].id]);
+    let done = maker.settlement(&lent[0], maker.delivered(), 200);
+    assert_eq!(home.settle(done).await, Ok(Settled::Kept));
+    assert_eq!(ids(&home.claim(by_key).await.unwrap()), [made[3].id]);
+    let attempts = home.attempts(tenant, made[2].id).await.unwrap();
+    assert_eq!(attempts.len(), 1);
 }
 
 /// A dead delivery that holds its key holds it until it is cancelled; one that does not lets the next go.

@@ -76,6 +76,7 @@ macro_rules! contract_tests {
             lending::keys_go_one_after_the_other
             lending::a_key_is_out_once_at_a_time
             lending::a_dead_delivery_may_hold_its_key
+            lending::a_retried_delivery_is_lent_where_asked
             lending::each_key_has_its_turn
             lending::without_a_key_nothing_is_held_back
             lending::the_backlog_is_what_waits_and_is_not_lent

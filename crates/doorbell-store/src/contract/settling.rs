@@ -112,7 +112,7 @@ pub async fn a_retry_makes_a_delivery_wait(mut homes: impl Homes) {
     let delivery = maker.delivery(endpoint(1));
     let id = delivery.id;
     accept(&home, &mut maker, vec![delivery]).await;
-    let retry = |due| vec![Amendment::Retry { tenant: tenant(0), delivery: id, due }];
+    let retry = |due| vec![Amendment::Retry { tenant: tenant(0), delivery: id, due, lend: false }];
     let at = maker.now;
     let why = DiscardReason::Filtered;
     let done = Ok(vec![Amended::Done(Some(endpoint(1)))]);
@@ -138,8 +138,13 @@ pub async fn a_retry_makes_a_delivery_wait(mut homes: impl Homes) {
     home.settle(again).await.unwrap();
     assert!(!claim_one(&home, endpoint(1)).await.delivery.asked, "it was for one try");
     for unknown in [
-        Amendment::Retry { tenant: tenant(1), delivery: id, due: at },
-        Amendment::Retry { tenant: tenant(0), delivery: DeliveryId::new(at, 5), due: at },
+        Amendment::Retry { tenant: tenant(1), delivery: id, due: at, lend: false },
+        Amendment::Retry {
+            tenant: tenant(0),
+            delivery: DeliveryId::new(at, 5),
+            due: at,
+            lend: false,
+        },
     ] {
         assert_eq!(home.amend(vec![unknown]).await, Ok(vec![Amended::Unknown]));
     }
@@ -153,7 +158,7 @@ pub async fn a_cancelled_delivery_is_never_tried(mut homes: impl Homes) {
     accept(&home, &mut maker, vec![delivery]).await;
     let at = maker.now.after(HOUR);
     let cancel = |of| vec![Amendment::Cancel { tenant: tenant(of), delivery: id, at }];
-    let retry = vec![Amendment::Retry { tenant: tenant(0), delivery: id, due: at }];
+    let retry = vec![Amendment::Retry { tenant: tenant(0), delivery: id, due: at, lend: false }];
     let done = Ok(vec![Amended::Done(Some(endpoint(1)))]);
     assert_eq!(home.amend(cancel(1)).await, Ok(vec![Amended::Unknown]));
     assert_eq!(home.amend(cancel(0)).await, done);
@@ -188,7 +193,7 @@ pub async fn what_only_waits_can_be_taken_back(mut homes: impl Homes) {
         accept(&home, &mut maker, vec![delivery]).await;
         let first =
             if lend { home.lent().await.remove(0) } else { claim_one(&home, endpoint(1)).await };
-        let retry = Amendment::Retry { tenant: tenant(0), delivery: id, due };
+        let retry = Amendment::Retry { tenant: tenant(0), delivery: id, due, lend: false };
         assert_eq!(home.amend(vec![retry]).await, Ok(vec![Amended::Done(Some(endpoint(1)))]));
         assert_eq!(home.stirred().await, [endpoint(1)]);
         assert!(!home.begin(id, first.lease));

@@ -1,9 +1,10 @@
 //! Changes of deliveries at someone's request: retry, cancel, replay.
 
+use super::index::Taken;
 use super::leases::Standing;
 use super::parts::Parts;
 use crate::store::{
-    Amended, Amendment, Lease, Locator, NewDelivery, Settled, Settlement, StoreError,
+    Amended, Amendment, Lease, Lent, Locator, NewDelivery, Settled, Settlement, StoreError,
 };
 use doorbell_core::delivery::{Delivery, State};
 use doorbell_core::id::{DeliveryId, EndpointId, EventId, TenantId};
@@ -17,8 +18,13 @@ use doorbell_core::time::Time;
 pub(super) async fn amend(parts: &Parts, amendment: Amendment) -> Result<Amended, StoreError> {
     parts.engine.catch_up().await?;
     match amendment {
-        Amendment::Retry { tenant, delivery, due } => {
-            change(parts, tenant, delivery, |now| Some(settle::retried(now, due))).await
+        Amendment::Retry { tenant, delivery, due, lend } => {
+            let retried = |now: &Delivery| Some(settle::retried(now, due));
+            let amended = change(parts, tenant, delivery, retried).await?;
+            if lend && matches!(amended, Amended::Done(_)) {
+                hand_over(parts, delivery).await;
+            }
+            Ok(amended)
         }
         Amendment::Cancel { tenant, delivery, at } => {
             change(parts, tenant, delivery, |now| settle::cancelled(now, at)).await
@@ -69,6 +75,36 @@ async fn change(
         Settled::Kept => Ok(Amended::Done(Some(endpoint))),
         Settled::LeaseLost => Ok(Amended::InFlight),
     }
+}
+
+/// Lends out a delivery that was retried. It was made durable before: what goes wrong here leaves it to the next claim.
+async fn hand_over(parts: &Parts, delivery: DeliveryId) {
+    let lent = match parts.engine.catch_up().await {
+        Ok(()) => lend(parts, delivery),
+        Err(error) => Err(error),
+    };
+    match lent {
+        Ok(lent) => parts.engine.shared.outbox.put(lent),
+        Err(error) => tracing::warn!(%delivery, %error, "a retried delivery waits for a claim"),
+    }
+}
+
+/// As a claim would lend it: `None` when it does not wait any more, somebody else has it, or another of its key goes
+/// before it.
+fn lend(parts: &Parts, id: DeliveryId) -> Result<Option<Lent>, StoreError> {
+    let leases = &parts.engine.shared.leases;
+    let _gate = leases.claiming();
+    let Some(found) = parts.index.delivery(id)? else { return Ok(None) };
+    let delivery = found.row.delivery;
+    let key_is_held = |key| leases.lock().holds_key(delivery.endpoint, key);
+    let is_held = |other| leases.lock().standing(other) != Standing::Free;
+    let taken = Taken { delivery: &is_held, key: &key_is_held };
+    if delivery.state.is_settled() || !parts.index.is_first_of_key(&delivery, taken)? {
+        return Ok(None);
+    }
+    let lease = leases.lock().lend(&delivery, found.last_attempt);
+    let locator = Locator(found.event_at);
+    Ok(lease.map(|lease| Lent { delivery, locator, lease, payload: None }))
 }
 
 /// Takes a delivery that nobody has begun with, after the index has learned what was settled; `None` when somebody has.

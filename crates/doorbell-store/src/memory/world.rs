@@ -160,7 +160,7 @@ impl World {
     }
 
     pub(super) fn claim(&mut self, claim: Claim) -> Claims {
-        let blocked = if claim.by_key { self.not_first(claim) } else { BTreeSet::new() };
+        let blocked = if claim.by_key { self.not_first(claim.endpoint) } else { BTreeSet::new() };
         let mut waiting: Vec<(Time, (u64, usize), DeliveryId)> = self.waiting(claim).collect();
         waiting.sort_unstable();
         let (mut claims, mut room) = (Claims::default(), Some(claim.event_bytes));
@@ -199,18 +199,18 @@ impl World {
     }
 
     /// The deliveries to this endpoint that stand behind another one of their key, or of whose key one is lent.
-    fn not_first(&self, claim: Claim) -> BTreeSet<DeliveryId> {
+    fn not_first(&self, endpoint: EndpointId) -> BTreeSet<DeliveryId> {
         let mut open: Vec<_> = self
             .parcels
             .values()
-            .filter(|parcel| parcel.delivery.endpoint == claim.endpoint)
+            .filter(|parcel| parcel.delivery.endpoint == endpoint)
             .filter(|parcel| occupies_key(&parcel.delivery.state))
             .filter_map(|parcel| Some((parcel.delivery.order_key?, parcel.place, parcel)))
             .map(|(key, place, parcel)| (key, place, parcel.delivery.id))
             .collect();
         open.sort_unstable();
         let lent: BTreeSet<u64> =
-            self.lent.keys().filter_map(|id| self.order_key(*id, claim.endpoint)).collect();
+            self.lent.keys().filter_map(|id| self.order_key(*id, endpoint)).collect();
         let busy = open.iter().filter(|(key, ..)| lent.contains(key)).map(|(_, _, id)| *id);
         let first_of_key =
             |pair: &[(u64, (u64, usize), DeliveryId)]| matches!(pair, [a, b] if a.0 == b.0);
@@ -267,8 +267,13 @@ impl World {
 
     pub(super) fn amend(&mut self, amendment: &Amendment) -> Amended {
         match amendment {
-            Amendment::Retry { tenant, delivery, due } => {
-                self.change(*tenant, *delivery, |now| Some(settle::retried(now, *due)))
+            Amendment::Retry { tenant, delivery, due, lend } => {
+                let retried = |now: &Delivery| Some(settle::retried(now, *due));
+                let amended = self.change(*tenant, *delivery, retried);
+                if *lend && matches!(amended, Amended::Done(_)) {
+                    self.hand_over(*delivery);
+                }
+                amended
             }
             Amendment::Cancel { tenant, delivery, at } => {
                 self.change(*tenant, *delivery, |now| settle::cancelled(now, *at))
@@ -284,6 +289,17 @@ impl World {
                     _ => Amended::Unknown,
                 }
             }
+        }
+    }
+
+    /// Lends out a delivery that was retried, unless another of its key goes before it.
+    fn hand_over(&mut self, id: DeliveryId) {
+        let Some(endpoint) = self.parcels.get(&id).map(|parcel| parcel.delivery.endpoint) else {
+            return;
+        };
+        if !self.not_first(endpoint).contains(&id) {
+            let lent = self.lend(id);
+            self.outgoing.extend(lent);
         }
     }
 

@@ -141,7 +141,7 @@ impl World {
 
     fn amend(&mut self, amendment: &Amendment) -> Amended {
         match amendment {
-            Amendment::Retry { tenant, delivery, due } => {
+            Amendment::Retry { tenant, delivery, due, .. } => {
                 self.change(*tenant, *delivery, |now| Some((settle::retried(now, *due), None)))
             }
             Amendment::Cancel { tenant, delivery, at } => {

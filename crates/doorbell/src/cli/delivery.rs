@@ -5,7 +5,7 @@ use crate::remote::{Node, query, segment};
 use crate::report::Report;
 use anyhow::Result;
 use clap::Subcommand;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// What to do with deliveries.
 #[derive(Debug, Subcommand)]
@@ -28,7 +28,7 @@ pub(crate) enum Verb {
         #[arg(long)]
         cursor: Option<String>,
     },
-    /// Show one: its state, and when it is due
+    /// Show one: its state, when it is due, and why it waits
     Get {
         /// Its id: dlv_…
         delivery: String,
@@ -38,7 +38,7 @@ pub(crate) enum Verb {
         /// Its id: dlv_…
         delivery: String,
     },
-    /// Try it again now, waiting or failed; for many see `doorbell replay`
+    /// Try it again now, waiting or failed, also while its endpoint's circuit breaker is open; for many see `doorbell replay`
     Retry {
         /// Its id: dlv_…
         delivery: String,
@@ -58,6 +58,7 @@ const COLUMNS: &[show::Column] = &[
     ("ATTEMPTS", "/attempts"),
     ("LAST STATUS", "/last_status"),
     ("DUE", "/due_at"),
+    ("WAITS FOR", "/waits_for"),
     ("EVENT", "/event"),
 ];
 
@@ -96,11 +97,7 @@ pub(crate) async fn run(verb: &Verb, node: &Node, report: Report) -> Result<()> 
         }
         Verb::Retry { delivery } => {
             let answer = remote.post(&format!("{}/retry", path(delivery)), json!({})).await?;
-            let done = format!(
-                "delivery {delivery} is due now; `doorbell delivery attempts {delivery}` tells what came of it. While \
-                 its endpoint fails, it may have to wait for the circuit breaker's next probe."
-            );
-            show::done(report, &answer, &done);
+            show::done(report, &answer, &retried(delivery, &answer));
         }
         Verb::Cancel { delivery } => {
             let answer = remote.post(&format!("{}/cancel", path(delivery)), json!({})).await?;
@@ -108,4 +105,33 @@ pub(crate) async fn run(verb: &Verb, node: &Node, report: Report) -> Result<()> 
         }
     }
     Ok(())
+}
+
+/// What a retry says: the delivery waits no longer, unless its endpoint lets nothing go.
+fn retried(delivery: &str, answer: &Value) -> String {
+    let told = format!("`doorbell delivery attempts {delivery}` tells what came of it");
+    let text = |field| answer.get(field).and_then(Value::as_str);
+    match (text("waits_for"), text("waits_because")) {
+        (Some("turn") | None, _) | (_, None) => format!("delivery {delivery} is due now; {told}"),
+        (Some(_), Some(because)) => {
+            format!("delivery {delivery} is due now. {} {told}", show::visible(because))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_retry_says_what_holds_it_up() {
+        let said = |answer| retried("dlv_1", &answer);
+        let told = "`doorbell delivery attempts dlv_1` tells what came of it";
+        let turn = json!({"waits_for": "turn", "waits_because": "It waits for its turn."});
+        assert_eq!(said(turn), format!("delivery dlv_1 is due now; {told}"));
+        let paused = json!({"waits_for": "paused", "waits_because": "Its endpoint is paused."});
+        let expected = format!("delivery dlv_1 is due now. Its endpoint is paused. {told}");
+        assert_eq!(said(paused), expected);
+        assert_eq!(said(json!({})), format!("delivery dlv_1 is due now; {told}"));
+    }
 }

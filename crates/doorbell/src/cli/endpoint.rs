@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 /// What to do with endpoints.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// List them
+    /// List them: whether each is enabled, and how its circuit breaker is
     List,
-    /// Show one
+    /// Show one; `standing` says how its deliveries stand, and why its circuit breaker opened
     Get {
         /// Its name or id
         endpoint: String,
@@ -77,6 +77,7 @@ pub(crate) enum Verb {
 const COLUMNS: &[show::Column] = &[
     ("NAME", "/name"),
     ("STATUS", "/status"),
+    ("BREAKER", "/standing/breaker"),
     ("URL", "/url"),
     ("EVENT TYPES", "/event_types"),
     ("ID", "/id"),

@@ -6,8 +6,10 @@ use doorbell_core::attempt::{Answer, Attempt, Outcome, Timings, Trigger};
 use doorbell_core::delivery::{Delivery, State};
 use doorbell_core::id::AttemptId;
 use doorbell_core::request::Headers;
+use doorbell_server::sender::{Script, Step};
 use doorbell_store::{Claim, Settlement, Store as _};
 use expect_test::expect_file;
+use serde_json::Value;
 use std::time::Duration;
 
 fn failed() -> State {
@@ -83,4 +85,43 @@ async fn what_is_in_flight_is_left_alone_and_its_attempt_explains_itself() {
     assert_eq!((&shown["state"], &shown["last_status"]), (&"scheduled".into(), &404.into()));
     let attempts = world.get(&path("/attempts")).await.is(200);
     expect_file!["attempts.json"].assert_eq(&format!("{attempts:#}\n"));
+}
+
+/// What waits says for what and until when; the endpoint says how it stands.
+#[tokio::test(start_paused = true)]
+async fn a_waiting_delivery_and_its_endpoint_say_why() {
+    let mut world = World::new().await;
+    world.endpoint("app").await;
+    for n in 0..30 {
+        world.publish(&format!("n{n}")).await;
+    }
+    let _stopper = world.deliver(Script::by(|_| Step::status(503)));
+    for _ in 0..10 {
+        world.hand.advance(Duration::from_millis(10));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let endpoint = world.get("/v1/endpoints/app").await.is(200);
+    let listed = world.get("/v1/endpoints").await.is(200)["data"][0].clone();
+    let status = world.get("/v1/status").await.is(200)["endpoints"][0].clone();
+    let standing = &endpoint["standing"];
+    assert_eq!((standing, standing), (&listed["standing"], &status["standing"]));
+    assert_eq!((&standing["breaker"], &standing["in_flight"]), (&"open".into(), &0.into()));
+    let because = standing["breaker_because"].as_str().unwrap();
+    assert!(because.contains("tries in a row failed, the last one with status 503"), "{because}");
+    let waiting = world.get("/v1/deliveries?state=waiting&limit=100").await.is(200);
+    let of = |what: &str| -> Vec<&Value> {
+        waiting["data"].as_array().unwrap().iter().filter(|d| d["waits_for"] == what).collect()
+    };
+    let (due, held) = (of("due"), of("breaker"));
+    assert_eq!((due.len() + held.len(), held.is_empty()), (30, false));
+    assert_eq!(due[0]["waits_until"], due[0]["due_at"]);
+    assert!(due[0]["waits_because"].as_str().unwrap().starts_with("Try 2 of 10 is due at"));
+    assert_eq!(held[0]["waits_until"], standing["next_probe_at"]);
+    assert!(held[0]["waits_because"].as_str().unwrap().contains(because));
+    let retry = format!("/v1/deliveries/{}/retry", held[0]["id"].as_str().unwrap());
+    let asked = world.call("POST", &retry).answer().await.is(202);
+    assert!(asked["waits_because"].as_str().unwrap().contains("as the probe"), "{asked}");
+    world.call("POST", "/v1/endpoints/app/pause").answer().await.is(200);
+    let asked = world.call("POST", &retry).answer().await.is(202);
+    assert_eq!((&asked["state"], &asked["waits_for"]), (&"paused".into(), &"paused".into()));
 }

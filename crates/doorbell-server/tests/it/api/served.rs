@@ -8,6 +8,7 @@ use doorbell_server::desk::Desk;
 use doorbell_server::listen::Hosts;
 use doorbell_server::node::{Node, NodeConfig};
 use doorbell_server::replay::Replays;
+use doorbell_server::standings::Standings;
 use doorbell_store::AnyStore;
 use doorbell_store::memory::Memory;
 use serde_json::Value;
@@ -34,6 +35,7 @@ async fn it_answers_to_its_own_names_only() {
             admitting: Arc::clone(&shared.admitting),
             configured: Arc::clone(&shared.configured),
             replays,
+            standings: Standings::new().0,
             root_token: Some(token_hash(&root)),
             first_login: None,
             cookie: Cookie::plain(shared.admin_addr),

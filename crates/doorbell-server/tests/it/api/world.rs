@@ -19,10 +19,13 @@ use doorbell_server::api::{
 use doorbell_server::clock::{Clock, ManualClock};
 use doorbell_server::configured::Configured;
 use doorbell_server::desk::Desk;
+use doorbell_server::dispatch::{self, dispatch};
 use doorbell_server::health::Health;
 use doorbell_server::live::Live;
 use doorbell_server::metrics::Metrics;
 use doorbell_server::replay::{Engine, Replays};
+use doorbell_server::sender::{AnySender, Script};
+use doorbell_server::standings::Standings;
 use doorbell_server::tasks::Stopper;
 use doorbell_store::memory::Memory;
 use doorbell_store::{
@@ -152,6 +155,7 @@ impl World {
             admitting: Arc::new(admitting),
             configured: Arc::new(configured),
             replays,
+            standings: Standings::new().0,
             root_token: Some(token_hash(&root)),
             first_login: Some(first.clone()),
             cookie: Cookie::plain(([127, 0, 0, 1], 8081).into()),
@@ -161,6 +165,26 @@ impl World {
         let router = router(ApiState::new(parts.clone()));
         let (root, first_login) = (root.reveal().to_owned(), first.reveal().to_owned());
         Self { home, hand, parts, root, first_login, router }
+    }
+
+    /// Begins to deliver, by this script; the desk stays closed, so that all waits in the store until it is claimed.
+    pub(super) fn deliver(&mut self, script: Script) -> Stopper {
+        let (standings, questions) = Standings::new();
+        self.parts.standings = standings;
+        self.router = router(ApiState::new(self.parts.clone()));
+        let (stopper, admitting) = (Stopper::default(), &self.parts.admitting);
+        let parts = dispatch::Parts {
+            store: Arc::clone(&admitting.store),
+            sender: AnySender::Script(script),
+            configured: Arc::clone(&self.parts.configured),
+            desk: admitting.desk.clone(),
+            clock: Clock::Manual(self.hand.clone()),
+            live: admitting.live.clone(),
+            metrics: Arc::clone(&admitting.metrics),
+            questions,
+        };
+        tokio::spawn(dispatch(parts, stopper.stop()));
+        stopper
     }
 
     /// A request without a token.

@@ -101,6 +101,7 @@ pub(super) struct Look {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Head {
     key: i64,
+    pub(super) id: DeliveryId,
     pub(super) due: Due,
     /// It waits and is not lent; else it keeps the others of its key back.
     pub(super) open: bool,
@@ -153,7 +154,7 @@ fn first_of_next_key(
         let key: i64 = row.get(0)?;
         let waits: bool = row.get(3)?;
         let open = waits && !(taken.delivery)(id) && !(taken.key)(key.cast_unsigned());
-        Ok(Head { key, due, open })
+        Ok(Head { key, id, due, open })
     });
     Ok(head.optional()?)
 }

@@ -12,6 +12,7 @@ use super::due::{self, Due, Head, Heads, Keyed, Lent, Look, Taken, Turn};
 use super::parts::Part;
 use super::{Entry, Error, Index, lock};
 use crate::store::Claim;
+use doorbell_core::delivery::Delivery;
 use doorbell_core::id::EndpointId;
 use doorbell_wire::stored::RecordHead;
 use std::collections::{BTreeMap, HashMap};
@@ -146,6 +147,19 @@ impl Index {
             waiting.extend(self.part_waiting(&part, claim.endpoint, |_, _| Ok(dues))?);
         }
         Ok(Claimable { waiting: waiting.into_values().collect(), next_due: next.map(time_of) })
+    }
+
+    /// Whether no other delivery of its order key goes before it. One without a key has none before it.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn is_first_of_key(&self, delivery: &Delivery, taken: Taken<'_>) -> Result<bool, Error> {
+        let Some(key) = delivery.order_key.map(u64::cast_signed) else { return Ok(true) };
+        let parts = self.parts_where(|part| part.meta.waiting > 0 || part.meta.holding > 0);
+        let round = Round::behind(key.wrapping_sub(1), 0);
+        let seen = self.look_at_keys(&parts, (delivery.endpoint, round, 1), taken)?;
+        let first = seen.heads.into_values().next();
+        Ok(first.is_some_and(|(_, head)| head.open && head.id == delivery.id))
     }
 
     /// What waits and has no key: of each partition one more than is claimed, to know when the next is due.

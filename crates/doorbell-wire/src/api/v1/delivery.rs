@@ -3,12 +3,15 @@
 use super::common::Names;
 use super::http::{BodyOut, HeaderOut, header_lines};
 use super::redact::{Veil, View};
+use super::standing::WaitsFor;
 use super::text::Moment;
 use doorbell_core::attempt::{self, Attempt, Outcome, Timings};
 use doorbell_core::credentials::Credentials;
 use doorbell_core::delivery::{Delivery, State};
+use doorbell_core::endpoint::{Endpoint, Status};
 use doorbell_core::explain;
 use doorbell_core::name::EventType;
+use doorbell_core::standing::{self, Standing};
 use doorbell_core::time::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -54,6 +57,15 @@ pub struct DeliveryOut {
     /// When it is due, while it waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due_at: Option<Moment>,
+    /// For what it waits, while it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<WaitsFor>,
+    /// Until when it waits for that, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_until: Option<Moment>,
+    /// Why it waits, in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_because: Option<String>,
     /// When it was delivered, failed or discarded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settled_at: Option<Moment>,
@@ -78,8 +90,10 @@ pub struct DeliveryOut {
 pub struct Beside<'a> {
     /// Whether it is lent out just now.
     pub in_flight: bool,
-    /// Whether its endpoint is paused.
-    pub paused: bool,
+    /// Its endpoint, unless that is gone.
+    pub endpoint: Option<&'a Endpoint>,
+    /// How the deliveries of its endpoint stand, if dispatch told.
+    pub standing: Option<&'a Standing>,
     /// Its event's type.
     pub event_type: Option<&'a EventType>,
     /// When its event was received.
@@ -99,6 +113,10 @@ impl DeliveryOut {
             State::Delivered { at } | State::Failed { at, .. } => (None, Some(at), None),
             State::Discarded { at, why } => (None, Some(at), Some(why.word().to_owned())),
         };
+        let waits = beside
+            .endpoint
+            .filter(|_| !beside.in_flight)
+            .and_then(|endpoint| standing::wait(delivery, endpoint, beside.standing, now));
         Self {
             id: delivery.id.to_string(),
             event: delivery.event.to_string(),
@@ -108,6 +126,9 @@ impl DeliveryOut {
             endpoint_name: names.endpoint(delivery.endpoint),
             state: state(delivery.state, beside, now),
             due_at: due_at.map(Moment),
+            waits_for: waits.as_ref().map(|waits| WaitsFor::from(waits.what)),
+            waits_until: waits.as_ref().and_then(|waits| waits.until).map(Moment),
+            waits_because: waits.map(|waits| waits.because),
             settled_at: settled_at.map(Moment),
             discarded_because,
             holds_key: matches!(delivery.state, State::Failed { holds_key: true, .. }),
@@ -120,9 +141,10 @@ impl DeliveryOut {
 }
 
 fn state(state: State, beside: Beside<'_>, now: Time) -> DeliveryState {
+    let paused = beside.endpoint.is_some_and(|endpoint| endpoint.status == Status::Paused);
     match state {
         State::Waiting { .. } if beside.in_flight => DeliveryState::InFlight,
-        State::Waiting { .. } if beside.paused => DeliveryState::Paused,
+        State::Waiting { .. } if paused => DeliveryState::Paused,
         State::Waiting { due } if due > now => DeliveryState::Scheduled,
         State::Waiting { .. } => DeliveryState::Pending,
         State::Delivered { .. } => DeliveryState::Delivered,

@@ -5,6 +5,7 @@ use super::http::HeaderIn;
 use super::policy::{OrderRule, RateRule, RetryRule};
 use super::redact::{self, Veil, View};
 use super::source::{masked, name, patterns};
+use super::standing::StandingOut;
 use super::text::{Moment, Span};
 use crate::problem::Faults;
 use doorbell_core::credentials::Credentials;
@@ -178,6 +179,9 @@ pub struct EndpointOut {
     pub created_at: Moment,
     /// When it was last changed.
     pub updated_at: Moment,
+    /// How its deliveries stand; only where endpoints are listed or shown, and only while dispatch answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standing: Option<StandingOut>,
     /// The secret that was made or set just now, whole: only in the answers that make the endpoint or rotate its secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
@@ -451,6 +455,7 @@ impl EndpointOut {
             extra_signature: written.extra_signature.map(ExtraSignature::hidden),
             created_at: Moment(endpoint.created),
             updated_at: Moment(endpoint.updated),
+            standing: None,
             secret: None,
         }
     }

@@ -23,6 +23,8 @@ pub mod source;
 
 pub mod policy;
 
+pub mod standing;
+
 pub mod endpoint;
 
 pub mod apply;

@@ -1,6 +1,7 @@
 //! How the server is.
 
 use super::endpoint::EndpointStatus;
+use super::standing::StandingOut;
 use super::text::Moment;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -51,4 +52,7 @@ pub struct EndpointHealth {
     pub status: EndpointStatus,
     /// When the first of its deliveries that wait in the store is due; `null`: none waits there.
     pub next_due_at: Option<Moment>,
+    /// How its deliveries stand; left out while dispatch does not answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standing: Option<StandingOut>,
 }
