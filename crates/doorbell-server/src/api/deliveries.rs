@@ -50,7 +50,7 @@ fn shown(row: &DeliveryRow, settings: &Snapshot, now: Time) -> DeliveryOut {
         event_type: row.event_type.as_ref(),
         at: row.at,
         updated: row.updated,
-        last_status: row.last_status,
+        last: row.last,
     };
     DeliveryOut::of(&row.delivery, beside, &settings.names, now)
 }
