@@ -164,6 +164,35 @@ impl ErrorClass {
     }
 }
 
+/// What came of a try, in a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// A response with this status came.
+    Answered(u16),
+    /// No complete response came.
+    Failed(ErrorClass),
+}
+
+impl Ending {
+    /// The status, where a response came.
+    #[must_use]
+    pub const fn status(self) -> Option<u16> {
+        match self {
+            Self::Answered(status) => Some(status),
+            Self::Failed(_) => None,
+        }
+    }
+
+    /// What kind of failure it is; `None`: a success.
+    #[must_use]
+    pub const fn class(self) -> Option<ErrorClass> {
+        match self {
+            Self::Answered(status) => ErrorClass::of_status(status),
+            Self::Failed(class) => Some(class),
+        }
+    }
+}
+
 /// What came of a try.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
@@ -174,13 +203,19 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// The same in a word.
+    #[must_use]
+    pub const fn ending(&self) -> Ending {
+        match self {
+            Self::Answered(answer) => Ending::Answered(answer.status),
+            Self::Failed(fault) => Ending::Failed(fault.class),
+        }
+    }
+
     /// What kind of failure it is; `None`: a success.
     #[must_use]
     pub const fn class(&self) -> Option<ErrorClass> {
-        match self {
-            Self::Answered(answer) => ErrorClass::of_status(answer.status),
-            Self::Failed(fault) => Some(fault.class),
-        }
+        self.ending().class()
     }
 }
 

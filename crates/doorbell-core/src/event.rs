@@ -47,6 +47,20 @@ pub struct Event {
     pub request: Request,
 }
 
+impl Event {
+    /// Whether an event with the dedupe key of this one only repeats it. A provider may word it anew each time it sends it
+    /// again; who publishes uses a key for one event.
+    #[must_use]
+    pub fn is_repeated_by(&self, other: &Self) -> bool {
+        let same = || {
+            self.request.body == other.request.body
+                && self.event_type == other.event_type
+                && self.channels == other.channels
+        };
+        self.origin.source().is_some() || same()
+    }
+}
+
 /// What became of a request. Every request has exactly one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fate {
@@ -87,16 +101,19 @@ pub enum RejectionReason {
     BodyTooLarge,
     /// The request could not be read (broken body, encoding, header).
     Malformed,
+    /// It was published with the idempotency key of another event.
+    KeyReused,
 }
 
 impl RejectionReason {
     /// All of them, for docs and decoding.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Verification,
         Self::SourceDisabled,
         Self::Method,
         Self::BodyTooLarge,
         Self::Malformed,
+        Self::KeyReused,
     ];
 
     /// The word used in the API.
@@ -108,6 +125,7 @@ impl RejectionReason {
             Self::Method => "method_not_allowed",
             Self::BodyTooLarge => "body_too_large",
             Self::Malformed => "malformed",
+            Self::KeyReused => "key_reused",
         }
     }
 }
@@ -123,6 +141,15 @@ impl Fate {
             Self::Duplicate { .. } => "duplicate",
             Self::Rejected(_) => "rejected",
         }
+    }
+
+    /// What became of what was published with the key of `of`, which is another event.
+    #[must_use]
+    pub fn key_reused(of: EventId) -> Self {
+        let detail = format!(
+            "its idempotency key was used before, for {of}, which is another event; use a new key for each event"
+        );
+        Self::Rejected(Rejection { reason: RejectionReason::KeyReused, detail })
     }
 
     /// Whether the request became an event.

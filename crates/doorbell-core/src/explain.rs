@@ -180,6 +180,9 @@ pub const fn rejection(reason: RejectionReason) -> &'static str {
         RejectionReason::Malformed => {
             "The request could not be read as HTTP: its body, encoding or headers are broken."
         }
+        RejectionReason::KeyReused => {
+            "The event was published with the idempotency key of another one. Use a new key for each event, and the same key only to repeat it."
+        }
     }
 }
 

@@ -468,6 +468,7 @@ impl Refusal {
             RejectionReason::Method => 405,
             RejectionReason::BodyTooLarge => 413,
             RejectionReason::Malformed => 400,
+            RejectionReason::KeyReused => 422,
         });
         match status {
             405 => headers.push("allow", ready.source().methods.join(", ")),

@@ -49,10 +49,7 @@ impl Admitting {
         match &admitted {
             Ok(admitted) => {
                 self.metrics.accept_latency(self.clock.monotonic().saturating_sub(began));
-                let fate = match admitted {
-                    Admitted::New => fate,
-                    Admitted::Repeat(of) => Fate::Duplicate { of: *of },
-                };
+                let fate = admitted.fate().unwrap_or(fate);
                 self.metrics.count(metric(&fate));
                 self.live.tell(|| Happening::received(&event, &fate));
             }

@@ -3,6 +3,7 @@
 //! Lossy and bounded: a watcher that does not keep up misses the oldest and is told how many. Nothing is computed or
 //! kept while nobody watches. What must not be lost is in the store, not here.
 
+use doorbell_core::attempt::Ending;
 use doorbell_core::delivery::{Delivery, State};
 use doorbell_core::event::{Event, Fate};
 use doorbell_core::id::{DeliveryId, EndpointId, EventId, SourceId, TenantId};
@@ -59,8 +60,8 @@ pub struct Tried {
     pub at: Time,
     /// Which try it was, from 1.
     pub attempt: u32,
-    /// The HTTP status, if one was answered.
-    pub status: Option<u16>,
+    /// What came of it.
+    pub ending: Ending,
     /// Where the delivery stands now.
     pub state: State,
 }
@@ -92,7 +93,7 @@ impl Happening {
 
     /// That a try ended; `delivery` is as it stands after it.
     #[must_use]
-    pub const fn tried(delivery: &Delivery, at: Time, status: Option<u16>) -> Self {
+    pub const fn tried(delivery: &Delivery, at: Time, ending: Ending) -> Self {
         Self::Tried(Tried {
             delivery: delivery.id,
             tenant: delivery.tenant,
@@ -100,7 +101,7 @@ impl Happening {
             endpoint: delivery.endpoint,
             at,
             attempt: delivery.attempts,
-            status,
+            ending,
             state: delivery.state,
         })
     }
@@ -174,7 +175,7 @@ mod tests {
             state,
             asked: false,
         };
-        Happening::tried(&delivery, Time::EPOCH, None)
+        Happening::tried(&delivery, Time::EPOCH, Ending::Answered(200))
     }
 
     #[tokio::test]

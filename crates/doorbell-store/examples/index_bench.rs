@@ -7,7 +7,7 @@
 #![expect(clippy::print_stdout, reason = "it is a program for people")]
 #![expect(clippy::disallowed_methods, reason = "it measures time")]
 
-use doorbell_core::attempt::Trigger;
+use doorbell_core::attempt::{Ending, Trigger};
 use doorbell_core::delivery::{Delivery, State};
 use doorbell_core::event::{Fate, Origin};
 use doorbell_core::id::{AttemptId, DeliveryId, EndpointId, EventId, SourceId, TenantId};
@@ -15,7 +15,7 @@ use doorbell_core::name::{EventType, EventTypePattern};
 use doorbell_core::time::Time;
 use doorbell_store::embedded::index::{Entry, Error, Index, Sizes, Taken};
 use doorbell_store::{Claim, DeliveryQuery, EventQuery, FateWord, StateWord};
-use doorbell_wire::stored::{AttemptHead, OutcomeHead, ReceivedHead, RecordHead, SettledHead};
+use doorbell_wire::stored::{AttemptHead, ReceivedHead, RecordHead, SettledHead};
 use std::time::{Duration, Instant};
 
 const ENDPOINTS: u64 = 20;
@@ -99,7 +99,7 @@ impl Script {
             number: 1,
             at,
             trigger: Trigger::Initial,
-            outcome: OutcomeHead::Answered(if failed { 500 } else { 200 }),
+            outcome: Ending::Answered(if failed { 500 } else { 200 }),
         };
         let head = SettledHead {
             event_at,

@@ -1,7 +1,7 @@
 //! The `Store` interface and its words.
 
 use bytes::Bytes;
-use doorbell_core::attempt::{Attempt, Outcome};
+use doorbell_core::attempt::{Attempt, Ending};
 use doorbell_core::configuration::{Change, Configuration};
 use doorbell_core::delivery::{Delivery, State};
 use doorbell_core::event::{Event, Fate};
@@ -20,8 +20,9 @@ use std::time::Duration;
 pub trait Store: Send + Sync + 'static {
     /// Takes an event in with its deliveries, or says that it was seen before.
     ///
-    /// A repeat (same source or tenant, same dedupe key, within the window) is recorded as a request with
-    /// [`Fate::Duplicate`] and without deliveries; it is answered only when the first one is durable. Deliveries with
+    /// A repeat (same source or tenant, same dedupe key, within the window) is recorded as a request without deliveries,
+    /// with [`Fate::Duplicate`] or, where it only has the key of the first one ([`Event::is_repeated_by`]), with
+    /// [`Fate::key_reused`]; it is answered only when the first one is durable. Deliveries with
     /// `lend` come out of [`Store::lent`] once durable, in commit order.
     ///
     /// # Errors
@@ -251,6 +252,20 @@ pub enum Admitted {
     New,
     /// It repeats this event, which is durable.
     Repeat(EventId),
+    /// It was published with the key of this event, which is another one and durable; it is kept as rejected.
+    KeyReused(EventId),
+}
+
+impl Admitted {
+    /// What became of it in place of what was planned ([`Admission::fate`]), if it was not new.
+    #[must_use]
+    pub fn fate(self) -> Option<Fate> {
+        match self {
+            Self::New => None,
+            Self::Repeat(of) => Some(Fate::Duplicate { of }),
+            Self::KeyReused(of) => Some(Fate::key_reused(of)),
+        }
+    }
 }
 
 /// Where a home finds an event; opaque to everyone else.
@@ -343,13 +358,10 @@ impl Settlement {
         }
     }
 
-    /// The HTTP status of the try: the outer `None` when there was no try, the inner when it was not answered.
+    /// What came of the try, if there was one.
     #[must_use]
-    pub fn status(&self) -> Option<Option<u16>> {
-        self.attempt.as_ref().map(|attempt| match &attempt.outcome {
-            Outcome::Answered(answer) => Some(answer.status),
-            Outcome::Failed(_) => None,
-        })
+    pub fn ending(&self) -> Option<Ending> {
+        self.attempt.as_ref().map(|attempt| attempt.outcome.ending())
     }
 }
 
@@ -635,8 +647,8 @@ pub struct DeliveryRow {
     pub at: Time,
     /// When it was last settled, if ever.
     pub updated: Option<Time>,
-    /// The HTTP status of the last attempt, if one was answered.
-    pub last_status: Option<u16>,
+    /// What came of the last attempt, if there was one.
+    pub last: Option<Ending>,
 }
 
 /// What to look for in payloads.

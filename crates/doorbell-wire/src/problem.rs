@@ -10,7 +10,10 @@ use std::fmt::Write as _;
 /// The media type of a problem (RFC 9457, section 3).
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
-/// Where the pages of the codes stand, relative to the admin address.
+/// Where the pages of the codes stand, on every admin listener. The `type` of a problem is a relative reference with its whole
+/// path (RFC 9457, section 3.1.1): it names the same page whatever the server is called from outside, which it does not
+/// know behind a proxy and does not believe the `Host` of a request to say; and programs compare it, or better `code`,
+/// without a host in it.
 pub const PAGES: &str = "/docs/errors/";
 
 macro_rules! codes {
@@ -47,6 +50,12 @@ macro_rules! codes {
             #[must_use]
             pub const fn remedy(self) -> &'static str {
                 match self { $(Self::$name => $remedy,)* }
+            }
+
+            /// The code with this word.
+            #[must_use]
+            pub fn of_word(word: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|code| code.word() == word)
             }
 
             /// When it comes: the text of its page.
@@ -141,7 +150,7 @@ codes! {
 /// What is wrong, as an answer (RFC 9457, section 3.1, with the members `code`, `remedy` and `errors` of ours).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
-    /// The page that explains this kind of problem.
+    /// The page that explains this kind of problem, relative to the address that was asked.
     #[serde(rename = "type")]
     pub page: String,
     /// The kind of problem, for programs.
@@ -261,10 +270,12 @@ pub fn pages() -> Vec<(String, String)> {
     all
 }
 
-fn index() -> String {
+/// The page of all codes, in Markdown.
+#[must_use]
+pub fn index() -> String {
     let mut text = String::from(
         "# Problems\n\nEvery error of the API is `application/problem+json` (RFC 9457). `type` is the address of one of these \
-         pages, `detail` says what happened this time, `remedy` what to do, and `errors` names the parts that are wrong.\n\n\
+         pages on the server that answered, which shows it to everyone; `detail` says what happened this time, `remedy` what to do, and `errors` names the parts that are wrong.\n\n\
          | code | status | meaning |\n|---|---|---|\n",
     );
     for code in Code::ALL {
@@ -279,7 +290,9 @@ fn index() -> String {
     text
 }
 
-fn page(code: Code) -> String {
+/// The page of a code, in Markdown.
+#[must_use]
+pub fn page(code: Code) -> String {
     let meaning: Vec<&str> = code.meaning().lines().map(str::trim).collect();
     format!(
         "# {title}\n\n`{word}`, HTTP {status}\n\n{meaning}\n\n**What to do.** {remedy}\n",

@@ -66,7 +66,7 @@ fn one_shown(
         event_type: row.event_type.as_ref(),
         at: row.at,
         updated: row.updated,
-        last_status: row.last_status,
+        last: row.last,
     };
     DeliveryOut::of(&row.delivery, beside, &settings.names, now)
 }

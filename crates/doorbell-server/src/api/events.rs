@@ -9,8 +9,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use doorbell_core::credentials::Credentials;
-use doorbell_core::event::Fate;
-use doorbell_core::id::{EventId, RequestId};
+use doorbell_core::id::RequestId;
 use doorbell_store::{EventDetail, EventRow, FateWord, Page as StorePage, Store, Tally};
 use doorbell_wire::api::v1::common::Page;
 use doorbell_wire::api::v1::event::{
@@ -34,11 +33,12 @@ pub(super) async fn list(
     Query(query): Query<EventQuery>,
 ) -> Result<Response, Refused> {
     let settings = state.configured.snapshot();
-    let found = state
-        .admitting
-        .store
-        .events(find::event_query(&settings, caller, &query, &EVENTS)?)
-        .await?;
+    let query = find::event_query(&settings, caller, &query, &EVENTS)?;
+    if query.fates.iter().any(|fate| !EVENTS.contains(fate)) {
+        let detail = "any of accepted, no_endpoint, filtered; requests that became no event are in /v1/requests, `doorbell request list`";
+        return Err(Refused::at(Code::Parameter, "?fate", detail));
+    }
+    let found = state.admitting.store.events(query).await?;
     Ok(json(StatusCode::OK, &page(found, |row| EventLine::of(shown(row), &settings.names))))
 }
 
@@ -143,9 +143,17 @@ fn whole_body(
 
 /// A request that did not become an event is none.
 async fn event(state: &ApiState, caller: Caller, name: &str) -> Result<EventDetail, Refused> {
-    let id: EventId = find::id(name, "event")?;
+    let id = find::event_id(name, "event")?;
     let found = state.admitting.store.event(caller.tenant, id).await?;
-    found.filter(|found| Fate::is_event(&found.fate)).ok_or_else(|| Refused::not_found("event"))
+    let found = found.ok_or_else(|| Refused::not_found("event"))?;
+    if found.fate.is_event() {
+        return Ok(found);
+    }
+    let (fate, id) = (found.fate.word(), RequestId::from(id));
+    Err(Refused::new(
+        Code::NotFound,
+        format!("The request {id} became no event, it is {fate}: see /v1/requests/{id}."),
+    ))
 }
 
 pub(super) async fn request(
@@ -153,8 +161,8 @@ pub(super) async fn request(
     caller: Caller,
     name: &str,
 ) -> Result<EventDetail, Refused> {
-    let id: RequestId = find::id(name, "request")?;
-    let found = state.admitting.store.event(caller.tenant, id.into()).await?;
+    let id = find::event_id(name, "request")?;
+    let found = state.admitting.store.event(caller.tenant, id).await?;
     found.ok_or_else(|| Refused::not_found("request"))
 }
 

@@ -5,7 +5,7 @@ use super::input::limit;
 use super::refused::Refused;
 use crate::configured::Snapshot;
 use doorbell_core::endpoint::Endpoint;
-use doorbell_core::id::{EndpointId, SourceId};
+use doorbell_core::id::{EndpointId, EventId, RequestId, SourceId};
 use doorbell_core::name::EventTypePattern;
 use doorbell_core::source::Source;
 use doorbell_core::time::Time;
@@ -38,6 +38,11 @@ pub(super) fn endpoint<'a>(
 /// The id that the path holds; what is no id of that kind is not there.
 pub(super) fn id<T: FromStr>(text: &str, what: &str) -> Result<T, Refused> {
     text.parse().map_err(|_| Refused::not_found(what))
+}
+
+/// The event that the path names, or the request that told of it: they share their 26 characters, so either id opens either.
+pub(super) fn event_id(text: &str, what: &str) -> Result<EventId, Refused> {
+    text.parse().or_else(|_| id::<RequestId>(text, what).map(EventId::from))
 }
 
 /// The source that a filter names.

@@ -171,7 +171,8 @@ fn shown(tried: &Tried, endpoint_name: Option<String>) -> TriedOut {
         endpoint_name,
         at: Moment(tried.at),
         attempt: tried.attempt,
-        status: tried.status,
+        status: tried.ending.status(),
+        error: tried.ending.class().map(|class| class.word().to_owned()),
         state,
         due_at: due.map(Moment),
     }

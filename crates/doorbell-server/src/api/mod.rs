@@ -54,6 +54,8 @@ mod status;
 
 mod pages;
 
+mod problems;
+
 mod routes;
 
 mod serve;

@@ -68,6 +68,9 @@ pub(super) async fn publish(
     match state.admitting.admit(admission).await? {
         Admitted::New => Ok(json(StatusCode::ACCEPTED, &answer(&event, &fate, deliveries))),
         Admitted::Repeat(first) => repeated(&state, &event, first).await,
+        Admitted::KeyReused(first) => {
+            Err(Refused::new(Code::KeyReused, format!("It was used for {first}.")))
+        }
     }
 }
 
@@ -198,19 +201,13 @@ fn answer(event: &Event, fate: &Fate, deliveries: usize) -> PublishOut {
     }
 }
 
-/// The key was used before. For the same event the answer is the first one's; for another one nothing was published.
+/// The key was used before, for the same event: the answer is the first one's.
 async fn repeated(state: &ApiState, event: &Event, first: EventId) -> Result<Response, Refused> {
     let Some(kept) = state.admitting.store.event(event.tenant, first).await? else {
         // It was forgotten to make room; that it was taken in is still known.
         let forgotten = answer(event, &Fate::Duplicate { of: first }, 0);
         return Ok(json(StatusCode::OK, &PublishOut { id: first.to_string(), ..forgotten }));
     };
-    let same = kept.event.request.body == event.request.body
-        && kept.event.event_type == event.event_type
-        && kept.event.channels == event.channels;
-    if !same {
-        return Err(Refused::new(Code::KeyReused, format!("It was used for {first}.")));
-    }
     Ok(json(StatusCode::OK, &first_answer(&kept)))
 }
 

@@ -5,8 +5,8 @@ use super::auth;
 use super::refused::Refused;
 use super::state::ApiState;
 use super::{
-    apply, deliveries, endpoints, events, explain, live, pages, publish, replays, search, session,
-    sources, status, tenants, tokens,
+    apply, deliveries, endpoints, events, explain, live, pages, problems, publish, replays, search,
+    session, sources, status, tenants, tokens,
 };
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -36,6 +36,7 @@ pub fn router(state: ApiState) -> Router {
     }
     router
         .merge(pages::routes())
+        .merge(problems::routes())
         .fallback(unknown)
         .method_not_allowed_fallback(other_method)
         // Each handler bounds its own body, by its own limit and deadline.

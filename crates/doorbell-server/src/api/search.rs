@@ -14,7 +14,7 @@ use bytes::Bytes;
 use doorbell_core::credentials::Credentials;
 use doorbell_core::request::Request;
 use doorbell_store::{Search, SearchHit, SearchPage, Store, StoreError};
-use doorbell_wire::api::v1::event::EventLine;
+use doorbell_wire::api::v1::event::RequestLine;
 use doorbell_wire::api::v1::http::BodyOut;
 use doorbell_wire::api::v1::redact::{self, Veil, View};
 use doorbell_wire::api::v1::search::{
@@ -131,8 +131,9 @@ impl Looking {
         let settings = self.state.configured.snapshot();
         let mut lines = Vec::new();
         for hit in page.hits.iter().take(self.left) {
-            let event = EventLine::of(shown(&hit.row), &settings.names);
-            push(&mut lines, &SearchLine::Hit(Box::new(HitOut { event, excerpt: excerpt(hit) })));
+            let request = RequestLine::of(shown(&hit.row), &settings.names);
+            let hit = HitOut { request, excerpt: excerpt(hit) };
+            push(&mut lines, &SearchLine::Hit(Box::new(hit)));
         }
         let sent = page.hits.len().min(self.left);
         self.left -= sent;

@@ -10,7 +10,7 @@ use crate::listen::{Caller, Handler, Hosts};
 use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use doorbell_wire::problem::Code;
+use doorbell_wire::problem::{Code, PAGES};
 use http::header::HOST;
 use http::{Request, StatusCode};
 use hyper::body::Incoming;
@@ -48,7 +48,8 @@ impl Handler for Api {
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
             return (status, word).into_response();
         }
-        if !self.is_ours(&request) {
+        // The page that explains the refusal has to open under the name that was refused; it is the same for everyone.
+        if !self.is_ours(&request) && !request.uri().path().starts_with(PAGES) {
             let detail = "The Host header names none of this server's names.";
             return Refused::new(Code::Misdirected, detail).into_response();
         }

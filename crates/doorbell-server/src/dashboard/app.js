@@ -1,5 +1,5 @@
-// The dashboard's script. It asks the public API and writes what it gets as text nodes only: what came from outside is
-// never taken for markup.
+// The dashboard's script: the lists, kept up to date; detail.js has what one request holds. It asks the public API and writes
+// what it gets as text nodes only: what came from outside is never taken for markup.
 "use strict";
 
 const LATEST = 50;
@@ -7,6 +7,7 @@ const EVERY_MS = 10_000;
 const SOON_MS = 700;
 const at = (id) => document.getElementById(id);
 const open = new Set();
+let endpointNames = [];
 let feed = null, timer = null, next = Infinity, asking = false, again = false, rest = SOON_MS;
 
 /** An element with a class, and children: text, or elements. */
@@ -16,6 +17,8 @@ function make(tag, name, ...children) {
   element.append(...children.filter((child) => child !== null && child !== undefined));
   return element;
 }
+
+const plural = (count, one, more) => `${count} ${count === 1 ? one : more}`;
 
 const TONES = {
   accepted: "good", delivered: "good", enabled: "good", receives: "good",
@@ -37,12 +40,13 @@ function clock(moment) {
 
 class SignedOut extends Error {}
 
-async function ask(path, method = "GET") {
-  const answer = await fetch(path, { method, headers: { accept: "application/json" } });
+async function ask(path, method = "GET", body) {
+  const headers = { accept: "application/json", ...body ? { "content-type": "application/json" } : {} };
+  const answer = await fetch(path, { method, headers, body: body && JSON.stringify(body) });
   if (answer.status === 401 || (answer.status === 429 && feed === null)) throw new SignedOut();
-  const body = answer.status === 204 ? null : await answer.json();
-  if (!answer.ok) throw new Error(`${body.detail} ${body.remedy}`);
-  return body;
+  const told = answer.status === 204 ? null : await answer.json();
+  if (!answer.ok) throw new Error(`${told.detail} ${told.remedy}`);
+  return told;
 }
 
 function sourceLine(source, base) {
@@ -51,10 +55,17 @@ function sourceLine(source, base) {
   return make("li", "", head, make("code", "address", `${base}/${source.name}`));
 }
 
+/** What an endpoint gets, in words. */
+function wants({ event_types, sources, channels, filter }) {
+  const types = event_types.length ? event_types.join(", ") : "all events";
+  const from = sources.length ? ` from ${sources.join(", ")}` : "";
+  const within = channels.length ? ` in ${channels.length === 1 ? "channel" : "channels"} ${channels.join(", ")}` : "";
+  return `${types}${from}${within}${filter ? ", filtered" : ""}`;
+}
+
 function endpointLine(endpoint) {
   const state = make("span", "end pills", ...breakerPills(endpoint.standing), pill(endpoint.status));
-  const wants = endpoint.event_types.length ? endpoint.event_types.join(", ") : "all events";
-  const head = make("div", "row", make("span", "name", endpoint.name), make("span", "quiet", wants), state);
+  const head = make("div", "row", make("span", "name", endpoint.name), make("span", "quiet", wants(endpoint)), state);
   const why = endpoint.disabled_because ? make("p", "quiet", endpoint.disabled_because) : null;
   return make("li", "", head, make("code", "address", endpoint.url), why, breakerLine(endpoint.standing));
 }
@@ -80,56 +91,40 @@ function fatePills(request, tally) {
   return make("span", "pills", ...pills);
 }
 
-async function deliveryBlock(delivery) {
-  const head = make("div", "row", make("span", "name", delivery.endpoint_name ?? "removed endpoint"), pill(delivery.state),
-    make("span", "quiet", `${delivery.attempts} ${delivery.attempts === 1 ? "try" : "tries"}${delivery.last_status ? `, last answer ${delivery.last_status}` : ""}`));
-  const block = make("div", "delivery", head);
-  if (delivery.due_at && delivery.state === "scheduled") head.append(make("span", "quiet", "again at "), clock(delivery.due_at));
-  else if (delivery.waits_because) block.append(make("p", "", delivery.waits_because));
-  if (delivery.state !== "delivered" && delivery.attempts > 0) {
-    const tries = (await ask(`/v1/deliveries/${delivery.id}/attempts`)).data;
-    block.append(make("p", "", tries.at(-1)?.explanation ?? ""));
-  }
-  if (["failed", "scheduled"].includes(delivery.state) || delivery.waits_for === "breaker") {
-    const button = make("button", "", "Try again now");
-    button.type = "button";
-    button.addEventListener("click", () => guarded(async () => { await ask(`/v1/deliveries/${delivery.id}/retry`, "POST"); await refresh(); }));
-    block.append(button);
-  }
-  return block;
+/** A part that is filled when it is opened, and stays open when what is around it is made again. */
+function foldable(key, summary, filled) {
+  const inside = make("div", "inside");
+  const details = make("details", "", summary, inside);
+  details.dataset.key = key;
+  details.open = open.has(key);
+  if (details.open) filled(inside);
+  details.addEventListener("toggle", () => {
+    if (details.open === open.has(key)) return;
+    if (details.open) { open.add(key); filled(inside); } else open.delete(key);
+  });
+  return details;
 }
 
-async function fill(inside, request) {
-  const parts = [make("p", "quiet mono", request.id)];
-  if (request.rejection) parts.push(make("p", "", request.rejection.detail));
-  if (request.duplicate_of) parts.push(make("p", "", `It repeats ${request.duplicate_of}.`));
-  if (request.fate === "no_endpoint") parts.push(make("p", "", "No endpoint wants it. Once one does, it can be replayed: doorbell replay."));
-  if (request.event) {
-    const { data } = await ask(`/v1/deliveries?limit=20&event=${encodeURIComponent(request.event)}`);
-    parts.push(...await Promise.all(data.map(deliveryBlock)));
-  }
-  inside.replaceChildren(...parts);
-}
-
+/** The line of a request: the one that is there, with how its deliveries stand by now, or a new one. */
 function requestLine(request, tally, known) {
   const where = request.source ? request.source_name ?? "removed source" : "published";
-  const summary = make("summary", "", clock(request.at), make("span", "quiet", where),
-    make("span", "name", request.event_type ?? `${request.method}, ${request.body_len} bytes`), fatePills(request, tally));
-  const inside = known ?? make("div", "inside");
-  const details = make("details", "", summary, inside);
-  details.open = open.has(request.id);
-  if (details.open) guarded(() => fill(inside, request));
-  details.addEventListener("toggle", () => {
-    if (details.open === open.has(request.id)) return;
-    if (details.open) { open.add(request.id); guarded(() => fill(inside, request)); } else open.delete(request.id);
-  });
-  const line = make("li", "", details);
-  line.dataset.request = request.id;
+  const filled = (inside) => guarded(() => fill(inside, request));
+  const line = known ?? make("li", "", foldable(request.id, make("summary", "line"), filled));
+  const details = line.firstChild;
+  details.firstChild.replaceChildren(clock(request.at), make("span", "quiet", where),
+    make("span", "name", request.event_type ?? `${request.method}, ${plural(request.body_len, "byte", "bytes")}`), fatePills(request, tally));
+  if (known && details.open) filled(details.lastChild);
   return line;
 }
 
+/** Makes these the lines of a list. Those that are there are not moved, so that they keep where they were scrolled to. */
+function arrange(list, lines) {
+  lines.forEach((line, at) => { if (list.children[at] !== line) list.insertBefore(line, list.children[at] ?? null); });
+  while (list.children.length > lines.length) list.lastElementChild.remove();
+}
+
 function fillList(id, lines, empty) {
-  at(id).replaceChildren(...(lines.length ? lines : [make("li", "quiet", empty)]));
+  arrange(at(id), lines.length ? lines : [make("li", "quiet", empty)]);
 }
 
 async function refresh() {
@@ -139,15 +134,14 @@ async function refresh() {
     ask(`/v1/requests?limit=${LATEST}`), ask(`/v1/events?limit=${LATEST}`),
   ]);
   const tallies = new Map(events.data.map((event) => [event.id, event.deliveries]));
-  const known = new Map([...at("requests").children].map((line) => [line.dataset.request, line.querySelector(".inside")]));
-  const focused = document.activeElement?.closest("li")?.dataset.request;
+  endpointNames = endpoints.data.map((endpoint) => endpoint.name);
+  const known = new Map([...at("requests").children].map((line) => [line.firstChild.dataset?.key, line]));
   fillList("sources", sources.data.map((source) => sourceLine(source, status.ingest_url)), "None yet: doorbell source create");
   fillList("endpoints", endpoints.data.map(endpointLine), "None yet: doorbell endpoint create");
   fillList("requests", requests.data.map((request) => requestLine(request, tallies.get(request.event), known.get(request.id))),
     "Nothing came in yet. Send something to one of the sources.");
-  if (focused) [...at("requests").children].find((line) => line.dataset.request === focused)?.querySelector("summary").focus();
   at("version").textContent = status.version;
-  at("counts").textContent = status.store ? `${status.store.events} kept, ${status.store.waiting} deliveries wait, ${status.store.failed} failed` : "";
+  at("counts").textContent = status.store ? `${status.store.events} kept, ${plural(status.store.waiting, "delivery waits", "deliveries wait")}, ${status.store.failed} failed` : "";
   show(true);
 }
 

@@ -82,8 +82,8 @@ fn tell(deliverer: &Deliverer, settlement: &Settlement) {
     } else {
         Metric::AttemptsFailed
     });
-    let status = settlement.status().flatten();
-    deliverer.live.tell(|| Happening::tried(&settlement.delivery, deliverer.clock.now(), status));
+    let ending = attempt.outcome.ending();
+    deliverer.live.tell(|| Happening::tried(&settlement.delivery, deliverer.clock.now(), ending));
 }
 
 /// Disables an endpoint that asked for it (410), unless it was changed since.

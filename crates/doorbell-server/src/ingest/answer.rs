@@ -2,6 +2,7 @@
 //! failed.
 
 use bytes::Bytes;
+use doorbell_core::id::RequestId;
 use doorbell_core::intake::Reply;
 use doorbell_core::request::Headers;
 use http::header::{CONNECTION, HeaderName, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
@@ -13,6 +14,9 @@ pub(crate) type Answer = Response<Full<Bytes>>;
 
 /// When to try again, in seconds, after a 503.
 const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("5");
+
+/// The header that names a request that was taken in.
+const REQUEST_ID: HeaderName = HeaderName::from_static("doorbell-request-id");
 
 /// A status and nothing else.
 pub(crate) fn bare(status: StatusCode) -> Answer {
@@ -45,6 +49,15 @@ pub(crate) fn of(reply: Reply) -> Answer {
         // Never to be guessed at by a browser: a handshake may echo what the caller sent.
         answer.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         *answer.body_mut() = Full::new(reply.body);
+    }
+    answer
+}
+
+/// Names the request, so that it can be looked up. It is the id of this very request, whether it became an event, repeats one
+/// or is wanted by nobody: who sent it learns nothing of that.
+pub(crate) fn named(mut answer: Answer, id: RequestId) -> Answer {
+    if let Ok(id) = HeaderValue::try_from(id.to_string()) {
+        answer.headers_mut().insert(REQUEST_ID, id);
     }
     answer
 }

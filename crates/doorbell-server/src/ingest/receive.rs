@@ -194,7 +194,7 @@ impl Ingest {
             Intake::Accept(accepted, reply) => {
                 let admission = admission(accepted, &self.admitting.clock);
                 match self.admitting.admit(admission).await {
-                    Ok(_durable) => answer::of(reply),
+                    Ok(_durable) => answer::named(answer::of(reply), birth.id.into()),
                     Err(_) => {
                         self.admitting.metrics.count(Metric::RequestsUnavailable);
                         answer::unavailable()

@@ -4,6 +4,7 @@ use crate::raw::{self, connect, exchange, header, response, status};
 use crate::world::{GITHUB_SIGNATURE, NOW, World, config, rejection, source, start};
 use doorbell_core::configuration::{Change, Resource};
 use doorbell_core::event::{Fate, RejectionReason};
+use doorbell_core::id::RequestId;
 use doorbell_core::limits;
 use doorbell_server::listen::TrustedProxies;
 use doorbell_server::live::{Happening, Heard};
@@ -97,6 +98,27 @@ async fn believed_by_signature_and_told_apart_from_duplicates() {
         (world.count(Metric::RequestsAccepted), world.count(Metric::RequestsDuplicate)),
         (1, 1)
     );
+}
+
+/// The answer names the request, and nothing of what became of it: a duplicate's is like any other. What is refused has no
+/// name.
+#[tokio::test]
+async fn what_was_taken_in_can_be_looked_up() {
+    let world = start(config()).await;
+    let lines = format!(
+        "X-GitHub-Delivery: 72d3162e\r\nX-GitHub-Event: push\r\nX-Hub-Signature-256: {GITHUB_SIGNATURE}\r\n"
+    );
+    let bytes = post("/in/github", &lines, b"Hello, World!");
+    let mut named = Vec::new();
+    for _ in 0..2 {
+        let answer = exchange(world.ingest(), &bytes).await;
+        named.push(header(&answer, "doorbell-request-id").unwrap().parse::<RequestId>().unwrap());
+    }
+    let kept = world.kept().await;
+    assert_eq!(named, [kept[0].event.id.into(), kept[1].event.id.into()]);
+    assert_eq!(kept[1].fate, Fate::Duplicate { of: kept[0].event.id });
+    let refused = exchange(world.ingest(), &github("", b"")).await;
+    assert_eq!((status(&refused), header(&refused, "doorbell-request-id")), (401, None));
 }
 
 /// S15: whatever check it was that failed, the answer is the same to the byte.

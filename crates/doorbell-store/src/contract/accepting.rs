@@ -81,6 +81,34 @@ pub async fn a_repeat_is_kept_but_not_delivered(mut homes: impl Homes) {
     assert_eq!(home.backlog().await, Ok(Vec::new()));
 }
 
+/// Who publishes uses a key for one event: another event with the same key is kept as rejected, whether the first came
+/// just now or long ago. What a source receives again is a repeat, however it is worded.
+pub async fn a_reused_key_is_told_from_a_repeat(mut homes: impl Homes) {
+    let (home, mut maker) = (homes.open().await, Maker::new());
+    let first = Event { origin: Origin::Api, ..maker.event() };
+    assert_eq!(home.accept(with_key(first.clone(), HOUR)).await, Ok(Admitted::New));
+    let again = Event { origin: Origin::Api, ..maker.event() };
+    assert_eq!(home.accept(with_key(again, HOUR)).await, Ok(Admitted::Repeat(first.id)));
+    let others: [fn(&mut Event); 3] = [
+        |event| event.request.body = Bytes::from_static(b"another"),
+        |event| event.event_type = None,
+        |event| event.channels.clear(),
+    ];
+    for change in others {
+        let mut other = Event { origin: Origin::Api, ..maker.event() };
+        change(&mut other);
+        let admitted = home.accept(with_key(other.clone(), HOUR)).await;
+        assert_eq!(admitted, Ok(Admitted::KeyReused(first.id)));
+        let kept = home.event(other.tenant, other.id).await.unwrap().unwrap();
+        assert_eq!((kept.fate, kept.event.request), (Fate::key_reused(first.id), other.request));
+    }
+    let received = maker.event();
+    assert_eq!(home.accept(with_key(received.clone(), HOUR)).await, Ok(Admitted::New));
+    let mut reworded = maker.event();
+    reworded.request.body = Bytes::from_static(b"{\"retry\":1}");
+    assert_eq!(home.accept(with_key(reworded, HOUR)).await, Ok(Admitted::Repeat(received.id)));
+}
+
 /// A key counts within one source or one tenant's API, until its window ends; rejected requests use none up.
 pub async fn a_key_counts_in_its_scope_and_window(mut homes: impl Homes) {
     let (home, mut maker) = (homes.open().await, Maker::new());

@@ -281,7 +281,9 @@ impl<M: Store, H: Store> Pair<M, H> {
         assert_eq!(self.home.accept(admission).await, Ok(expected));
         match expected {
             crate::store::Admitted::New => self.fetch_lent(lent).await,
-            crate::store::Admitted::Repeat(_) => self.deliveries.truncate(known),
+            crate::store::Admitted::Repeat(_) | crate::store::Admitted::KeyReused(_) => {
+                self.deliveries.truncate(known);
+            }
         }
     }
 

@@ -63,6 +63,7 @@ macro_rules! contract_tests {
             accepting::empty_and_large_events_are_kept
             accepting::every_fate_is_listed
             accepting::a_repeat_is_kept_but_not_delivered
+            accepting::a_reused_key_is_told_from_a_repeat
             accepting::a_key_counts_in_its_scope_and_window
             accepting::of_concurrent_repeats_one_is_new
             accepting::tenants_are_apart

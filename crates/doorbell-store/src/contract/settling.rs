@@ -7,6 +7,7 @@ use super::making::{
 use crate::store::{
     Amended, Amendment, DeliveryQuery, Lease, NewDelivery, Settled, Settlement, Store,
 };
+use doorbell_core::attempt::{Ending, ErrorClass};
 use doorbell_core::delivery::{DiscardReason, State};
 use doorbell_core::event::Fate;
 use doorbell_core::id::{DeliveryId, EventId};
@@ -31,7 +32,7 @@ pub async fn a_settled_delivery_says_so(mut homes: impl Homes) {
         assert_eq!(home.settle(settlement).await, Ok(Settled::Kept));
         let row = home.delivery(event.tenant, delivery.id).await.unwrap().unwrap();
         assert_eq!((row.delivery.state, row.delivery.attempts), (state, 1));
-        assert_eq!(row.last_status, (status > 0).then_some(status));
+        assert_eq!(row.last, Some(ending(status)));
         assert_eq!(row.updated, updated.or(end));
         assert_eq!((row.in_flight, row.at), (false, event.at));
         let tally = home.event(event.tenant, event.id).await.unwrap().unwrap().tally;
@@ -40,6 +41,15 @@ pub async fn a_settled_delivery_says_so(mut homes: impl Homes) {
         if !state.is_settled() {
             assert_eq!(claim_all(&home, endpoint(1)).await.len(), 1);
         }
+    }
+}
+
+/// What an attempt of [`Maker::attempt`] with this status came to.
+const fn ending(status: u16) -> Ending {
+    if status == 0 {
+        Ending::Failed(ErrorClass::ConnectionRefused)
+    } else {
+        Ending::Answered(status)
     }
 }
 
@@ -78,7 +88,7 @@ pub async fn a_delivery_can_be_given_back(mut homes: impl Homes) {
     assert_eq!(home.settle(back).await, Ok(Settled::Kept));
     let row = home.delivery(event.tenant, delivery.id).await.unwrap().unwrap();
     assert_eq!((row.delivery.state, row.delivery.attempts), (state, 0));
-    assert_eq!((row.updated, row.last_status), (None, None));
+    assert_eq!((row.updated, row.last), (None, None));
     assert_eq!(claim_one(&home, endpoint(1)).await.delivery.state, state);
 }
 

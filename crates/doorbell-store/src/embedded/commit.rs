@@ -11,9 +11,8 @@ use super::shared::Shared;
 use crate::store::{Admitted, Lent, Locator, Settled, StoreError};
 use doorbell_core::delivery::Delivery;
 use doorbell_core::event::{Event, Fate};
-use doorbell_core::id::EventId;
 use doorbell_core::time::Time;
-use doorbell_wire::stored::{Kind, ReceivedRef, RecordHead, VERSION};
+use doorbell_wire::stored::{Kind, ReceivedRef, Record, RecordHead, VERSION};
 use std::sync::Arc;
 
 /// Bytes after which it is looked again how much room the disk has.
@@ -55,8 +54,8 @@ fn answer<T>(done: Option<Done<T>>, what: Result<T, StoreError>) {
 struct Placed {
     item: Item,
     position: u64,
-    /// The event that it turned out to repeat.
-    repeats: Option<EventId>,
+    /// Whether it turned out to repeat an event; what is no event repeats none.
+    admitted: Admitted,
 }
 
 /// What has to be taken back when a batch is not written.
@@ -200,49 +199,49 @@ impl Committer {
         let mut placed: Vec<Placed> = Vec::with_capacity(items.len());
         let mut at = start;
         for mut item in items {
-            let repeats = match &item.work {
-                Work::Accept(accept) => self.judge(accept, &placed, at, taken),
-                Work::Settle { .. } | Work::Redeliver { .. } | Work::Flush(_) | Work::Forget(_) => {
-                    None
+            let mut admitted = Admitted::New;
+            if let Work::Accept(accept) = &item.work {
+                admitted = self.judge(accept, &placed, at, taken);
+                if let Some(fate) = admitted.fate() {
+                    item.frame = accept.frame_as(&fate);
                 }
-            };
-            if let (Some(of), Work::Accept(accept)) = (repeats, &item.work) {
-                item.frame = accept.frame_as_repeat(of);
             }
             let position = at;
             if let Some(frame) = &mut item.frame {
                 frame.place(self.seed, position, start);
                 at += frame.span();
             }
-            placed.push(Placed { item, position, repeats });
+            placed.push(Placed { item, position, admitted });
         }
         placed
     }
 
-    /// The event that this one repeats; if there is none, its key is taken.
+    /// Whether it repeats an event; if not, its key is taken.
     fn judge(
         &mut self,
         accept: &Accept,
         batch: &[Placed],
         position: u64,
         taken: &mut Vec<Taken>,
-    ) -> Option<EventId> {
-        let hash = accept.key?;
+    ) -> Admitted {
+        let Some(hash) = accept.key else { return Admitted::New };
         if let Some(first) = self.table.find(hash, position)
-            && let Some(of) = self.confirm(accept, batch, first)
+            && let Some(repeat) = self.confirm(accept, batch, first)
         {
-            return Some(of);
+            return repeat;
         }
         let before = self.table.put(hash, position);
         taken.push(Taken { hash, position, before });
-        None
+        Admitted::New
     }
 
-    /// The event at `first`, when it has the same key and the key still counts: read from this batch or from the journal.
-    fn confirm(&self, accept: &Accept, batch: &[Placed], first: u64) -> Option<EventId> {
+    /// What it is to the event at `first`, when that has the same key and the key still counts: read from this batch or
+    /// from the journal.
+    fn confirm(&self, accept: &Accept, batch: &[Placed], first: u64) -> Option<Admitted> {
         if let Some(other) = accepted_at(batch, first) {
             let until = other.event.at.after(other.dedupe_window);
-            return accept.has_key_of(&other.event, until).then_some(other.event.id);
+            let has_key = accept.has_key_of(&other.event, until);
+            return has_key.then(|| accept.as_repeat_of(&other.event));
         }
         let stored = self.shared.reader.record(first).ok()?;
         let head = RecordHead::decode(stored.kind, stored.version, &stored.payload).ok()?;
@@ -254,7 +253,15 @@ impl Committer {
             && same_scope
             && head.dedupe_key == accept.event.dedupe_key
             && accept.event.at < until;
-        repeats.then_some(head.id)
+        if !repeats {
+            return None;
+        }
+        if head.origin.source().is_some() {
+            return Some(Admitted::Repeat(head.id));
+        }
+        let whole = Record::decode(stored.kind, stored.version, &stored.payload).ok()?;
+        let Record::Received(whole) = whole else { return None };
+        Some(accept.as_repeat_of(&whole.event))
     }
 
     fn take_back(&mut self, taken: Vec<Taken>) {
@@ -272,18 +279,18 @@ impl Committer {
         self.writer.publish();
         self.shared.progress.grew();
         self.shared.outbox.put(lent);
-        for Placed { item, position, repeats } in placed {
+        for Placed { item, position, admitted } in placed {
             match item.work {
                 Work::Accept(accept) => {
-                    if let (Some(hash), None) = (accept.key, repeats) {
+                    if let (Some(hash), Admitted::New) = (accept.key, admitted) {
                         let expires = accept.event.at.after(accept.dedupe_window);
                         self.keys.push(hash, position - self.writer.base(), expires);
                     }
                     self.shared.unwatched_done(accept.done.is_none());
-                    if repeats.is_none() {
+                    if admitted == Admitted::New {
                         self.shared.stirred.put(accept.stirs);
                     }
-                    answer(accept.done, Ok(repeats.map_or(Admitted::New, Admitted::Repeat)));
+                    answer(accept.done, Ok(admitted));
                 }
                 Work::Settle { delivery: _, stirs, done } => {
                     self.shared.stirred.put(stirs);
@@ -311,9 +318,9 @@ impl Committer {
                 lent.push(Lent { delivery, locator, lease, payload: payload.cloned() });
             }
         };
-        for Placed { item, position, repeats } in placed {
+        for Placed { item, position, admitted } in placed {
             match &item.work {
-                Work::Accept(accept) if repeats.is_none() => {
+                Work::Accept(accept) if *admitted == Admitted::New => {
                     for delivery in &accept.lend {
                         lend(delivery, *position, Some(&accept.event));
                     }
@@ -324,7 +331,7 @@ impl Committer {
                 Work::Accept(_) | Work::Settle { .. } | Work::Flush(_) | Work::Forget(_) => {}
             }
         }
-        for Placed { item, position, repeats: _ } in placed {
+        for Placed { item, position, admitted: _ } in placed {
             if let Work::Settle { delivery, .. } = &item.work {
                 held.settled(*delivery, *position);
             }
@@ -350,11 +357,20 @@ fn accepted_at(batch: &[Placed], position: u64) -> Option<&Accept> {
 }
 
 impl Accept {
-    fn frame_as_repeat(&self, of: EventId) -> Option<Frame> {
-        let fate = Fate::Duplicate { of };
+    /// What it is to the event whose key it has.
+    fn as_repeat_of(&self, first: &Event) -> Admitted {
+        if first.is_repeated_by(&self.event) {
+            Admitted::Repeat(first.id)
+        } else {
+            Admitted::KeyReused(first.id)
+        }
+    }
+
+    /// Its record as that of a request with this fate, which makes no deliveries.
+    fn frame_as(&self, fate: &Fate) -> Option<Frame> {
         let record = ReceivedRef {
             event: &self.event,
-            fate: &fate,
+            fate,
             dedupe_window: self.dedupe_window,
             deliveries: &[],
         };

@@ -128,7 +128,7 @@ impl World {
             event_type: kept.event.event_type.clone(),
             at: kept.event.at,
             updated: parcel.updated,
-            last_status: parcel.last_status,
+            last: parcel.last,
         })
     }
 

@@ -6,7 +6,7 @@ use crate::store::{
     Pruned, Retention, Settled, Settlement,
 };
 use bytes::Bytes;
-use doorbell_core::attempt::Attempt;
+use doorbell_core::attempt::{Attempt, Ending};
 use doorbell_core::configuration::Configuration;
 use doorbell_core::delivery::{Delivery, State};
 use doorbell_core::event::{Event, Fate, Origin};
@@ -32,7 +32,7 @@ pub(super) struct Parcel {
     /// The place of its event, then its own among those of the event: the order of lists and of order keys.
     pub(super) place: (u64, usize),
     pub(super) updated: Option<Time>,
-    pub(super) last_status: Option<u16>,
+    pub(super) last: Option<Ending>,
     pub(super) attempts: Vec<Attempt>,
 }
 
@@ -93,17 +93,25 @@ impl World {
     }
 
     pub(super) fn accept(&mut self, admission: Admission) -> Admitted {
-        let first = self.first_with_key(&admission);
+        let admitted = self.judge(&admission);
         self.last_place += 1;
-        let fate = first.map_or(admission.fate, |of| Fate::Duplicate { of });
+        let fate = admitted.fate().unwrap_or(admission.fate);
         let kept = Kept { event: admission.event, fate, deliveries: Vec::new() };
         self.by_id.insert(kept.event.id, self.last_place);
         self.events.insert(self.last_place, kept);
-        if let Some(first) = first {
-            return Admitted::Repeat(first);
+        if admitted == Admitted::New {
+            self.deliver(self.last_place, &admission.deliveries);
         }
-        self.deliver(self.last_place, &admission.deliveries);
-        Admitted::New
+        admitted
+    }
+
+    fn judge(&mut self, admission: &Admission) -> Admitted {
+        let Some(of) = self.first_with_key(admission) else { return Admitted::New };
+        let first = self.by_id.get(&of).and_then(|place| self.events.get(place));
+        match first {
+            Some(first) if !first.event.is_repeated_by(&admission.event) => Admitted::KeyReused(of),
+            Some(_) | None => Admitted::Repeat(of),
+        }
     }
 
     /// The event that this one repeats; if there is none, its key counts from now on.
@@ -154,7 +162,7 @@ impl World {
             let place = (place, kept.deliveries.len());
             kept.deliveries.push(new.id);
             let parcel =
-                Parcel { delivery, place, updated: None, last_status: None, attempts: Vec::new() };
+                Parcel { delivery, place, updated: None, last: None, attempts: Vec::new() };
             self.parcels.insert(new.id, parcel);
         }
     }
@@ -256,7 +264,7 @@ impl World {
         }
         if let Some(parcel) = self.parcels.get_mut(&id) {
             parcel.updated = settlement.at().or(parcel.updated);
-            parcel.last_status = settlement.status().unwrap_or(parcel.last_status);
+            parcel.last = settlement.ending().or(parcel.last);
             parcel.delivery.attempts = settlement.delivery.attempts;
             parcel.delivery.state = settlement.delivery.state;
             parcel.delivery.asked = settlement.delivery.asked;

@@ -1,10 +1,10 @@
 //! A home whose lists, claims and counts come from the index, and all else from the simplest thing that works: so the
 //! contract and the comparison with the model hold the index to its part, in tiny partitions, with restarts in between.
 
-use doorbell_core::attempt::{Attempt, Outcome};
+use doorbell_core::attempt::Attempt;
 use doorbell_core::configuration::{Change, Configuration};
 use doorbell_core::delivery::Delivery;
-use doorbell_core::event::{Event, Fate};
+use doorbell_core::event::Event;
 use doorbell_core::id::{DeliveryId, EndpointId, EventId, TenantId};
 use doorbell_core::settle;
 use doorbell_core::time::Time;
@@ -16,9 +16,7 @@ use doorbell_store::{
     EventDetail, EventQuery, EventRow, Lease, Lent, Locator, NewDelivery, Page, Pruned, Retention,
     Search, SearchPage, Settled, Settlement, Stats, Store, StoreError,
 };
-use doorbell_wire::stored::{
-    self, AttemptHead, OutcomeHead, ReceivedHead, RecordHead, SettledHead,
-};
+use doorbell_wire::stored::{self, AttemptHead, ReceivedHead, RecordHead, SettledHead};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -130,10 +128,7 @@ impl World {
             number: attempt.number,
             at: attempt.at,
             trigger: attempt.trigger,
-            outcome: match &attempt.outcome {
-                Outcome::Answered(answer) => OutcomeHead::Answered(answer.status),
-                Outcome::Failed(fault) => OutcomeHead::Failed(fault.class),
-            },
+            outcome: attempt.outcome.ending(),
         });
         let head = SettledHead { event_at, previous: None, at, delivery, attempt };
         self.write(RecordHead::Settled(head));
@@ -256,9 +251,9 @@ impl Store for Home {
         let admitted = self.memory.accept(bare).await?;
         let mut world = self.world.lock().unwrap();
         let event = &admission.event;
-        let (fate, new) = match admitted {
-            Admitted::New => (admission.fate, admission.deliveries),
-            Admitted::Repeat(of) => (Fate::Duplicate { of }, Vec::new()),
+        let (fate, new) = match admitted.fate() {
+            None => (admission.fate, admission.deliveries),
+            Some(fate) => (fate, Vec::new()),
         };
         let (deliveries, lent) = world.born(event, None, &new);
         let head = ReceivedHead {

@@ -1,6 +1,6 @@
 //! Records of a journal by counted dice, for tests that feed the index directly.
 
-use doorbell_core::attempt::{ErrorClass, Trigger};
+use doorbell_core::attempt::{Ending, ErrorClass, Trigger};
 use doorbell_core::delivery::{Delivery, DiscardReason, State};
 use doorbell_core::event::{Fate, Origin};
 use doorbell_core::id::{AttemptId, DeliveryId, EndpointId, EventId, SourceId, TenantId};
@@ -8,9 +8,7 @@ use doorbell_core::name::EventType;
 use doorbell_core::time::Time;
 use doorbell_store::embedded::index::{Entry, Index};
 use doorbell_store::{DeliveryQuery, DeliveryRow, EventQuery, EventRow};
-use doorbell_wire::stored::{
-    AttemptHead, OutcomeHead, ReceivedHead, RecordHead, Redelivered, SettledHead,
-};
+use doorbell_wire::stored::{AttemptHead, ReceivedHead, RecordHead, Redelivered, SettledHead};
 use std::time::Duration;
 
 pub(crate) const BEGIN: Time = Time::from_ms(1_767_225_600_000);
@@ -111,8 +109,8 @@ impl Script {
             _ => State::Delivered { at },
         };
         let outcome = match dice {
-            0 => OutcomeHead::Failed(ErrorClass::TlsFailed),
-            _ => OutcomeHead::Answered(200),
+            0 => Ending::Failed(ErrorClass::TlsFailed),
+            _ => Ending::Answered(200),
         };
         let number = delivery.attempts;
         let attempt = AttemptHead {

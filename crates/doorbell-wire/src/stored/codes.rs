@@ -6,14 +6,16 @@ use doorbell_core::delivery::DiscardReason;
 use doorbell_core::event::RejectionReason;
 
 macro_rules! codes {
-    ($($to:ident $from:ident $type:ident $what:literal { $($variant:ident = $code:literal,)* })*) => {$(
-        pub(super) const fn $to(value: $type) -> u8 {
+    ($($(#[$doc:meta])* $vis:vis $to:ident $from:ident $type:ident $what:literal { $($variant:ident = $code:literal,)* })*) => {$(
+        $(#[$doc])*
+        $vis const fn $to(value: $type) -> u8 {
             match value {
                 $($type::$variant => $code,)*
             }
         }
 
-        pub(super) const fn $from(code: u8) -> Result<$type, DecodeError> {
+        $(#[$doc])*
+        $vis const fn $from(code: u8) -> Result<$type, DecodeError> {
             match code {
                 $($code => Ok($type::$variant),)*
                 _ => Err(DecodeError::Code { what: $what, code }),
@@ -23,26 +25,31 @@ macro_rules! codes {
 }
 
 codes! {
-    trigger_code trigger_of Trigger "a trigger" {
+    pub(super) trigger_code trigger_of Trigger "a trigger" {
         Initial = 1,
         Automatic = 2,
         Manual = 3,
         Replay = 4,
     }
-    discard_code discard_of DiscardReason "a reason to discard" {
+    pub(super) discard_code discard_of DiscardReason "a reason to discard" {
         EndpointDisabled = 1,
         EndpointDeleted = 2,
         Filtered = 3,
         Cancelled = 4,
     }
-    rejection_code rejection_of RejectionReason "a reason to reject" {
+    pub(super) rejection_code rejection_of RejectionReason "a reason to reject" {
         Verification = 1,
         SourceDisabled = 2,
         Method = 3,
         BodyTooLarge = 4,
         Malformed = 5,
+        KeyReused = 6,
     }
-    class_code class_of ErrorClass "an error class" {
+    /// The byte that stands for an error class, and back.
+    ///
+    /// # Errors
+    /// [`DecodeError::Code`] for a byte that stands for none.
+    pub class_code class_of ErrorClass "an error class" {
         DnsNotFound = 1,
         DnsFailed = 2,
         AddressForbidden = 3,

@@ -25,9 +25,10 @@ mod received;
 mod redelivered;
 mod settled;
 
+pub use codes::{class_code, class_of};
 pub use received::{Received, ReceivedHead, ReceivedRef};
 pub use redelivered::Redelivered;
-pub use settled::{AttemptHead, OutcomeHead, Settled, SettledHead};
+pub use settled::{AttemptHead, Settled, SettledHead};
 
 use self::bytes::Reader;
 use ::bytes::Bytes;

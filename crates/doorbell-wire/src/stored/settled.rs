@@ -8,7 +8,7 @@ use super::codes::{class_code, class_of, trigger_code, trigger_of};
 use super::delivery::{put_delivery, read_delivery};
 use super::received::{put_headers, put_ip, read_headers, read_ip};
 use bytes::Bytes;
-use doorbell_core::attempt::{Answer, Attempt, ErrorClass, Fault, Outcome, Timings, Trigger};
+use doorbell_core::attempt::{Answer, Attempt, Ending, Fault, Outcome, Timings, Trigger};
 use doorbell_core::delivery::Delivery;
 use doorbell_core::id::{AttemptId, EventId, TenantId};
 use doorbell_core::time::Time;
@@ -59,16 +59,7 @@ pub struct AttemptHead {
     /// Why it was made.
     pub trigger: Trigger,
     /// What came of it.
-    pub outcome: OutcomeHead,
-}
-
-/// What came of an attempt, in a word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OutcomeHead {
-    /// A response with this status came.
-    Answered(u16),
-    /// No complete response came.
-    Failed(ErrorClass),
+    pub outcome: Ending,
 }
 
 impl Settled {
@@ -107,15 +98,6 @@ impl SettledHead {
 }
 
 impl AttemptHead {
-    /// The status, when a response came.
-    #[must_use]
-    pub const fn status(&self) -> Option<u16> {
-        match self.outcome {
-            OutcomeHead::Answered(status) => Some(status),
-            OutcomeHead::Failed(_) => None,
-        }
-    }
-
     fn read(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(Self {
             id: AttemptId::from_bytes(from.array()?),
@@ -123,8 +105,8 @@ impl AttemptHead {
             at: from.time()?,
             trigger: trigger_of(from.byte()?)?,
             outcome: match from.byte()? {
-                ANSWERED => OutcomeHead::Answered(from.u16()?),
-                FAILED => OutcomeHead::Failed(class_of(from.byte()?)?),
+                ANSWERED => Ending::Answered(from.u16()?),
+                FAILED => Ending::Failed(class_of(from.byte()?)?),
                 code => return Err(DecodeError::Code { what: "an outcome", code }),
             },
         })
@@ -166,15 +148,13 @@ fn read_attempt(
     let address = from.option(|from| Ok(SocketAddr::new(read_ip(from)?, from.u16()?)))?;
     let timings = read_timings(from)?;
     let outcome = match head.outcome {
-        OutcomeHead::Answered(status) => {
+        Ending::Answered(status) => {
             let headers = read_headers(from, payload)?;
             let truncated = from.option(|_| Ok(()))?.is_some();
             let body = from.shared(payload)?;
             Outcome::Answered(Answer { status, headers, body, truncated })
         }
-        OutcomeHead::Failed(class) => {
-            Outcome::Failed(Fault { class, detail: from.text()?.to_owned() })
-        }
+        Ending::Failed(class) => Outcome::Failed(Fault { class, detail: from.text()?.to_owned() }),
     };
     let AttemptHead { id, number, at, trigger, outcome: _ } = head;
     Ok(Attempt { id, number, at, trigger, address, timings, outcome })

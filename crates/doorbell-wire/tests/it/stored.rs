@@ -2,7 +2,9 @@
 
 use crate::stored_any::record;
 use bytes::Bytes;
-use doorbell_core::attempt::{Answer, Attempt, ErrorClass, Fault, Outcome, Timings, Trigger};
+use doorbell_core::attempt::{
+    Answer, Attempt, Ending, ErrorClass, Fault, Outcome, Timings, Trigger,
+};
 use doorbell_core::delivery::{Delivery, DiscardReason, State};
 use doorbell_core::event::{Event, Fate, Origin, Rejection, RejectionReason};
 use doorbell_core::id::{AttemptId, DeliveryId, EndpointId, EventId, ReplayId, SourceId, TenantId};
@@ -10,7 +12,7 @@ use doorbell_core::name::EventType;
 use doorbell_core::request::Request;
 use doorbell_core::time::Time;
 use doorbell_wire::stored::{
-    DecodeError, Kind, OutcomeHead, Received, Record, RecordHead, Redelivered, Settled, VERSION,
+    DecodeError, Kind, Received, Record, RecordHead, Redelivered, Settled, VERSION,
 };
 use proptest::prelude::*;
 use std::time::Duration;
@@ -187,8 +189,8 @@ fn a_head_says_what_the_whole_says() {
         panic!("it is a settled record")
     };
     let attempt = head.attempt.unwrap();
-    assert_eq!((attempt.number, attempt.status()), (2, None));
-    assert_eq!(attempt.outcome, OutcomeHead::Failed(ErrorClass::TlsCertificateExpired));
+    assert_eq!((attempt.number, attempt.outcome.status()), (2, None));
+    assert_eq!(attempt.outcome, Ending::Failed(ErrorClass::TlsCertificateExpired));
 }
 
 /// A head must not depend on what follows it: the indexer and the search read it alone.

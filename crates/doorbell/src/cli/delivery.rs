@@ -57,6 +57,7 @@ const COLUMNS: &[show::Column] = &[
     ("STATE", "/state"),
     ("ATTEMPTS", "/attempts"),
     ("LAST STATUS", "/last_status"),
+    ("LAST ERROR", "/last_error"),
     ("DUE", "/due_at"),
     ("WAITS FOR", "/waits_for"),
     ("EVENT", "/event"),

@@ -126,15 +126,13 @@ fn happened(data: &str, report: Report) {
             line.pointer("/rejection/detail")
                 .map(|why| format!(": {}", cell(Some(why))))
                 .unwrap_or_default(),
-            line.get("event")
-                .filter(|event| !event.is_null())
-                .map_or_else(|| field("/id"), |event| cell(Some(event))),
+            id(Some(&line)),
         )),
         Some("tried") => report.text(&format!(
             "{time}      ──▶ {}  attempt {}  {}  {}  {}",
             field("/endpoint_name"),
             field("/attempt"),
-            field("/status"),
+            ended(&line),
             field("/state"),
             field("/delivery"),
         )),
@@ -143,6 +141,18 @@ fn happened(data: &str, report: Report) {
         }
         _ => report.text(&visible(data)),
     }
+}
+
+/// The id that opens it: that of the event which a request became, else its own.
+fn id(request: Option<&Value>) -> String {
+    let field = |name| request.and_then(|request| request.get(name)).filter(|id| !id.is_null());
+    cell(field("event").or_else(|| field("id")))
+}
+
+/// How a try ended: the status of its answer, else the kind of failure.
+fn ended(tried: &Value) -> String {
+    let field = |name| tried.get(name).filter(|value| !value.is_null());
+    cell(field("status").or_else(|| field("error")))
 }
 
 fn found(text: &str, report: Report) {
@@ -155,10 +165,10 @@ fn found(text: &str, report: Report) {
     match line.get("kind").and_then(Value::as_str) {
         Some("hit") => report.text(&format!(
             "{}  {}  {}  {}  {}",
-            field("/event/at"),
-            field("/event/id"),
-            field("/event/type"),
-            field("/event/fate"),
+            field("/request/at"),
+            id(line.get("request")),
+            field("/request/event_type"),
+            field("/request/fate"),
             field("/excerpt/text")
         )),
         Some("done") => {

@@ -52,6 +52,8 @@ pub(crate) async fn run(asked: &Trigger, report: Report) -> Result<Verdict> {
     let (clock, start) = (Clock::real(), Clock::real().now());
     let answer = send(&url, &roots, request).await?;
     let (status, took) = (answer.status(), clock.now().since(start));
+    let kept_as = answer.headers().get("doorbell-request-id").and_then(|id| id.to_str().ok());
+    let kept_as = kept_as.map(visible);
     let body = http_body_util::Limited::new(answer.into_body(), 1 << 20).collect().await;
     let body = body.map_err(|error| anyhow!(error)).context("the answer broke off")?.to_bytes();
     let shown = String::from_utf8_lossy(body.get(..ANSWER_SHOWN).unwrap_or(&body)).into_owned();
@@ -59,12 +61,18 @@ pub(crate) async fn run(asked: &Trigger, report: Report) -> Result<Verdict> {
         report.json(&json!({
             "provider": sample.provider, "event_type": sample.event_type, "to": url.as_str(),
             "status": status.as_u16(), "took_ms": u64::try_from(took.as_millis()).unwrap_or(u64::MAX), "body": shown,
+            "request": kept_as,
         }));
     } else {
         report.text(&format!("──▶ {} {} to {url}", sample.provider, sample.event_type));
         report.text(&format!("◀── {status} after {} ms", took.as_millis()));
         if !shown.trim().is_empty() {
             report.text(&format!("    {}", visible(shown.trim_end())));
+        }
+        if let Some(id) = kept_as {
+            report.text(&format!(
+                "    kept as {id}: `doorbell request get {id}` shows what became of it"
+            ));
         }
     }
     Ok(if status.is_success() { Verdict::Good } else { Verdict::Bad })

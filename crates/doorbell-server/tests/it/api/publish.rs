@@ -74,6 +74,39 @@ async fn the_same_key_makes_one_event() {
     assert_eq!(world.deliveries().await.len(), 1);
 }
 
+/// Whoever reads the list can tell a key that was used for two events from an event that was sent twice.
+#[tokio::test]
+async fn a_reused_key_is_listed_with_its_reason() {
+    let world = World::new().await;
+    for n in [1, 1, 2] {
+        let body = json!({"type": "a.b", "data": n, "dedupe_key": "k1"});
+        world.post("/v1/events", body).await;
+    }
+    let listed = world.get("/v1/requests").await.is(200);
+    let [other, again, first] = listed["data"].as_array().unwrap().as_slice() else { panic!() };
+    let fates = [&other["fate"], &again["fate"], &first["fate"]];
+    assert_eq!(fates, ["rejected", "duplicate", "no_endpoint"]);
+    assert_eq!(again["duplicate_of"], first["event"]);
+    assert_eq!(other["rejection"]["reason"], "key_reused");
+    let detail = other["rejection"]["detail"].as_str().unwrap();
+    assert!(detail.contains(first["event"].as_str().unwrap()), "{detail}");
+}
+
+/// An event and the request that told of it share their letters: either id opens either, where it is there.
+#[tokio::test]
+async fn the_id_of_a_request_opens_its_event() {
+    let world = World::new().await;
+    let id = world.received(Fate::NoEndpoint, None).await.to_string();
+    let (own, other) = (format!("/v1/events/{id}"), id.replace("evt_", "req_"));
+    assert_eq!(
+        world.get(&format!("/v1/events/{other}")).await.is(200),
+        world.get(&own).await.is(200)
+    );
+    let own = world.get(&format!("/v1/requests/{id}")).await.is(200);
+    assert_eq!((&own["id"], &own["event"]), (&json!(other), &json!(id)));
+    world.get("/v1/requests/dlv_00000000000000000000000000").await.problem("not_found");
+}
+
 #[tokio::test]
 async fn an_envelope_is_checked() {
     let world = World::new().await;
@@ -125,7 +158,8 @@ async fn events_and_requests_are_listed_and_shown() {
     assert_eq!(list("event_type=invoice.*").await, [published.to_string()]);
     assert_eq!(list("endpoint=app&state=waiting").await.len(), 2);
     assert_eq!(list("state=failed").await, [""; 0]);
-    assert_eq!(list("fate=rejected,duplicate").await, [rejected.to_string()]);
+    assert_eq!(list("fate=filtered,no_endpoint").await, [""; 0]);
+    world.get("/v1/events?fate=accepted,rejected").await.problem("parameter");
     assert_eq!(list("until=2026-11-24T06:00:00Z").await, [""; 0]);
     let requests = world.get("/v1/requests?fate=rejected").await.is(200);
     assert_eq!(requests["data"][0]["rejection"]["reason"], "verification_failed");
@@ -138,7 +172,8 @@ async fn events_and_requests_are_listed_and_shown() {
     let shown = world.get(&path).await.is(200);
     assert_eq!((&shown["event"], &shown["fate"]), (&Value::Null, &json!("rejected")));
     assert!(shown["explanation"].as_str().unwrap().contains("another secret"));
-    world.get(&format!("/v1/events/{rejected}")).await.problem("not_found");
+    let problem = world.get(&format!("/v1/events/{rejected}")).await.problem("not_found");
+    assert!(problem["detail"].as_str().unwrap().contains(&path), "{problem}");
     world.get(&format!("/v1/events/{rejected}/body")).await.problem("not_found");
 
     let reader = world.token(&[Scope::Read], None).await;

@@ -60,6 +60,12 @@ async fn it_answers_to_its_own_names_only() {
         (status(&answer), header(&answer, "content-type")),
         ("421", Some("application/problem+json"))
     );
+    let page = "GET /docs/errors/misdirected HTTP/1.1\r\nHost: evil.test";
+    assert_eq!(
+        status(&ask(address, page).await),
+        "200",
+        "the problem's page opens where the problem came"
+    );
     let answer = ask(address, "GET /v1/status HTTP/1.1\r\nHost: localhost").await;
     assert_eq!((status(&answer), header(&answer, "www-authenticate").is_some()), ("401", true));
     for _ in 0..20 {

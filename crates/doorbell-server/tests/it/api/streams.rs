@@ -2,7 +2,7 @@
 
 use super::world::World;
 use doorbell_core::configuration::Scope;
-use doorbell_core::event::Fate;
+use doorbell_core::event::{Fate, Rejection, RejectionReason};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 
@@ -30,7 +30,7 @@ async fn search_streams_hits_progress_and_an_end() {
     assert_eq!(kinds(&found), ["hit", "hit", "hit", "progress", "done"]);
     assert_eq!((&found[4]["scanned"], &found[4]["hits"]), (&json!(4), &json!(3)));
     assert!(found[0]["excerpt"]["text"].as_str().unwrap().contains("needle"));
-    assert_eq!(found[0]["event"]["type"], "a.b");
+    assert_eq!(found[0]["request"]["event_type"], "a.b");
 
     let one = lines(&world, "pointer=/user/id&equals=1").await;
     assert_eq!(kinds(&one), ["hit", "progress", "done"]);
@@ -44,6 +44,25 @@ async fn search_streams_hits_progress_and_an_end() {
     }
     let broken = lines(&world, "text=needle&cursor=odd").await;
     assert_eq!((kinds(&broken), &broken[0]["code"]), (vec!["problem"], &json!("parameter")));
+}
+
+/// What is found can be opened by the id that stands beside it, rejected requests too.
+#[tokio::test]
+async fn every_hit_can_be_opened() {
+    let world = World::new().await;
+    let reason = RejectionReason::Verification;
+    let fate = Fate::Rejected(Rejection { reason, detail: "wrong".to_owned() });
+    world.received(fate, None).await;
+    world.received(Fate::NoEndpoint, None).await;
+    for (hit, has_event) in lines(&world, "text=alert").await.iter().zip([true, false]) {
+        let id = hit["request"]["id"].as_str().unwrap();
+        assert_eq!(world.get(&format!("/v1/requests/{id}")).await.is(200)["id"], id);
+        let event = hit["request"]["event"].as_str();
+        assert_eq!(event.is_some(), has_event);
+        if let Some(event) = event {
+            world.get(&format!("/v1/events/{event}")).await.is(200);
+        }
+    }
 }
 
 async fn next(body: &mut axum::body::Body) -> String {

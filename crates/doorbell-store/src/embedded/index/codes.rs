@@ -3,10 +3,12 @@
 
 use super::Error;
 use crate::store::{FateWord, StateWord};
+use doorbell_core::attempt::Ending;
 use doorbell_core::delivery::{Delivery, DiscardReason, State};
 use doorbell_core::event::{Fate, Rejection, RejectionReason};
 use doorbell_core::id::EventId;
 use doorbell_core::time::Time;
+use doorbell_wire::stored::{class_code, class_of};
 
 /// The column `state`.
 pub(super) const fn state_code(word: StateWord) -> i64 {
@@ -65,6 +67,26 @@ fn discard_of(code: i64) -> Result<DiscardReason, Error> {
     known.ok_or(Error::Damaged("no such reason to discard"))
 }
 
+/// The column `ending`: the status of a response, or below zero the code of the error class.
+pub(super) fn ending_column(ending: Ending) -> i64 {
+    match ending {
+        Ending::Answered(status) => i64::from(status),
+        Ending::Failed(class) => -i64::from(class_code(class)),
+    }
+}
+
+pub(super) fn ending_of(column: i64) -> Result<Ending, Error> {
+    let unknown = Error::Damaged("no such ending of an attempt");
+    if let Ok(status) = u16::try_from(column) {
+        return Ok(Ending::Answered(status));
+    }
+    let code = column.checked_neg().and_then(|code| u8::try_from(code).ok());
+    match code.map(class_of) {
+        Some(Ok(class)) => Ok(Ending::Failed(class)),
+        Some(Err(_)) | None => Err(unknown),
+    }
+}
+
 /// The column `fate` of a kind.
 pub(super) const fn fate_code(word: FateWord) -> i64 {
     match word {
@@ -83,6 +105,7 @@ const fn rejection_code(reason: RejectionReason) -> u8 {
         RejectionReason::Method => 3,
         RejectionReason::BodyTooLarge => 4,
         RejectionReason::Malformed => 5,
+        RejectionReason::KeyReused => 6,
     }
 }
 

@@ -4,16 +4,19 @@
 //! not a row and an update.
 
 use super::Error;
-use super::codes::{fate_detail, id_columns, occupies_key, state_code, state_columns, time_column};
+use super::codes::{
+    ending_column, fate_detail, id_columns, occupies_key, state_code, state_columns, time_column,
+};
 use super::dictionary::Dictionary;
 use super::meta::Meta;
 use super::place::{DELIVERIES_MAX, delivery_seq, number};
 use super::schema;
 use crate::store::StateWord;
+use doorbell_core::attempt::Ending;
 use doorbell_core::delivery::{Delivery, State};
 use doorbell_core::id::DeliveryId;
 use doorbell_core::time::Time;
-use doorbell_wire::stored::{OutcomeHead, ReceivedHead, RecordHead, Redelivered, SettledHead};
+use doorbell_wire::stored::{ReceivedHead, RecordHead, Redelivered, SettledHead};
 use rusqlite::{Connection, OptionalExtension as _, params};
 use std::collections::HashMap;
 use std::path::Path;
@@ -47,8 +50,8 @@ struct Mark {
 #[derive(Debug)]
 struct Latest<'a> {
     delivery: &'a Delivery,
-    /// The last try in the batch: its record's position, and its status if it was answered.
-    tried: Option<(u64, Option<u16>)>,
+    /// The last try in the batch: its record's position, and what came of it.
+    tried: Option<(u64, Ending)>,
     updated: Option<Time>,
 }
 
@@ -139,11 +142,7 @@ fn latest<'a>(entries: &[&'a Entry]) -> HashMap<DeliveryId, Latest<'a>> {
     let mut all: HashMap<DeliveryId, Latest<'a>> = HashMap::new();
     for (position, head) in entries {
         let RecordHead::Settled(settled) = head else { continue };
-        let status = settled.attempt.as_ref().map(|attempt| match attempt.outcome {
-            OutcomeHead::Answered(status) => Some(status),
-            OutcomeHead::Failed(_) => None,
-        });
-        let tried = status.map(|status| (*position, status));
+        let tried = settled.attempt.as_ref().map(|attempt| (*position, attempt.outcome));
         let updated = settled_at(settled);
         let delivery = &settled.delivery;
         let last =
@@ -299,7 +298,7 @@ impl Batch<'_> {
             moment,
             delivery.attempts,
             tried.map(|(at, _)| at.cast_signed()),
-            tried.and_then(|(_, status)| status),
+            tried.map(|(_, ending)| ending_column(ending)),
             updated.map(time_column),
             order_key,
             held_key,
@@ -339,7 +338,7 @@ impl Batch<'_> {
         let order_key = delivery.order_key.map(u64::cast_signed);
         let held_key = order_key.filter(|_| occupies_key(&delivery.state));
         let sql = "UPDATE deliveries SET state = ?2, detail = ?3, moment = ?4, attempts = ?5,
-            last_at = iif(?6, ?7, last_at), last_status = iif(?6, ?8, last_status),
+            last_at = iif(?6, ?7, last_at), ending = iif(?6, ?8, ending),
             updated = coalesce(?9, updated), held_key = ?10 WHERE seq = ?1";
         self.db.prepare_cached(sql)?.execute(params![
             seq,
@@ -349,7 +348,7 @@ impl Batch<'_> {
             delivery.attempts,
             latest.tried.is_some(),
             latest.tried.map(|(at, _)| at.cast_signed()),
-            latest.tried.and_then(|(_, status)| status),
+            latest.tried.map(|(_, ending)| ending_column(ending)),
             latest.updated.map(time_column),
             held_key
         ])?;

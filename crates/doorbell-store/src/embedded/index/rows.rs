@@ -2,7 +2,7 @@
 
 use super::Error;
 use super::choice::Kind;
-use super::codes::{fate_of, id_bytes, id_of, state_code, state_of, time_of};
+use super::codes::{ending_of, fate_of, id_bytes, id_of, state_code, state_of, time_of};
 use super::place::{delivery_seq, event_seq};
 use crate::store::{DeliveryRow, EventRow, StateWord, Tally};
 use doorbell_core::delivery::Delivery;
@@ -84,7 +84,7 @@ pub(super) struct DeliveryColumns {
     state: (i64, i64, i64),
     attempts: u32,
     pub(super) last_at: Option<u64>,
-    last_status: Option<u16>,
+    ending: Option<i64>,
     updated: Option<Time>,
     order_key: Option<u64>,
     replay: Option<i64>,
@@ -93,7 +93,7 @@ pub(super) struct DeliveryColumns {
 impl DeliveryColumns {
     pub(super) fn read(db: &Connection, seq: i64) -> Result<Option<Self>, Error> {
         let sql = "SELECT id_high, id_low, endpoint, state, detail, moment, attempts, last_at,
-            last_status, updated, order_key, replay FROM deliveries WHERE seq = ?";
+            ending, updated, order_key, replay FROM deliveries WHERE seq = ?";
         let read = db.prepare_cached(sql)?.query_row([seq], |row| {
             Ok(Self {
                 seq,
@@ -102,7 +102,7 @@ impl DeliveryColumns {
                 state: (row.get(3)?, row.get(4)?, row.get(5)?),
                 attempts: row.get(6)?,
                 last_at: row.get::<_, Option<i64>>(7)?.map(i64::cast_unsigned),
-                last_status: row.get(8)?,
+                ending: row.get(8)?,
                 updated: row.get::<_, Option<i64>>(9)?.map(time_of),
                 order_key: row.get::<_, Option<i64>>(10)?.map(i64::cast_unsigned),
                 replay: row.get(11)?,
@@ -164,7 +164,7 @@ impl<'a> Assembly<'a> {
             event_type,
             at,
             updated: columns.updated,
-            last_status: columns.last_status,
+            last: columns.ending.map(ending_of).transpose()?,
         })
     }
 

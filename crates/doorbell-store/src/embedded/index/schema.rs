@@ -18,7 +18,7 @@ use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
 
 /// Of the tables below. Another version on disk means: build the index again.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// Pages of the write-ahead log (4 KiB each) after which `SQLite` moves them into the database.
 const WAL_PAGES: u32 = 8192;
@@ -97,7 +97,7 @@ CREATE TABLE deliveries (
     moment INTEGER NOT NULL,
     attempts INTEGER NOT NULL,
     last_at INTEGER,
-    last_status INTEGER,
+    ending INTEGER,
     updated INTEGER,
     order_key INTEGER,
     held_key INTEGER,

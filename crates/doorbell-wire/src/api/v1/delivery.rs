@@ -5,7 +5,7 @@ use super::http::{BodyOut, HeaderOut, header_lines};
 use super::redact::{Veil, View};
 use super::standing::WaitsFor;
 use super::text::Moment;
-use doorbell_core::attempt::{self, Attempt, Outcome, Timings};
+use doorbell_core::attempt::{self, Attempt, Ending, Outcome, Timings};
 use doorbell_core::credentials::Credentials;
 use doorbell_core::delivery::{Delivery, State};
 use doorbell_core::endpoint::{Endpoint, Status};
@@ -78,6 +78,9 @@ pub struct DeliveryOut {
     pub attempts: u32,
     /// The HTTP status of the last try, if one was answered.
     pub last_status: Option<u16>,
+    /// The kind of failure of the last try, from a fixed list (`connection_refused`, `timeout_response`, `server_error`, …).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
     /// The replay that made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay: Option<String>,
@@ -100,8 +103,8 @@ pub struct Beside<'a> {
     pub at: Time,
     /// When it was last settled.
     pub updated: Option<Time>,
-    /// The status of the last answered attempt.
-    pub last_status: Option<u16>,
+    /// What came of the last attempt.
+    pub last: Option<Ending>,
 }
 
 impl DeliveryOut {
@@ -133,7 +136,8 @@ impl DeliveryOut {
             discarded_because,
             holds_key: matches!(delivery.state, State::Failed { holds_key: true, .. }),
             attempts: delivery.attempts,
-            last_status: beside.last_status,
+            last_status: beside.last.and_then(Ending::status),
+            last_error: beside.last.and_then(Ending::class).map(|class| class.word().to_owned()),
             replay: delivery.replay.map(|id| id.to_string()),
             updated_at: beside.updated.map(Moment),
         }

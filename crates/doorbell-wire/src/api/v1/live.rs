@@ -51,6 +51,9 @@ pub struct TriedOut {
     pub attempt: u32,
     /// The HTTP status, if one was answered.
     pub status: Option<u16>,
+    /// The kind of failure, from a fixed list (`connection_refused`, `timeout_response`, `server_error`, …).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
     /// Where the delivery stands now.
     pub state: DeliveryState,
     /// When it is due again, while it waits.

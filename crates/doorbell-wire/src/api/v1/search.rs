@@ -1,6 +1,6 @@
 //! Searching payloads. The answer is a stream of lines (NDJSON), newest event first, each line as soon as it is known.
 
-use super::event::{EventLine, EventQuery};
+use super::event::{EventQuery, RequestLine};
 use super::http::BodyOut;
 use super::text::{Moment, Span};
 use schemars::JsonSchema;
@@ -94,8 +94,8 @@ pub enum SearchLine {
 /// A payload in which it was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HitOut {
-    /// The event.
-    pub event: EventLine,
+    /// The request, and the event that it became.
+    pub request: RequestLine,
     /// The bytes around the find.
     pub excerpt: BodyOut,
 }
