@@ -1,6 +1,7 @@
 //! `cargo xtask ci`: what a landing must pass, cheapest first. Each step prints its seconds; the first failure ends it.
 
 use crate::place::{self, cargo, run};
+use crate::postgres::{Cluster, Sync};
 use crate::{e2e, tidy, torture};
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
@@ -93,13 +94,16 @@ impl Step {
     }
 }
 
-/// nextest where it is installed, else cargo's own runner.
+/// nextest where it is installed, else cargo's own runner; with a database of their own.
 fn tests() -> Result<()> {
+    let database = Cluster::start(Sync::No)?;
+    let mut tests = cargo();
+    tests.env("DOORBELL_TEST_POSTGRES", database.url());
     if place::is_installed("cargo-nextest") {
-        return run(cargo().args(["nextest", "run", "--workspace"]));
+        return run(tests.args(["nextest", "run", "--workspace"]));
     }
     println!("cargo-nextest is not installed: cargo test runs the same tests");
-    run(cargo().args(["test", "--workspace", "--lib", "--bins", "--tests"]))
+    run(tests.args(["test", "--workspace", "--lib", "--bins", "--tests"]))
 }
 
 fn deny() -> Result<()> {
@@ -119,5 +123,6 @@ fn short_torture() -> Result<()> {
     torture::short(Fault::Kill, 200, 1)?;
     torture::short(Fault::IoErrors, 1, 25)?;
     torture::short(Fault::DiskFull, 1, 1)?;
-    torture::short(Fault::BitRot, 60, 1)
+    torture::short(Fault::BitRot, 60, 1)?;
+    torture::short(Fault::Cluster, 1, 1)
 }

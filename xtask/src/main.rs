@@ -10,6 +10,7 @@ mod http;
 mod payload;
 mod shim;
 mod node;
+mod postgres;
 mod standin;
 mod torture;
 mod e2e;

@@ -115,6 +115,19 @@ impl Configured {
         Ok(value)
     }
 
+    /// Takes up what other nodes have changed.
+    ///
+    /// # Errors
+    /// Those of reading; the snapshot in use stays.
+    pub async fn reload(&self) -> Result<(), StoreError> {
+        let _one = self.changing.lock().await;
+        let configuration = self.store.configuration().await?;
+        if configuration != self.snapshot().configuration {
+            self.take_up(configuration);
+        }
+        Ok(())
+    }
+
     /// Gives a source that has no secret this one, which its provider handed out. A source that has one by now keeps it:
     /// what comes in unsigned must never replace what signatures are checked with.
     ///

@@ -2,6 +2,7 @@
 
 use crate::api::{Api, ApiState, Cookie, LoginCode, Parts as ApiParts};
 use crate::clock::Clock;
+use crate::configured::Configured;
 use crate::desk::Desk;
 use crate::dispatch::{Parts, dispatch};
 use crate::listen::{Hosts, ListenConfig};
@@ -62,7 +63,7 @@ pub async fn start(
     let (hosts, root_token) = (config.admin_hosts.clone(), config.root_token);
     let version = config.version;
     let (first_login, listeners) = (config.first_login.clone(), config.node.clone());
-    let api_replays = replays.clone();
+    let (api_replays, followed) = (replays.clone(), replays.clone());
     let (standings, questions) = Standings::new();
     let api = move |shared: &Shared| {
         let parts = ApiParts {
@@ -96,8 +97,33 @@ pub async fn start(
     let engine =
         Engine::new(Arc::clone(&store), Arc::clone(&shared.configured), replays, clock.clone());
     node.spawn("replays", engine.run(shared.stop.clone()));
+    let configured = Arc::clone(&shared.configured);
+    let follow = follow(Arc::clone(&store), configured, followed, shared.stop.clone());
+    node.spawn("configuration of other nodes", follow);
     node.spawn("retention", prune(config, store, clock, shared.stop));
     Ok(node)
+}
+
+/// Takes up what other nodes on the same store change, until the node drains.
+async fn follow(
+    store: Arc<AnyStore>,
+    configured: Arc<Configured>,
+    replays: Replays,
+    mut stop: Stop,
+) {
+    loop {
+        tokio::select! {
+            () = stop.reached(Stage::Draining) => return,
+            () = store.reconfigured() => {}
+        }
+        let taken = match configured.reload().await {
+            Ok(()) => replays.reload().await,
+            failed @ Err(_) => failed,
+        };
+        if let Err(error) = taken {
+            tracing::warn!(%error, "what another node changed could not be read; trying again with the next change");
+        }
+    }
 }
 
 fn cookie(config: &NodeConfig, shared: &Shared) -> Cookie {

@@ -2,6 +2,7 @@
 
 use crate::embedded::Embedded;
 use crate::memory::Memory;
+use crate::postgres::Postgres;
 use crate::store::{
     Admission, Admitted, Amended, Amendment, Backlog, Claim, Claims, DeliveryQuery, DeliveryRow,
     EventDetail, EventQuery, EventRow, Lease, Lent, Locator, Page, Pruned, Retention, Search,
@@ -21,6 +22,8 @@ pub enum AnyStore {
     Memory(Memory),
     /// The default, in a directory.
     Embedded(Embedded),
+    /// A node on a database that others share.
+    Postgres(Postgres),
 }
 
 impl From<Memory> for AnyStore {
@@ -35,6 +38,12 @@ impl From<Embedded> for AnyStore {
     }
 }
 
+impl From<Postgres> for AnyStore {
+    fn from(home: Postgres) -> Self {
+        Self::Postgres(home)
+    }
+}
+
 macro_rules! forward {
     ($($verb:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {
         impl Store for AnyStore {
@@ -42,6 +51,15 @@ macro_rules! forward {
                 match self {
                     Self::Memory(home) => home.begin(delivery, lease),
                     Self::Embedded(home) => home.begin(delivery, lease),
+                    Self::Postgres(home) => home.begin(delivery, lease),
+                }
+            }
+
+            fn owns(&self, id: [u8; 16]) -> bool {
+                match self {
+                    Self::Memory(home) => home.owns(id),
+                    Self::Embedded(home) => home.owns(id),
+                    Self::Postgres(home) => home.owns(id),
                 }
             }
         $(
@@ -49,6 +67,7 @@ macro_rules! forward {
                 match self {
                     Self::Memory(home) => home.$verb($($argument),*).await,
                     Self::Embedded(home) => home.$verb($($argument),*).await,
+                    Self::Postgres(home) => home.$verb($($argument),*).await,
                 }
             }
         )*}
@@ -64,6 +83,7 @@ forward! {
     amend(amendments: Vec<Amendment>) -> Result<Vec<Amended>, StoreError>;
     configure(changes: Vec<Change>) -> Result<(), StoreError>;
     configuration() -> Result<Configuration, StoreError>;
+    reconfigured() -> ();
     backlog() -> Result<Vec<Backlog>, StoreError>;
     events(query: EventQuery) -> Result<Page<EventRow>, StoreError>;
     event(tenant: TenantId, id: EventId) -> Result<Option<EventDetail>, StoreError>;

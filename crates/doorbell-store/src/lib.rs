@@ -15,6 +15,8 @@ pub mod memory;
 
 pub mod embedded;
 
+pub mod postgres;
+
 mod any;
 
 #[cfg(feature = "contract")]

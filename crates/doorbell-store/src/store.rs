@@ -92,6 +92,17 @@ pub trait Store: Send + Sync + 'static {
     /// Those of reading.
     fn configuration(&self) -> impl Future<Output = Result<Configuration, StoreError>> + Send;
 
+    /// Waits until another node may have changed the configuration. A home of one process never says so. Cancel safe.
+    fn reconfigured(&self) -> impl Future<Output = ()> + Send {
+        std::future::pending()
+    }
+
+    /// Whether this node is the one that looks after what has this id (an endpoint, a replay): what only one node may do
+    /// is that one's affair. A home of one process looks after everything.
+    fn owns(&self, _id: [u8; 16]) -> bool {
+        true
+    }
+
     /// Which endpoints have waiting deliveries that are not lent, and when the first of each is due.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ mod cut;
 mod sweep;
 mod full;
 mod rot;
+mod fleet;
 mod selftest;
 
 use crate::node::Program;
@@ -36,6 +37,8 @@ pub(crate) enum Fault {
     DiskFull,
     /// A bit flips, a file is cut short: it must be noticed, and the rest stay readable.
     BitRot,
+    /// Three nodes on one PostgreSQL: nodes killed and stopped, the database killed, connections cut; `--cycles` of each.
+    Cluster,
     /// The harness itself: an honest stand-in must pass, and three dishonest ones must be found out.
     SelfTest,
 }
@@ -247,6 +250,7 @@ fn torture(options: &Options) -> Result<Summary> {
         Fault::IoErrors => sweep::run(options),
         Fault::DiskFull => full::run(options),
         Fault::BitRot => rot::run(options),
+        Fault::Cluster => fleet::run(options),
         Fault::SelfTest => bail!("the self-test runs the others"),
     }
 }

@@ -140,13 +140,15 @@ impl Engine {
         self.jobs.values().map(|job| job.next).min()
     }
 
-    /// Begins the jobs of replays that are new, and drops those of replays that are over.
+    /// Begins the jobs of replays that are new, and drops those of replays that are over or another node's by now.
     fn take_up(&mut self) {
         let running: BTreeMap<ReplayId, Replay> = self
             .replays
             .known()
             .iter()
-            .filter(|(_, replay)| replay.state == ReplayState::Running)
+            .filter(|(id, replay)| {
+                replay.state == ReplayState::Running && self.store.owns(id.bytes())
+            })
             .map(|(id, replay)| (*id, replay.clone()))
             .collect();
         self.jobs.retain(|id, _| running.contains_key(id));

@@ -97,6 +97,26 @@ impl Replays {
         Ok(())
     }
 
+    /// Takes up what other nodes have changed: of what this node runs, only that it was cancelled, since it knows more
+    /// than the store of the page under way.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub async fn reload(&self) -> Result<(), StoreError> {
+        let _turn = self.0.changing.lock().await;
+        let stored = self.0.store.configuration().await?.replays;
+        let mut known = self.known();
+        for replay in stored {
+            let ours = self.0.store.owns(replay.id.bytes()) && known.contains_key(&replay.id);
+            if !ours || replay.state != ReplayState::Running {
+                known.insert(replay.id, replay);
+            }
+        }
+        drop(known);
+        self.0.news.notify_one();
+        Ok(())
+    }
+
     /// Stops a replay. What it made stays.
     ///
     /// # Errors

@@ -44,11 +44,15 @@ impl Homes for Model {
 }
 
 /// Makes a test of each promise: `contract_tests!(Model)`, and for homes that outlive their process
-/// `contract_tests!(lasting: MyHomes::new())`. Call it in a module of its own; the crate needs `tokio` with `macros`.
+/// `contract_tests!(lasting: MyHomes::new())`; slow ones are compared with the model on a smaller share of the random
+/// histories. Call it in a module of its own; the crate needs `tokio` with `macros`.
 #[macro_export]
 macro_rules! contract_tests {
     (lasting: $homes:expr) => {
-        $crate::contract_tests!($homes);
+        $crate::contract_tests!(lasting, a share of 8: $homes);
+    };
+    (lasting, a share of $share:literal: $homes:expr) => {
+        $crate::contract_tests!(@all $homes; $share);
         $crate::contract_tests!(@each $homes; keeping::a_reopened_home_keeps_its_promises);
     };
     (@each $homes:expr; $($module:ident::$promise:ident)*) => {$(
@@ -58,6 +62,9 @@ macro_rules! contract_tests {
         }
     )*};
     ($homes:expr) => {
+        $crate::contract_tests!(@all $homes; 8);
+    };
+    (@all $homes:expr; $share:literal) => {
         $crate::contract_tests!(@each $homes;
             accepting::an_event_is_kept_byte_for_byte
             accepting::empty_and_large_events_are_kept
@@ -103,7 +110,7 @@ macro_rules! contract_tests {
 
         #[test]
         fn agrees_with_the_model() {
-            $crate::contract::agreement::agrees_with_the_model(8, || $homes);
+            $crate::contract::agreement::agrees_with_the_model($share, || $homes);
         }
     };
 }

@@ -6,4 +6,5 @@ mod embedded;
 mod index;
 mod indexed;
 mod memory;
+mod postgres;
 mod script;

@@ -30,13 +30,16 @@ fn show(layers: &Layers, report: Report) -> Result<()> {
         KEYS.iter().filter_map(|key| layers.setting(key.path).map(|setting| (key, setting)));
     if report.is_json() {
         let rows: Vec<_> = settings
-            .map(|(key, s)| json!({"key": key.path, "values": s.values, "from": s.place.to_string()}))
+            .map(|(key, s)| {
+                let values: Vec<String> = s.values.iter().map(|value| key.shown(value)).collect();
+                json!({"key": key.path, "values": values, "from": s.place.to_string()})
+            })
             .collect();
         report.json(&json!({ "settings": rows }));
     } else {
         let rows = settings.map(|(key, setting)| {
-            let value =
-                if setting.values.is_empty() { "-".to_owned() } else { setting.values.join(", ") };
+            let values: Vec<String> = setting.values.iter().map(|v| key.shown(v)).collect();
+            let value = if values.is_empty() { "-".to_owned() } else { values.join(", ") };
             vec![key.path.to_owned(), value, setting.place.to_string()]
         });
         report.table(&["KEY", "VALUE", "FROM"], rows.collect());

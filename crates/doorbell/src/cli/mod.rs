@@ -1,5 +1,5 @@
 //! The command line: one file per verb. All but `serve`, `verify`, `trigger`, `providers`,
-//! `config` and `doctor` use only the public API.
+//! `config`, `migrate` and `doctor` use only the public API.
 
 mod show;
 mod fields;
@@ -20,6 +20,7 @@ pub(crate) mod providers;
 pub(crate) mod verify;
 pub(crate) mod trigger;
 pub(crate) mod doctor;
+pub(crate) mod migrate;
 
 use crate::config::Flags;
 use crate::remote::Node;
@@ -89,6 +90,8 @@ pub(crate) enum Verb {
     Verify(verify::Verify),
     /// Who is known to send webhooks, and how they sign
     Providers(providers::Providers),
+    /// Bring a database (store.url) up to the layout of this version
+    Migrate(migrate::Migrate),
     /// Look over a data folder whose server is stopped
     Doctor(Flags),
     /// Show the settings and where each came from
@@ -110,6 +113,7 @@ impl Cli {
         match &self.verb {
             Verb::Trigger(trigger) => return trigger::run(trigger, report).await,
             Verb::Verify(verify) => return verify::run(verify, report),
+            Verb::Migrate(migrate) => return migrate::run(migrate, report).await,
             Verb::Doctor(flags) => return doctor::run(flags, report),
             Verb::Serve(flags) => serve::run(flags, report).await?,
             Verb::Source(asked) => source::run(&asked.verb, &asked.node, report).await?,

@@ -16,6 +16,7 @@ use doorbell_server::listen::{ListenConfig, TlsFiles, TrustedProxies};
 use doorbell_server::node::{NodeConfig, Running};
 use doorbell_server::sender::{AnySender, Sender, SenderOptions};
 use doorbell_store::embedded::{Embedded, Options};
+use doorbell_store::postgres::{self, Postgres};
 use doorbell_store::{AnyStore, Store as _};
 use doorbell_wire::api::v1::login::LoginCodeOut;
 use doorbell_wire::api::v1::text::Moment;
@@ -37,7 +38,7 @@ pub(crate) async fn run(flags: &Flags, report: Report) -> Result<()> {
     let mut signals = Signals::hear()?;
     let clock = Clock::real();
     make_folder(&config.data_dir)?;
-    let store = open_store(&config, &clock)?;
+    let store = open_store(&config, &clock).await?;
     let token = root_token(&config.data_dir, &clock)?;
     let sender = AnySender::Real(Arc::new(sender(&config, &clock)?));
     let code = LoginCode::new(clock.dice());
@@ -127,7 +128,12 @@ fn make_folder(folder: &Path) -> Result<()> {
     made.with_context(|| format!("the data folder {} cannot be made", folder.display()))
 }
 
-fn open_store(config: &Config, clock: &Clock) -> Result<Arc<AnyStore>> {
+async fn open_store(config: &Config, clock: &Clock) -> Result<Arc<AnyStore>> {
+    if let Some(options) = database(config)? {
+        let store = Postgres::open(&options).await;
+        let store = store.context("store.url: the database cannot be used")?;
+        return Ok(Arc::new(AnyStore::from(store)));
+    }
     let options = Options {
         segment_bytes: config.segment_bytes,
         reserve_bytes: config.free_bytes_min,
@@ -136,6 +142,16 @@ fn open_store(config: &Config, clock: &Clock) -> Result<Arc<AnyStore>> {
     let store = Embedded::open(&config.data_dir, options)
         .with_context(|| format!("the store in {} cannot be opened", config.data_dir.display()))?;
     Ok(Arc::new(AnyStore::from(store)))
+}
+
+/// How to reach the database, where the settings name one.
+pub(crate) fn database(config: &Config) -> Result<Option<postgres::Options>> {
+    let Some(address) = config.store_url.clone() else { return Ok(None) };
+    let mut options = postgres::Options { address, extra_roots: Vec::new() };
+    for file in &config.ca_files {
+        options.extra_roots.extend(read_certificates(file)?);
+    }
+    Ok(Some(options))
 }
 
 fn sender(config: &Config, clock: &Clock) -> Result<Sender> {

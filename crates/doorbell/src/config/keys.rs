@@ -22,14 +22,36 @@ impl Key {
     /// `ingest.addr` is `--ingest-addr` on the command line; of `store.*` and `delivery.*` the last part is enough.
     pub(crate) fn flag(&self) -> String {
         let path = self.path;
+        if path == "store.url" {
+            return "store".to_owned();
+        }
         let short = path.strip_prefix("store.").or_else(|| path.strip_prefix("delivery."));
         short.unwrap_or(path).replace(['.', '_'], "-")
+    }
+
+    /// A value as it may be shown: without the password that an address has in it.
+    pub(crate) fn shown(&self, value: &str) -> String {
+        if self.path == "store.url" { masked(value) } else { value.to_owned() }
     }
 
     /// A shorter name of the flag.
     pub(crate) fn alias(&self) -> Option<&'static str> {
         (self.path == "data_dir").then_some("data")
     }
+}
+
+/// The address of a database without its password: `scheme://user:password@…`, or `password=…` among words.
+fn masked(address: &str) -> String {
+    let authority = address.split_once("://").map(|(_, rest)| rest);
+    let userinfo = authority.and_then(|rest| rest.rsplit_once('@')).map(|(userinfo, _)| userinfo);
+    if let Some((_, password)) = userinfo.and_then(|userinfo| userinfo.split_once(':')) {
+        return address.replacen(&format!(":{password}@"), ":***@", 1);
+    }
+    let word = |word: &str| match word.split_once("password=") {
+        Some((before, _)) => format!("{before}password=***"),
+        None => word.to_owned(),
+    };
+    address.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
 
 const fn one(path: &'static str, default: &'static str, doc: &'static str) -> Key {
@@ -75,6 +97,11 @@ pub(crate) const KEYS: &[Key] = &[
         "Host names under which the API may be called, beside localhost and its address",
     ),
     one(
+        "store.url",
+        "",
+        "Database that all nodes share: postgres://user:password@host/database; empty: an embedded store in data_dir",
+    ),
+    one(
         "store.retention_age",
         "7d",
         "What is older is forgotten, unless it still waits; empty: never",
@@ -113,6 +140,19 @@ pub(crate) const KEYS: &[Key] = &[
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
+
+    #[test]
+    fn a_password_is_not_shown() {
+        let cases = [
+            ("postgres://me:s3cret@db/x?sslmode=require", "postgres://me:***@db/x?sslmode=require"),
+            ("postgres://me:p@ss:w@db/x", "postgres://me:***@db/x"),
+            ("postgres://me@db/x", "postgres://me@db/x"),
+            ("host=db user=me password=s3cret", "host=db user=me password=***"),
+        ];
+        for (address, shown) in cases {
+            assert_eq!(masked(address), shown);
+        }
+    }
 
     #[test]
     fn no_two_keys_share_a_name() {

@@ -34,6 +34,8 @@ pub(crate) struct Config {
     pub(crate) bodies_in_flight: usize,
     pub(crate) admin: Listener,
     pub(crate) admin_hosts: Vec<String>,
+    /// The database, for a store that nodes share.
+    pub(crate) store_url: Option<String>,
     pub(crate) retention_age: Option<Duration>,
     pub(crate) retention_bytes: Option<u64>,
     pub(crate) retention_share: f64,
@@ -93,6 +95,7 @@ impl Config {
             bodies_in_flight: read.checked("ingest.bodies_in_flight", size),
             admin: read.listener("admin"),
             admin_hosts: read.list("admin.hosts", |text| Ok(text.to_owned())),
+            store_url: read.optional("store.url", store_url),
             retention_age: read.optional("store.retention_age", age),
             retention_bytes: read.optional("store.retention_bytes", parse_bytes),
             retention_share: read.checked("store.retention_share", share),
@@ -107,6 +110,14 @@ impl Config {
         };
         if read.errors.is_empty() { Ok(config) } else { Err(ConfigErrors(read.errors)) }
     }
+}
+
+fn store_url(text: &str) -> Result<String, String> {
+    let known = ["postgres://", "postgresql://", "host="];
+    if known.iter().any(|begin| text.starts_with(begin)) {
+        return Ok(text.to_owned());
+    }
+    Err("it is no database that Doorbell knows: postgres://user:password@host/database".to_owned())
 }
 
 /// Reads keys one by one and collects what is wrong.

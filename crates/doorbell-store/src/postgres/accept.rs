@@ -1,0 +1,212 @@
+//! Taking events in: what has come together goes to the database as one statement.
+//!
+//! The statement is atomic by itself, so there is no BEGIN and no COMMIT, and one round trip. When the connection breaks
+//! nobody knows whether it took effect; the places of its events, which nobody else can have, tell it afterwards.
+
+use super::batch::{self, Batch, Load, Repeats};
+use super::kinds::Kind;
+use super::leases::Hold;
+use super::line::Open;
+use super::partitions::Days;
+use super::parts::Parts;
+use super::place::Places;
+use super::ticks;
+use crate::store::{Admission, Admitted, Lent, Locator, StoreError};
+use doorbell_core::id::EndpointId;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+/// Events that may wait to be taken in, and their bytes.
+const WAITING: usize = 8_192;
+const WAITING_KIB: usize = 256 << 10;
+/// How long a batch tries to be taken in while the database is away.
+const PATIENCE: Duration = Duration::from_secs(3);
+const PAUSE: Duration = Duration::from_millis(100);
+
+type Answer = Result<Admitted, StoreError>;
+
+/// An event that waits to be taken in.
+#[derive(Debug)]
+struct Item {
+    admission: Admission,
+    answer: oneshot::Sender<Answer>,
+    _room: OwnedSemaphorePermit,
+}
+
+/// Where events are handed in.
+#[derive(Debug)]
+pub(super) struct Door {
+    items: mpsc::Sender<Item>,
+    room: Arc<Semaphore>,
+}
+
+impl Door {
+    /// Hands an event in and waits until it is durable.
+    pub(super) async fn accept(&self, admission: Admission) -> Answer {
+        let kib = admission.event.request.body.len() / 1024 + 1;
+        let permits = u32::try_from(kib.min(WAITING_KIB)).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.room).try_acquire_many_owned(permits);
+        let room = room.map_err(|_| StoreError::Busy)?;
+        let (answer, answered) = oneshot::channel();
+        self.items
+            .try_send(Item { admission, answer, _room: room })
+            .map_err(|_| StoreError::Busy)?;
+        answered.await.unwrap_or(Err(StoreError::Busy))
+    }
+}
+
+/// Starts the task that takes events in, behind the place `last`; it ends when the door is gone.
+pub(super) fn start(parts: Arc<Parts>, last: i64, days: Arc<Days>) -> Door {
+    let (items, from) = mpsc::channel(WAITING);
+    let room = Arc::new(Semaphore::new(WAITING_KIB));
+    tokio::spawn(Writer { parts, days, places: Places::behind(last), from, next: None }.run());
+    Door { items, room }
+}
+
+struct Writer {
+    parts: Arc<Parts>,
+    days: Arc<Days>,
+    places: Places,
+    from: mpsc::Receiver<Item>,
+    /// Did not fit into the last batch.
+    next: Option<Item>,
+}
+
+impl Writer {
+    async fn run(mut self) {
+        while let Some(items) = self.gather().await {
+            let done = match self.parts.check() {
+                Ok(()) => self.commit(&items).await,
+                Err(closed) => Err(closed),
+            };
+            match done {
+                Ok(answers) => {
+                    for (item, answer) in items.into_iter().zip(answers) {
+                        drop(item.answer.send(Ok(answer)));
+                    }
+                }
+                Err(fault) => {
+                    for item in items {
+                        drop(item.answer.send(Err(fault.clone())));
+                    }
+                }
+            }
+        }
+    }
+
+    /// All that is there, as far as it fits into one statement: no key twice.
+    async fn gather(&mut self) -> Option<Vec<Item>> {
+        let first = match self.next.take() {
+            Some(item) => item,
+            None => self.from.recv().await?,
+        };
+        let mut load = Load::default();
+        load.add(&first.admission);
+        let mut items = vec![first];
+        while let Ok(item) = self.from.try_recv() {
+            if !load.takes(&item.admission) {
+                self.next = Some(item);
+                break;
+            }
+            load.add(&item.admission);
+            items.push(item);
+        }
+        Some(items)
+    }
+
+    /// Takes a batch in, again and again while the database is away, but not for long: whoever sent an event waits.
+    async fn commit(&mut self, items: &[Item]) -> Result<Vec<Admitted>, StoreError> {
+        let begin = ticks::now();
+        let mut batch: Option<Batch> = None;
+        loop {
+            let done = self.attempt(items, &mut batch).await;
+            match done {
+                Err(StoreError::Busy) if begin.elapsed() < PATIENCE => {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Err(fault) => return Err(fault),
+                Ok(repeats) => {
+                    let Some(batch) = batch else { return Err(StoreError::Busy) };
+                    return Ok(self.settle(items, &batch, &repeats).await);
+                }
+            }
+        }
+    }
+
+    /// One try. Where a batch was made, the one before may have taken effect.
+    async fn attempt(
+        &mut self,
+        items: &[Item],
+        batch: &mut Option<Batch>,
+    ) -> Result<Repeats, StoreError> {
+        let line = self.parts.accepter.open().await?;
+        if let Some(made) = batch {
+            if let Some(repeats) = made.look(&line).await? {
+                return Ok(repeats);
+            }
+        } else {
+            self.places.reserve(items.len(), &line).await?;
+            *batch = Some(self.batch(items, &line).await?);
+        }
+        let Some(made) = batch else { return Err(StoreError::Busy) };
+        self.days.ensure(made.days(), &line).await?;
+        made.insert(&line, &self.days).await
+    }
+
+    async fn batch(&mut self, items: &[Item], line: &Open) -> Result<Batch, StoreError> {
+        let wanted: Vec<Kind> =
+            items.iter().flat_map(|item| batch::kinds_of(&item.admission)).collect();
+        let numbers = self.parts.kinds.numbers(&wanted, line).await?;
+        let mut batch = Batch::new(self.parts.node());
+        for Item { admission, .. } in items {
+            let Some(seq) = self.places.next(admission.event.at) else {
+                return Err(StoreError::Busy);
+            };
+            batch.add(seq, admission, &numbers, |endpoint| self.parts.owns(endpoint.bytes()));
+        }
+        Ok(batch)
+    }
+
+    /// It is durable: lends what is to be lent, tells of the rest, and says what is to be answered.
+    async fn settle(&self, items: &[Item], batch: &Batch, repeats: &Repeats) -> Vec<Admitted> {
+        let (lent, stirred) = self.lend(items, batch, repeats);
+        self.parts.deliver_lent(lent);
+        self.parts.wake(stirred).await;
+        let answer = |seq| repeats.get(seq).copied().unwrap_or(Admitted::New);
+        batch.places().iter().map(answer).collect()
+    }
+
+    /// What the database has lent as it was accepted, and for which endpoints other deliveries wait.
+    fn lend(
+        &self,
+        items: &[Item],
+        batch: &Batch,
+        repeats: &Repeats,
+    ) -> (Vec<Lent>, BTreeSet<EndpointId>) {
+        let (mut lent, mut stirred) = (Vec::new(), BTreeSet::new());
+        let mut lends = batch.lends().iter();
+        let mut leases = self.parts.leases();
+        for (item, seq) in items.iter().zip(batch.places()) {
+            let event = &item.admission.event;
+            for (nth, new) in (0_i32..).zip(&item.admission.deliveries) {
+                let lend = lends.next().copied().unwrap_or_default();
+                if repeats.contains_key(seq) || new.state.is_settled() {
+                    continue;
+                }
+                if !lend {
+                    stirred.insert(new.endpoint);
+                    continue;
+                }
+                lent.push(Lent {
+                    delivery: batch::made(event, new),
+                    locator: Locator(seq.cast_unsigned()),
+                    lease: leases.lend(new.id, Hold::new(1, nth, batch.node)),
+                    payload: Some(Arc::clone(event)),
+                });
+            }
+        }
+        (lent, stirred)
+    }
+}

@@ -1,0 +1,341 @@
+//! Events that are taken in by one statement, as its columns.
+
+use super::kinds::{self, Kind};
+use super::line::{Open, error, is_passing};
+use super::partitions::{Day, Days};
+use super::rows::{self, Id, StateColumns, get, ms, whole};
+use crate::store::{Admission, Admitted, FateWord, NewDelivery, StoreError};
+use bytes::Bytes;
+use doorbell_core::delivery::Delivery;
+use doorbell_core::event::{Event, Origin, RejectionReason};
+use doorbell_core::id::{EndpointId, TenantId};
+use doorbell_core::name::EventType;
+use siphasher::sip128::{Hasher128 as _, SipHasher13};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::hash::Hash as _;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::ToSql;
+
+/// Most of one statement.
+const EVENTS: usize = 1_000;
+const BYTES: usize = 16 << 20;
+const DELIVERIES: usize = 20_000;
+
+/// What became of those events (by their places) whose keys were used before.
+pub(super) type Repeats = HashMap<i64, Admitted>;
+
+/// What a batch has so far, to see whether one more fits.
+#[derive(Debug, Default)]
+pub(super) struct Load {
+    events: usize,
+    bytes: usize,
+    deliveries: usize,
+    keys: HashSet<(Id, Bytes)>,
+}
+
+impl Load {
+    /// Whether it fits: by size, and its key is not there yet (one statement cannot touch a row twice).
+    pub(super) fn takes(&self, admission: &Admission) -> bool {
+        self.events < EVENTS
+            && self.bytes + admission.event.request.body.len() <= BYTES
+            && self.deliveries + admission.deliveries.len() <= DELIVERIES
+            && key_of(admission).is_none_or(|key| !self.keys.contains(&key))
+    }
+
+    pub(super) fn add(&mut self, admission: &Admission) {
+        self.events += 1;
+        self.bytes += admission.event.request.body.len();
+        self.deliveries += admission.deliveries.len();
+        self.keys.extend(key_of(admission));
+    }
+}
+
+/// Its dedupe key and within what it is one, if it has one that counts.
+fn key_of(admission: &Admission) -> Option<(Id, Bytes)> {
+    let event = &admission.event;
+    if admission.dedupe_window.is_zero() || !admission.fate.is_event() {
+        return None;
+    }
+    let scope = match event.origin {
+        Origin::Source(source) => source.into(),
+        Origin::Api => api_scope(event.tenant),
+    };
+    Some((scope, event.dedupe_key.clone()?))
+}
+
+/// A tenant's API: an id that no source can have, since the times of ids leave the first bit free.
+fn api_scope(tenant: TenantId) -> Id {
+    let mut bytes = tenant.bytes();
+    if let Some(first) = bytes.first_mut() {
+        *first |= 0x80;
+    }
+    Id(bytes)
+}
+
+/// The kinds that it may be of: its own, that of a repeat, and that of another event with a used key.
+pub(super) fn kinds_of(admission: &Admission) -> impl Iterator<Item = Kind> {
+    let own = FateWord::of(&admission.fate);
+    let keyed = key_of(admission).map(|_| [FateWord::Duplicate, FateWord::Rejected]);
+    let all = std::iter::once(own).chain(keyed.into_iter().flatten());
+    all.map(|fate| kinds::of(&admission.event, rows::fate_code(fate)))
+}
+
+/// What tells a published event from another one that is published with its key; see [`Event::is_repeated_by`]. `None`:
+/// with this key it is a repeat whatever is in it.
+fn print_of(event: &Event) -> Option<Vec<u8>> {
+    if event.origin.source().is_some() {
+        return None;
+    }
+    let mut hasher = SipHasher13::new();
+    event.request.body.hash(&mut hasher);
+    event.event_type.as_ref().map(EventType::as_str).hash(&mut hasher);
+    event.channels.hash(&mut hasher);
+    Some(hasher.finish128().as_bytes().to_vec())
+}
+
+/// The delivery as it begins.
+pub(super) fn made(event: &Event, new: &NewDelivery) -> Delivery {
+    Delivery {
+        id: new.id,
+        tenant: event.tenant,
+        event: event.id,
+        endpoint: new.endpoint,
+        order_key: new.order_key,
+        replay: new.replay,
+        attempts: 0,
+        state: new.state,
+        asked: false,
+    }
+}
+
+/// The columns.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    /// Who holds what is lent.
+    pub(super) node: i64,
+    seq: Vec<i64>,
+    id: Vec<Id>,
+    kind: Vec<i32>,
+    kind_of_repeat: Vec<Option<i32>>,
+    kind_of_reused: Vec<Option<i32>>,
+    at: Vec<i64>,
+    first: Vec<Option<Id>>,
+    method: Vec<String>,
+    body_len: Vec<i64>,
+    reason: Vec<Option<&'static str>>,
+    detail: Vec<Option<String>>,
+    record: Vec<Vec<u8>>,
+    scope: Vec<Option<Id>>,
+    key: Vec<Option<Vec<u8>>>,
+    until: Vec<Option<i64>>,
+    print: Vec<Option<Vec<u8>>>,
+    pub(super) deliveries: Deliveries,
+}
+
+/// The columns of new deliveries.
+#[derive(Debug, Default)]
+pub(super) struct Deliveries {
+    pub(super) seq: Vec<i64>,
+    pub(super) nth: Vec<i32>,
+    pub(super) id: Vec<Id>,
+    pub(super) tenant: Vec<Id>,
+    pub(super) event: Vec<Id>,
+    pub(super) endpoint: Vec<Id>,
+    pub(super) order_key: Vec<Option<i64>>,
+    pub(super) replay: Vec<Option<Id>>,
+    pub(super) state: Vec<i16>,
+    pub(super) due: Vec<i64>,
+    pub(super) why: Vec<Option<&'static str>>,
+    pub(super) lend: Vec<bool>,
+}
+
+impl Deliveries {
+    pub(super) fn add(&mut self, (seq, nth): (i64, i32), delivery: &Delivery, lend: bool) {
+        let StateColumns { state, due, why, .. } = delivery.state.into();
+        self.seq.push(seq);
+        self.nth.push(nth);
+        self.id.push(delivery.id.into());
+        self.tenant.push(delivery.tenant.into());
+        self.event.push(delivery.event.into());
+        self.endpoint.push(delivery.endpoint.into());
+        self.order_key.push(delivery.order_key.map(u64::cast_signed));
+        self.replay.push(delivery.replay.map(Into::into));
+        self.state.push(state);
+        self.due.push(due);
+        self.why.push(why);
+        self.lend.push(lend);
+    }
+}
+
+impl Batch {
+    pub(super) fn new(node: i64) -> Self {
+        Self { node, ..Self::default() }
+    }
+
+    pub(super) fn places(&self) -> &[i64] {
+        &self.seq
+    }
+
+    /// Whether each delivery is lent as it is accepted, in order.
+    pub(super) fn lends(&self) -> &[bool] {
+        &self.deliveries.lend
+    }
+
+    pub(super) fn days(&self) -> BTreeSet<Day> {
+        self.seq.iter().map(|seq| Day::of_place(*seq)).collect()
+    }
+
+    pub(super) fn add(
+        &mut self,
+        seq: i64,
+        admission: &Admission,
+        numbers: &HashMap<Kind, i32>,
+        owns: impl Fn(EndpointId) -> bool,
+    ) {
+        let event = &admission.event;
+        let (reason, detail) = rows::rejection(&admission.fate);
+        let mut kinds = kinds_of(admission).map(|kind| numbers.get(&kind).copied());
+        self.seq.push(seq);
+        self.id.push(event.id.into());
+        self.kind.push(kinds.next().flatten().unwrap_or_default());
+        self.kind_of_repeat.push(kinds.next().flatten());
+        self.kind_of_reused.push(kinds.next().flatten());
+        self.print.push(print_of(event));
+        self.at.push(ms(event.at));
+        self.first.push(rows::repeats(&admission.fate));
+        self.method.push(event.request.method.clone());
+        self.body_len.push(whole(event.request.body.len()));
+        self.reason.push(reason);
+        self.detail.push(detail.map(str::to_owned));
+        self.record.push(rows::encode_event(event, &admission.fate));
+        let key = key_of(admission);
+        self.until.push(key.as_ref().map(|_| ms(event.at.after(admission.dedupe_window))));
+        let (scope, key) = key.map(|(scope, key)| (scope, key.to_vec())).unzip();
+        self.scope.push(scope);
+        self.key.push(key);
+        for (nth, new) in (0..).zip(&admission.deliveries) {
+            let lend = new.lend && !new.state.is_settled() && owns(new.endpoint);
+            self.deliveries.add((seq, nth), &made(event, new), lend);
+        }
+    }
+
+    /// Writes it; says which events repeat which.
+    pub(super) async fn insert(&self, line: &Open, days: &Days) -> Result<Repeats, StoreError> {
+        let of = &self.deliveries;
+        let values: [&(dyn ToSql + Sync); 30] = [
+            &self.seq,
+            &self.id,
+            &self.kind,
+            &self.kind_of_repeat,
+            &self.at,
+            &self.first,
+            &self.method,
+            &self.body_len,
+            &self.reason,
+            &self.detail,
+            &self.record,
+            &self.scope,
+            &self.key,
+            &self.until,
+            &of.seq,
+            &of.nth,
+            &of.id,
+            &of.tenant,
+            &of.event,
+            &of.endpoint,
+            &of.order_key,
+            &of.replay,
+            &of.state,
+            &of.due,
+            &of.why,
+            &of.lend,
+            &self.node,
+            &self.kind_of_reused,
+            &self.print,
+            &RejectionReason::KeyReused.word(),
+        ];
+        match line.ask(INSERT, &values).await {
+            Ok(rows) => repeats(&rows),
+            Err(fault) if is_passing(&fault) => Err(StoreError::Busy),
+            // It was written by the try before, of which we heard nothing.
+            Err(fault) if fault.code() == Some(&SqlState::UNIQUE_VIOLATION) => {
+                self.look(line).await?.ok_or_else(|| error(&fault))
+            }
+            // Another node dropped the day, or it was never there.
+            Err(fault) if fault.code() == Some(&SqlState::CHECK_VIOLATION) => {
+                days.forget().await;
+                Err(StoreError::Busy)
+            }
+            Err(fault) => Err(error(&fault)),
+        }
+    }
+
+    /// Whether it was written before, and then what came of it.
+    pub(super) async fn look(&self, line: &Open) -> Result<Option<Repeats>, StoreError> {
+        let rows = line.query(LOOK, &[&self.seq]).await?;
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let mut found = Repeats::new();
+        for row in &rows {
+            let (seq, first): (i64, Option<Id>) = (get(row, 0)?, get(row, 1)?);
+            let reused = get(row, 2)?;
+            found.extend(first.map(|first| (seq, admitted(first, reused))));
+        }
+        // What was handed in as a repeat was none that we found.
+        let known = self.seq.iter().zip(&self.first).filter(|(_, first)| first.is_some());
+        for (seq, _) in known {
+            found.remove(seq);
+        }
+        Ok(Some(found))
+    }
+}
+
+fn repeats(rows: &[tokio_postgres::Row]) -> Result<Repeats, StoreError> {
+    rows.iter().map(|row| Ok((get(row, 0)?, admitted(get(row, 1)?, get(row, 2)?)))).collect()
+}
+
+fn admitted(first: Id, reused: bool) -> Admitted {
+    if reused { Admitted::KeyReused(first.into()) } else { Admitted::Repeat(first.into()) }
+}
+
+const LOOK: &str = "SELECT seq, first, reason IS NOT NULL FROM events WHERE seq = ANY($1::int8[])";
+
+/// The keys are taken in their order, so that two nodes with the same ones do not wait for each other in a circle.
+const INSERT: &str = "
+WITH u AS MATERIALIZED (
+    SELECT * FROM unnest($1::int8[], $2::uuid[], $3::int4[], $4::int4[], $5::int8[], $6::uuid[], $7::text[],
+        $8::int8[], $9::text[], $10::text[], $11::bytea[], $12::uuid[], $13::bytea[], $14::int8[], $28::int4[], $29::bytea[])
+    AS u (seq, id, kind, kind_of_repeat, at, first, method, body_len, reason, detail, record, scope, key, until,
+        kind_of_reused, print)
+), k AS (
+    INSERT INTO dedupe AS d (scope, key, seq, event, print, at, until)
+    SELECT scope, key, seq, id, print, at, until FROM u WHERE key IS NOT NULL ORDER BY scope, key
+    ON CONFLICT (scope, key) DO UPDATE SET
+        seq = CASE WHEN d.until <= excluded.at THEN excluded.seq ELSE d.seq END,
+        event = CASE WHEN d.until <= excluded.at THEN excluded.event ELSE d.event END,
+        print = CASE WHEN d.until <= excluded.at THEN excluded.print ELSE d.print END,
+        at = CASE WHEN d.until <= excluded.at THEN excluded.at ELSE d.at END,
+        until = CASE WHEN d.until <= excluded.at THEN excluded.until ELSE d.until END
+    RETURNING scope, key, seq, event, print
+), r AS MATERIALIZED (
+    SELECT u.seq, k.event, k.print IS DISTINCT FROM u.print AS reused
+    FROM u JOIN k ON k.scope = u.scope AND k.key = u.key WHERE k.seq <> u.seq
+), e AS (
+    INSERT INTO events (seq, id, kind, at, first, method, body_len, reason, detail, record)
+    SELECT u.seq, u.id,
+        CASE WHEN r.seq IS NULL THEN u.kind WHEN r.reused THEN u.kind_of_reused ELSE u.kind_of_repeat END, u.at,
+        coalesce(r.event, u.first), u.method, u.body_len, CASE WHEN r.reused THEN $30::text ELSE u.reason END, u.detail,
+        u.record
+    FROM u LEFT JOIN r ON r.seq = u.seq
+), d AS (
+    INSERT INTO deliveries (seq, nth, id, tenant, event, endpoint, order_key, replay, attempts, state, due, holds_key,
+        why, asked, holder, lease)
+    SELECT v.seq, v.nth, v.id, v.tenant, v.event, v.endpoint, v.order_key, v.replay, 0, v.state, v.due, false,
+        v.why, false, CASE WHEN v.lend THEN $27::int8 ELSE 0 END, 1
+    FROM unnest($15::int8[], $16::int4[], $17::uuid[], $18::uuid[], $19::uuid[], $20::uuid[], $21::int8[],
+        $22::uuid[], $23::int2[], $24::int8[], $25::text[], $26::bool[])
+    AS v (seq, nth, id, tenant, event, endpoint, order_key, replay, state, due, why, lend)
+    WHERE v.seq NOT IN (SELECT seq FROM r)
+)
+SELECT seq, event, reused FROM r";

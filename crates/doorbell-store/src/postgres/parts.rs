@@ -1,0 +1,187 @@
+//! What the verbs share: the lines to the database, what this node holds, and the letter boxes.
+
+use super::kinds::Kinds;
+use super::leases::Leases;
+use super::line::{Address, Line};
+use super::members::Members;
+use super::ticks;
+use crate::store::{Lent, StoreError};
+use doorbell_core::id::EndpointId;
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
+
+/// Lines for questions that only read.
+const READERS: usize = 3;
+/// Endpoints that are named in one notice to the other nodes; beyond, they look for themselves.
+const NAMED: usize = 200;
+
+/// Said by each connection that writes. The statements name their rows by key: the planner has nothing to choose, and
+/// what it would choose from old statistics is worse.
+const WRITER: &str = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; \
+     SET statement_timeout = '30s'; SET idle_in_transaction_session_timeout = '30s'; SET synchronous_commit = on";
+/// Said by each connection that reads: filters that were not asked for must cost nothing.
+const READER: &str = "SET plan_cache_mode = force_custom_plan; SET statement_timeout = '30s'; \
+     SET default_transaction_read_only = on";
+
+/// Why a closed home answers nothing.
+pub(super) const CLOSED: &str = "the store is closed";
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) address: Address,
+    /// Takes events in.
+    pub(super) accepter: Line,
+    /// Settles.
+    pub(super) settler: Line,
+    /// Claims.
+    pub(super) claimer: Line,
+    /// Amends, in transactions of several statements: one at a time.
+    pub(super) amender: Line,
+    pub(super) amending: tokio::sync::Mutex<()>,
+    /// All else that writes.
+    pub(super) worker: Line,
+    readers: [Line; READERS],
+    next_reader: AtomicUsize,
+    pub(super) kinds: Kinds,
+    /// In what the nodes speak to each other.
+    pub(super) channel: String,
+    leases: Mutex<Leases>,
+    members: Mutex<Members>,
+    letters: Mutex<Letters>,
+    pub(super) lent: Notify,
+    pub(super) stirred: Notify,
+    pub(super) reconfigured: Notify,
+    closed: Mutex<Option<String>>,
+    pub(super) closing: Notify,
+}
+
+/// What was not fetched yet.
+#[derive(Debug, Default)]
+struct Letters {
+    lent: Vec<Lent>,
+    stirred: BTreeSet<EndpointId>,
+}
+
+fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Parts {
+    pub(super) fn new(address: Address, channel: String, node: i64) -> Self {
+        let line = |greeting| Line::new(address.clone(), greeting);
+        Self {
+            accepter: line(WRITER),
+            settler: line(WRITER),
+            claimer: line(WRITER),
+            amender: line(WRITER),
+            amending: tokio::sync::Mutex::default(),
+            worker: line(WRITER),
+            readers: [line(READER), line(READER), line(READER)],
+            next_reader: AtomicUsize::new(0),
+            kinds: Kinds::default(),
+            channel,
+            leases: Mutex::new(Leases::new(node, ticks::now())),
+            members: Mutex::new(Members::new(node, Vec::new())),
+            letters: Mutex::default(),
+            lent: Notify::new(),
+            stirred: Notify::new(),
+            reconfigured: Notify::new(),
+            closed: Mutex::new(None),
+            closing: Notify::new(),
+            address,
+        }
+    }
+
+    pub(super) fn leases(&self) -> MutexGuard<'_, Leases> {
+        guard(&self.leases)
+    }
+
+    pub(super) fn node(&self) -> i64 {
+        self.leases().node()
+    }
+
+    pub(super) fn reader(&self) -> Result<&Line, StoreError> {
+        self.check()?;
+        let next = self.next_reader.fetch_add(1, Ordering::Relaxed) % READERS;
+        self.readers.get(next).ok_or(StoreError::Busy)
+    }
+
+    /// Refuses what comes after the end.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        match &*guard(&self.closed) {
+            Some(why) => Err(StoreError::Broken(why.clone())),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn close(&self, why: &str) -> bool {
+        let mut closed = guard(&self.closed);
+        let first = closed.is_none();
+        closed.get_or_insert_with(|| why.to_owned());
+        drop(closed);
+        self.closing.notify_waiters();
+        first
+    }
+
+    pub(super) fn owns(&self, id: [u8; 16]) -> bool {
+        guard(&self.members).owns(id)
+    }
+
+    /// Takes over who is alive; says whether that is news.
+    pub(super) fn meet(&self, members: Members) -> bool {
+        let mut known = guard(&self.members);
+        let news = *known != members;
+        *known = members;
+        news
+    }
+
+    pub(super) fn deliver_lent(&self, lent: Vec<Lent>) {
+        if !lent.is_empty() {
+            guard(&self.letters).lent.extend(lent);
+            self.lent.notify_one();
+        }
+    }
+
+    pub(super) fn fetch_lent(&self) -> Vec<Lent> {
+        std::mem::take(&mut guard(&self.letters).lent)
+    }
+
+    pub(super) fn fetch_stirred(&self) -> Vec<EndpointId> {
+        std::mem::take(&mut guard(&self.letters).stirred).into_iter().collect()
+    }
+
+    /// Tells this node's dispatch of those endpoints that it looks after.
+    pub(super) fn stir(&self, endpoints: impl IntoIterator<Item = EndpointId>) {
+        let members = guard(&self.members).clone();
+        let own = endpoints.into_iter().filter(|endpoint| members.owns(endpoint.bytes()));
+        let mut letters = guard(&self.letters);
+        letters.stirred.extend(own);
+        let some = !letters.stirred.is_empty();
+        drop(letters);
+        if some {
+            self.stirred.notify_one();
+        }
+    }
+
+    /// Tells whoever looks after these endpoints that there is something for them. A notice may be lost: then it is
+    /// found when the nodes look round.
+    pub(super) async fn wake(&self, endpoints: BTreeSet<EndpointId>) {
+        let others = endpoints.iter().filter(|endpoint| !self.owns(endpoint.bytes()));
+        let mut names: Vec<String> = others.map(ToString::to_string).collect();
+        self.stir(endpoints);
+        if names.is_empty() {
+            return;
+        }
+        if names.len() > NAMED {
+            names = vec!["*".to_owned()];
+        }
+        let text = names.join(" ");
+        let told = self.worker.query("SELECT pg_notify($1, $2)", &[&self.channel, &text]).await;
+        if let Err(fault) = told {
+            tracing::debug!(%fault, "the other nodes were not told; they will look for themselves");
+        }
+    }
+}

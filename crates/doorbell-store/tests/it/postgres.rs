@@ -1,0 +1,278 @@
+//! The home on `PostgreSQL` keeps the promises. `DOORBELL_TEST_POSTGRES` says where a database is that may be written to;
+//! `cargo xtask ci` starts one. Each test has a schema of its own.
+
+use doorbell_core::configuration::{Change, Resource, Tenant};
+use doorbell_core::delivery::State;
+use doorbell_core::event::{Event, Fate, Origin};
+use doorbell_core::id::{DeliveryId, EndpointId, EventId, TenantId};
+use doorbell_core::request::{Headers, Request};
+use doorbell_core::time::Time;
+use doorbell_store::contract::Homes;
+use doorbell_store::postgres::{Options, Postgres};
+use doorbell_store::{
+    Admission, Admitted, Amended, Amendment, Claim, EventQuery, Lent, NewDelivery, Retention,
+    Settled, Settlement, Store,
+};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+/// Opens the store in one schema, again and again.
+struct InSchema {
+    address: String,
+    schema: String,
+    made: bool,
+}
+
+fn in_schema() -> InSchema {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let address = std::env::var("DOORBELL_TEST_POSTGRES").expect(
+        "DOORBELL_TEST_POSTGRES says no database; `cargo xtask ci` starts one, or give the address of yours",
+    );
+    let schema = format!("test_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    InSchema { address, schema, made: false }
+}
+
+impl InSchema {
+    fn options(&self) -> Options {
+        let link = if self.address.contains('?') { '&' } else { '?' };
+        let (address, schema) = (&self.address, &self.schema);
+        let address =
+            format!("{address}{link}options=-csearch_path%3D{schema}&application_name={schema}");
+        Options { address, extra_roots: Vec::new() }
+    }
+
+    async fn make(&mut self) {
+        if !self.made {
+            let (client, connection) =
+                tokio_postgres::connect(&self.address, tokio_postgres::NoTls).await.unwrap();
+            let driven = tokio::spawn(connection);
+            let schema = &self.schema;
+            let anew = format!("DROP SCHEMA IF EXISTS {schema} CASCADE; CREATE SCHEMA {schema}");
+            client.batch_execute(&anew).await.unwrap();
+            drop(client);
+            driven.await.unwrap().unwrap();
+            self.made = true;
+        }
+    }
+}
+
+impl InSchema {
+    /// The first column of the first row.
+    async fn sql(&self, statement: &str) -> String {
+        let address = self.options().address;
+        let (client, connection) =
+            tokio_postgres::connect(&address, tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client.query_one(statement, &[]).await.unwrap().get(0)
+    }
+}
+
+impl Homes for InSchema {
+    type Home = Postgres;
+
+    async fn open(&mut self) -> Postgres {
+        self.make().await;
+        Postgres::open(&self.options()).await.unwrap()
+    }
+}
+
+mod contract {
+    use super::in_schema;
+    doorbell_store::contract_tests!(lasting, a share of 64: in_schema());
+}
+
+const ENDPOINTS: std::ops::Range<u8> = 0..32;
+
+fn endpoint(n: u8) -> EndpointId {
+    EndpointId::from_bytes([n; 16])
+}
+
+/// Two nodes on one schema.
+async fn two() -> (InSchema, Postgres, Postgres) {
+    let mut homes = in_schema();
+    let first = homes.open().await;
+    let second = homes.open().await;
+    // Each hears of the other with its next sign of life.
+    while ENDPOINTS.map(endpoint).all(|id| first.owns(id.bytes())) {
+        tokio::task::yield_now().await;
+        first.stats().await.unwrap();
+    }
+    (homes, first, second)
+}
+
+fn owned_by(node: &Postgres) -> EndpointId {
+    ENDPOINTS.map(endpoint).find(|id| node.owns(id.bytes())).unwrap()
+}
+
+fn at(n: u64) -> Time {
+    Time::from_ms(1_790_000_000_000 + n * 1000)
+}
+
+fn admission(n: u64, to: EndpointId, lend: bool) -> Admission {
+    let request = Request {
+        method: "POST".to_owned(),
+        path: String::new(),
+        query: None,
+        headers: Headers::default(),
+        body: format!("{{\"n\":{n}}}").into(),
+        peer: None,
+    };
+    let event = Event {
+        id: EventId::new(at(n), n.into()),
+        tenant: TenantId::DEFAULT,
+        at: at(n),
+        origin: Origin::Api,
+        event_type: None,
+        dedupe_key: None,
+        channels: Vec::new(),
+        request,
+    };
+    let delivery = NewDelivery {
+        id: DeliveryId::new(at(n), n.into()),
+        endpoint: to,
+        order_key: None,
+        state: State::Waiting { due: at(n) },
+        replay: None,
+        lend,
+    };
+    Admission {
+        event: Arc::new(event),
+        fate: Fate::Accepted,
+        dedupe_window: Duration::ZERO,
+        deliveries: vec![delivery],
+    }
+}
+
+fn all_of(endpoint: EndpointId) -> Claim {
+    Claim {
+        endpoint,
+        by_key: false,
+        due_by: Time::MAX,
+        most: 1_000,
+        event_bytes: 0,
+        lease_until: Time::MAX,
+    }
+}
+
+fn delivered(lent: &Lent) -> Settlement {
+    let mut delivery = lent.delivery.clone();
+    delivery.state = State::Delivered { at: at(1_000) };
+    Settlement { lease: lent.lease, locator: lent.locator, delivery, attempt: None }
+}
+
+/// What one node takes in for an endpoint that another looks after, that one is told of, and only that one is lent.
+#[tokio::test]
+async fn each_endpoint_is_one_nodes_affair() {
+    let (_homes, first, second) = two().await;
+    let theirs = owned_by(&second);
+    assert!(!first.owns(theirs.bytes()));
+    assert_eq!(first.accept(admission(1, theirs, true)).await, Ok(Admitted::New));
+    assert_eq!(second.stirred().await, [theirs]);
+    assert!(first.claim(all_of(theirs)).await.unwrap().lent.is_empty());
+    let lent = second.claim(all_of(theirs)).await.unwrap().lent;
+    assert_eq!(lent.len(), 1);
+    assert!(second.begin(lent[0].delivery.id, lent[0].lease));
+    let retry =
+        Amendment::Retry { tenant: TenantId::DEFAULT, delivery: lent[0].delivery.id, due: at(1) };
+    assert_eq!(first.amend(vec![retry]).await, Ok(vec![Amended::InFlight]), "another has it");
+    assert_eq!(second.settle(delivered(&lent[0])).await, Ok(Settled::Kept));
+}
+
+/// A node that others took for dead begins nothing more, and what it settles is refused.
+#[tokio::test]
+async fn a_stale_lease_settles_nothing() {
+    let (homes, first, second) = two().await;
+    let own = owned_by(&first);
+    first.accept(admission(1, own, true)).await.unwrap();
+    let stale = first.lent().await.remove(0);
+    let number = homes.sql("SELECT min(id)::text FROM nodes").await;
+    // As if the first had been silent for too long.
+    homes.sql(&format!("DELETE FROM nodes WHERE id = {number} RETURNING id::text")).await;
+    while !second.owns(own.bytes()) {
+        second.stats().await.unwrap();
+    }
+    let mut fresh = Vec::new();
+    while fresh.is_empty() {
+        let endpoints = second.stirred().await;
+        assert_eq!(endpoints, [own]);
+        fresh = second.claim(all_of(own)).await.unwrap().lent;
+    }
+    assert!(fresh[0].lease > stale.lease);
+    assert_eq!(first.settle(delivered(&stale)).await, Ok(Settled::LeaseLost));
+    assert_eq!(second.settle(delivered(&fresh[0])).await, Ok(Settled::Kept));
+}
+
+/// One node's change is told to the others.
+#[tokio::test]
+async fn a_change_reaches_the_other_node() {
+    let (_homes, first, second) = two().await;
+    let tenant = Tenant {
+        id: TenantId::new(at(1), 1),
+        uid: "acme".to_owned(),
+        name: "Acme".to_owned(),
+        created: at(1),
+    };
+    first.configure(vec![Change::Put(Resource::Tenant(tenant))]).await.unwrap();
+    loop {
+        second.reconfigured().await;
+        if second.configuration().await.unwrap().tenants.len() == 2 {
+            return;
+        }
+    }
+}
+
+/// However often connections are cut, what was answered is there, and nothing is there twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cut_connections_lose_and_double_nothing() {
+    let mut homes = in_schema();
+    let home = homes.open().await;
+    let mut kept = Vec::new();
+    for n in 0..200 {
+        if n % 20 == 7 {
+            let cut = "SELECT count(pg_terminate_backend(pid))::text FROM pg_stat_activity
+                WHERE application_name = current_schema() AND pid <> pg_backend_pid()";
+            assert_ne!(homes.sql(cut).await, "0");
+        }
+        let admission = admission(n, endpoint(1), false);
+        let id = admission.event.id;
+        if home.accept(admission).await == Ok(Admitted::New) {
+            kept.push(id);
+        }
+    }
+    let query = EventQuery { limit: 1_000, ..EventQuery::of(TenantId::DEFAULT) };
+    let mut listed: Vec<EventId> = Vec::new();
+    while listed.is_empty() {
+        let page = home.events(query.clone()).await;
+        listed = page.map(|page| page.items.iter().map(|row| row.id).collect()).unwrap_or_default();
+    }
+    let once: BTreeSet<EventId> = listed.iter().copied().collect();
+    assert_eq!(once.len(), listed.len(), "nothing is there twice");
+    assert!(kept.iter().all(|id| once.contains(id)), "what was answered is there");
+    assert_eq!(kept.len(), 200, "a connection that was cut is made anew before anyone is told");
+}
+
+/// Whole days are forgotten, but for one with a delivery that waits, and but for the newest.
+#[tokio::test]
+async fn retention_drops_days() {
+    let mut homes = in_schema();
+    let home = homes.open().await;
+    let day = 24 * 3600;
+    for n in 0..4 {
+        home.accept(admission(n * day, endpoint(1), false)).await.unwrap();
+    }
+    let waiting = home.claim(Claim { most: 3, ..all_of(endpoint(1)) }).await.unwrap().lent;
+    for lent in &waiting[1..] {
+        home.settle(delivered(lent)).await.unwrap();
+    }
+    let retention = Retention { age: Some(Duration::from_secs(day)), bytes: None };
+    let mut forgotten = 0;
+    for _ in 0..3 {
+        forgotten += home.prune(at(10 * day), retention).await.unwrap().events;
+    }
+    assert_eq!(forgotten, 2, "the first waits, and the last is the newest day");
+    let left = home.events(EventQuery::of(TenantId::DEFAULT)).await.unwrap().items;
+    assert_eq!(left.iter().map(|row| row.at).collect::<Vec<_>>(), [at(3 * day), at(0)]);
+    assert_eq!(home.accept(admission(5, endpoint(1), false)).await, Ok(Admitted::New));
+}
