@@ -116,12 +116,13 @@ fn margin() -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ticks;
     use super::*;
     use doorbell_core::time::Time;
 
     #[test]
     fn a_node_that_may_be_dead_begins_nothing() {
-        let start = Instant::now();
+        let start = ticks::now();
         let mut leases = Leases::new(7, start);
         let id = DeliveryId::new(Time::EPOCH, 1);
         let lease = leases.lend(id, Hold::new(1, 0, 7));
@@ -140,7 +141,7 @@ mod tests {
 
     #[test]
     fn what_only_waits_is_taken_back_and_remembered() {
-        let start = Instant::now();
+        let start = ticks::now();
         let mut leases = Leases::new(7, start);
         let (waits, begun) = (DeliveryId::new(Time::EPOCH, 1), DeliveryId::new(Time::EPOCH, 2));
         let first = leases.lend(waits, Hold::new(1, 0, 7));

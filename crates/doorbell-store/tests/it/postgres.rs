@@ -174,8 +174,12 @@ async fn each_endpoint_is_one_nodes_affair() {
     let lent = second.claim(all_of(theirs)).await.unwrap().lent;
     assert_eq!(lent.len(), 1);
     assert!(second.begin(lent[0].delivery.id, lent[0].lease));
-    let retry =
-        Amendment::Retry { tenant: TenantId::DEFAULT, delivery: lent[0].delivery.id, due: at(1) };
+    let retry = Amendment::Retry {
+        tenant: TenantId::DEFAULT,
+        delivery: lent[0].delivery.id,
+        due: at(1),
+        lend: false,
+    };
     assert_eq!(first.amend(vec![retry]).await, Ok(vec![Amended::InFlight]), "another has it");
     assert_eq!(second.settle(delivered(&lent[0])).await, Ok(Settled::Kept));
 }
