@@ -38,7 +38,7 @@ fn form(row: &Provider) -> Option<Form> {
         Scheme::HttpSignature(scheme) => of(scheme.key, &scheme.algorithms),
         Scheme::Basic => Form::Password,
         Scheme::Token(_) => Form::Text,
-        _ => return None,
+        Scheme::None | _ => return None,
     })
 }
 
@@ -96,7 +96,7 @@ pub(super) fn signs_url(row: &Provider) -> bool {
         Scheme::Signed(signed) => in_message(signed),
         Scheme::Jwt(jwt) => jwt.claims.url_hash.is_some(),
         Scheme::HttpSignature(_) => true,
-        _ => false,
+        Scheme::None | Scheme::Token(_) | Scheme::Basic | _ => false,
     })
 }
 
