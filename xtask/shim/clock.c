@@ -1,6 +1,6 @@
 /*
- * A wall clock that is CLOCK_OFFSET_S seconds off, as an LD_PRELOAD library: for signatures made in the past.
- * Only the wall clock is moved; timers and deadlines run on the monotonic one.
+ * A wall clock that stands at CLOCK_AT_S, in Unix seconds, as an LD_PRELOAD library: for signatures made in the past, some
+ * of which are good for five seconds. Only the wall clock stands; timers and deadlines run on the monotonic one.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -8,21 +8,15 @@
 #include <sys/time.h>
 #include <time.h>
 
-static long offset(void) {
-    static long known, seconds;
-    if (!known) {
-        const char *text = getenv("CLOCK_OFFSET_S");
-        seconds = text ? strtol(text, NULL, 10) : 0;
-        known = 1;
-    }
-    return seconds;
-}
-
 int clock_gettime(clockid_t id, struct timespec *t) {
     static int (*plain)(clockid_t, struct timespec *);
     if (!plain) plain = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
     int got = plain(id, t);
-    if (!got && (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE)) t->tv_sec += offset();
+    const char *at = getenv("CLOCK_AT_S");
+    if (!got && at && (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE)) {
+        t->tv_sec = strtol(at, NULL, 10);
+        t->tv_nsec = 0;
+    }
     return got;
 }
 

@@ -5,6 +5,7 @@ use crate::postgres::{Cluster, Sync};
 use crate::{e2e, tidy, torture};
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
+use std::process::Command;
 use std::time::Instant;
 
 /// One step.
@@ -26,6 +27,8 @@ enum Step {
     Doc,
     /// The real binary and the official libraries.
     E2e,
+    /// Some forty official libraries against the signatures alone.
+    Judges,
     /// The torture, on liars that must be found out.
     SelfTest,
     /// The real binary, tortured for a short while.
@@ -88,6 +91,10 @@ impl Step {
                     .env("RUSTDOCFLAGS", "-D warnings"))
             }
             Self::E2e => e2e::run(&e2e::Flags::default()),
+            Self::Judges => {
+                let script = place::root().join("crates/webhook-signatures/judges/run");
+                run(Command::new(script).arg(place::work_folder("judges")?))
+            }
             Self::SelfTest => torture::self_test(20),
             Self::Torture => short_torture(),
         }

@@ -30,6 +30,7 @@ pub mod key;
 mod document;
 pub mod filter;
 mod own_scheme;
+mod own_token;
 pub mod verifier;
 pub mod directory;
 pub mod intake;

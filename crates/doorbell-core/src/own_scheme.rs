@@ -100,7 +100,7 @@ impl Own {
                 self.signed.encoding = word(option, value, &ENCODINGS, right)?;
             }
             "secret_encoding" => {
-                self.key = Some(word(option, value, &KEYS, "use text, hex, base64 or whsec")?);
+                self.key = Some(word(option, value, &KEYS, KEY_WORDS)?);
             }
             "template" => {
                 let right = "use text with {body}, {timestamp}, {id}, {method}, {url}, {path}, {sorted_form} or {header:NAME}";
@@ -169,7 +169,7 @@ impl Own {
     }
 }
 
-fn keys_at(url: String) -> Setting {
+pub(crate) fn keys_at(url: String) -> Setting {
     let title = "The address of the sender's JWK set".into();
     Setting { name: "jwks_url".into(), title, required: false, value: Some(url.into()) }
 }
@@ -187,9 +187,10 @@ const ALGORITHMS: [(&str, Algorithm); 9] = [
     ("rsa-sha256", Algorithm::RsaSha256),
     ("rsa-sha512", Algorithm::RsaSha512),
 ];
-const ENCODINGS: [(&str, Encoding); 3] =
+pub(crate) const ENCODINGS: [(&str, Encoding); 3] =
     [("hex", Encoding::Hex), ("base64", Encoding::Base64), ("base64url", Encoding::Base64Url)];
-const KEYS: [(&str, KeyForm); 4] = [
+pub(crate) const KEY_WORDS: &str = "use text, hex, base64 or whsec";
+pub(crate) const KEYS: [(&str, KeyForm); 4] = [
     ("text", KeyForm::Utf8),
     ("hex", KeyForm::Hex),
     ("base64", KeyForm::Base64),
@@ -203,7 +204,7 @@ const UNITS: [(&str, Unit); 4] = [
 ];
 const URLS: [(&str, UrlForms); 2] = [("exact", UrlForms::AsIs), ("ports", UrlForms::Ports)];
 
-fn word<T: Copy>(
+pub(crate) fn word<T: Copy>(
     option: &str,
     value: &str,
     table: &[(&str, T)],

@@ -5,6 +5,7 @@ use crate::endpoint::ExtraSignature;
 use crate::header::{self, HeaderRefused};
 use crate::limits;
 use crate::own_scheme::{self, Fault, bad, clip};
+use crate::own_token;
 use crate::secret::SecretText;
 use crate::source::Verification;
 use std::sync::Arc;
@@ -15,6 +16,8 @@ use webhook_signatures::{
 
 /// The name of the provider whose scheme is written down in options.
 const OWN_HMAC: &str = "hmac";
+/// The name of the provider whose token is written down in options.
+const OWN_JWT: &str = "jwt";
 
 /// What can check a request. Only [`Verifier::new`] makes one, and never one that believes everybody by accident.
 #[derive(Debug, Clone)]
@@ -158,7 +161,7 @@ pub enum Unsignable {
 pub enum Misconfigured {
     /// There is no such row.
     #[error(
-        "there is no provider {0:?}: `doorbell providers` lists them; `hmac` takes a scheme of your own"
+        "there is no provider {0:?}: `doorbell providers` lists them; `hmac` and `jwt` take a scheme of your own"
     )]
     Provider(String),
     /// The provider has no such option.
@@ -207,11 +210,11 @@ pub enum Misconfigured {
     TooManySecrets,
 }
 
-impl From<Fault> for Misconfigured {
-    fn from(fault: Fault) -> Self {
+impl Misconfigured {
+    fn of(provider: &str, fault: Fault) -> Self {
         match fault {
             Fault::Unknown(option, known) => {
-                Self::Option { provider: OWN_HMAC.to_owned(), option, known: known.to_owned() }
+                Self::Option { provider: provider.to_owned(), option, known: known.to_owned() }
             }
             Fault::Value { option, value, right } => Self::Value { option, value, right },
             Fault::Unset(option) => Self::Unset { option: option.to_owned(), what: String::new() },
@@ -240,23 +243,31 @@ fn secrets(provider: &Provider, texts: &[SecretText]) -> Result<Vec<Secret>, Mis
 /// The provider's row with the options in it.
 fn provider(name: &str, options: &[(String, String)]) -> Result<Provider, Misconfigured> {
     if name == OWN_HMAC {
-        return Ok(own_scheme::read(OWN_HMAC, options)?);
+        return own_scheme::read(name, options).map_err(|fault| Misconfigured::of(name, fault));
     }
     let row = webhook_signatures::find(name).ok_or_else(|| Misconfigured::Provider(clip(name)))?;
+    if name == OWN_JWT {
+        return own_token::read(row.clone(), options)
+            .map_err(|fault| Misconfigured::of(name, fault));
+    }
     options.iter().try_fold(row.clone(), |row, (option, value)| set(row, option, value))
 }
 
 fn set(mut row: Provider, option: &str, value: &str) -> Result<Provider, Misconfigured> {
+    let name = row.name.clone();
+    let refused = |fault| Misconfigured::of(&name, fault);
     if option == "tolerance" {
-        return Ok(row.with_tolerance(own_scheme::tolerance(option, value)?));
+        let tolerance = own_scheme::tolerance(option, value).map_err(refused)?;
+        return Ok(row.with_tolerance(tolerance));
     }
     match (option, row.schemes.as_mut_slice()) {
         ("header", [Scheme::Token(Token::Header(name))]) => {
-            *name = own_scheme::header(option, value)?.into();
+            *name = own_scheme::header(option, value).map_err(refused)?.into();
         }
         ("parameter", [Scheme::Token(Token::Query(name))]) => *name = value.to_owned().into(),
         ("pointer", [Scheme::Token(token @ Token::Header(_))]) => {
-            *token = Token::Field(Field::Json(own_scheme::pointer(option, value)?.into()));
+            let pointer = own_scheme::pointer(option, value).map_err(refused)?;
+            *token = Token::Field(Field::Json(pointer.into()));
         }
         _ => {
             if !row.set(option, value.to_owned()) {
@@ -266,7 +277,7 @@ fn set(mut row: Provider, option: &str, value: &str) -> Result<Provider, Misconf
     }
     if row.key_address().is_some_and(|address| !address.starts_with("https://")) {
         let right = "keys are fetched over TLS only: use an https:// address";
-        return Err(bad(option, value, right).into());
+        return Err(refused(bad(option, value, right)));
     }
     Ok(row)
 }
@@ -370,7 +381,7 @@ mod tests {
         for (found, sentence) in [
             (
                 refused("githup", &[], &["x"]),
-                "there is no provider \"githup\": `doorbell providers` lists them; `hmac` takes a scheme of your own",
+                "there is no provider \"githup\": `doorbell providers` lists them; `hmac` and `jwt` take a scheme of your own",
             ),
             (
                 refused("github", &[], &[]),

@@ -376,8 +376,11 @@ JUDGES = [stripe, slack, twilio, twilio_json, standardwebhooks, svix, discord, p
 
 
 def main():
+    global NOW
     crate, failed, passed = Crate(sys.argv[1]), 0, 0
     for judge in JUDGES:
+        # Some tokens are good for a minute, and on a busy machine the libraries before this one took longer to load.
+        NOW = int(time.time())
         try:
             print(f"ok    {judge.__name__:24} {judge(crate)}")
             passed += 1

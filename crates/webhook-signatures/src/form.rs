@@ -1,32 +1,60 @@
 //! `application/x-www-form-urlencoded`: bodies and query strings, as pairs in their order.
 
+use std::borrow::Cow;
+
 /// The pairs of a urlencoded text, decoded (`+` is a blank); at most `limit`, the rest is ignored.
 #[must_use]
 pub fn pairs(text: &[u8], limit: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
-    let parts = text.split(|byte| *byte == b'&').filter(|part| !part.is_empty());
-    parts
-        .take(limit)
-        .map(|part| match memchr::memchr(b'=', part) {
-            Some(at) => (decode(part.get(..at)), decode(part.get(at + 1..))),
-            None => (decode(Some(part)), Vec::new()),
-        })
-        .collect()
+    let owned =
+        |(name, value): (Cow<'_, [u8]>, Cow<'_, [u8]>)| (name.into_owned(), value.into_owned());
+    borrowed(text, limit).into_iter().map(owned).collect()
+}
+
+/// A pair whose parts are copied only where something in them is escaped.
+pub(crate) type Pair<'a> = (Cow<'a, [u8]>, Cow<'a, [u8]>);
+
+/// The same as [`pairs`].
+pub(crate) fn borrowed(text: &[u8], limit: usize) -> Vec<Pair<'_>> {
+    let pair = |part| {
+        let (name, value) = in_two(part);
+        (decode(name), decode(value))
+    };
+    parts(text).take(limit).map(pair).collect()
+}
+
+/// What stands between the `&`, but for nothing.
+fn parts(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(text);
+    let each = std::iter::from_fn(move || {
+        let text = rest?;
+        let (part, after) = text.split_at(memchr::memchr(b'&', text).unwrap_or(text.len()));
+        rest = after.get(1..);
+        Some(part)
+    });
+    each.filter(|part| !part.is_empty())
+}
+
+fn in_two(part: &[u8]) -> (&[u8], &[u8]) {
+    let (name, value) = part.split_at(memchr::memchr(b'=', part).unwrap_or(part.len()));
+    (name, value.get(1..).unwrap_or_default())
 }
 
 /// The first value under `name`. Only it is decoded, so that a large form costs one look at each key.
 #[must_use]
 pub fn value(text: &[u8], name: &str) -> Option<Vec<u8>> {
-    let mut parts =
-        text.split(|byte| *byte == b'&').filter(|part| !part.is_empty()).take(PAIRS_MAX);
-    parts.find_map(|part| {
-        let (key, value) = match memchr::memchr(b'=', part) {
-            Some(at) => (part.get(..at)?, part.get(at + 1..)?),
-            None => (part, &b""[..]),
-        };
-        let escaped = memchr::memchr2(b'%', b'+', key).is_some();
-        let found = key == name.as_bytes() || (escaped && decode(Some(key)) == name.as_bytes());
-        found.then(|| decode(Some(value)))
-    })
+    let value = parts(text).take(PAIRS_MAX).find_map(|part| value_of(part, name.as_bytes()))?;
+    Some(decode(value).into_owned())
+}
+
+/// The value of a pair, where this is its name.
+fn value_of<'a>(part: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    // Cheap, and enough for nearly all: an escape may stand anywhere in a name, but before it the letters are the same.
+    if part.first() != name.first() && !matches!(part.first(), Some(b'%' | b'+' | b'=')) {
+        return None;
+    }
+    let (key, value) = in_two(part);
+    let escaped = memchr::memchr2(b'%', b'+', key).is_some();
+    (key == name || (escaped && *decode(key) == *name)).then_some(value)
 }
 
 /// The raw query of a URL, without the question mark and the fragment.
@@ -39,27 +67,30 @@ pub fn query(url: &str) -> &str {
 /// How many pairs of a form are looked at.
 pub(crate) const PAIRS_MAX: usize = 1000;
 
-fn decode(text: Option<&[u8]>) -> Vec<u8> {
-    let text = text.unwrap_or_default();
+fn decode(text: &[u8]) -> Cow<'_, [u8]> {
+    let Some(first) = memchr::memchr2(b'%', b'+', text) else { return Cow::Borrowed(text) };
     let mut out = Vec::with_capacity(text.len());
-    let mut rest = text;
+    let (plain, mut rest) = text.split_at(first);
+    out.extend_from_slice(plain);
     while let Some((byte, after)) = rest.split_first() {
         rest = after;
-        match byte {
-            b'+' => out.push(b' '),
-            b'%' => {
-                match crate::Encoding::Hex.decode(after.get(..2).unwrap_or_default()).as_deref() {
-                    Some([decoded]) => {
-                        out.push(*decoded);
-                        rest = after.get(2..).unwrap_or_default();
-                    }
-                    _ => out.push(b'%'),
+        match (byte, after) {
+            (b'+', _) => out.push(b' '),
+            (b'%', [high, low, after @ ..]) => match (nibble(*high), nibble(*low)) {
+                (Some(high), Some(low)) => {
+                    out.push(high << 4 | low);
+                    rest = after;
                 }
-            }
-            byte => out.push(*byte),
+                _ => out.push(b'%'),
+            },
+            (byte, _) => out.push(*byte),
         }
     }
-    out
+    Cow::Owned(out)
+}
+
+fn nibble(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
 /// `text` percent-encoded, but for letters, digits and these.

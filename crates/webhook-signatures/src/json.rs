@@ -5,6 +5,8 @@
 //! equal keys wins. A scan costs about a microsecond a kilobyte.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::collections::HashSet;
 
 /// The raw value at `pointer` (RFC 6901; an empty pointer is the whole text): for a string with its quotes.
 ///
@@ -54,40 +56,148 @@ pub fn keys(body: &[u8], limit: usize) -> Vec<Cow<'_, str>> {
     found
 }
 
+/// [`find`] at many pointers, in one walk over the object that `body` is.
+#[must_use]
+pub(crate) fn find_all<'a>(body: &'a [u8], pointers: &[&str]) -> Vec<Option<&'a [u8]>> {
+    let mut scan = Scan::new(body);
+    if scan.take(b'{').is_none() || pointers.iter().any(|pointer| pointer.contains('~')) {
+        return pointers.iter().map(|pointer| find(body, pointer)).collect();
+    }
+    let mut found = vec![None; pointers.len()];
+    while let Some(key) = scan.string() {
+        let Some(value) = scan.take(b':').and_then(|()| scan.value()) else { break };
+        if memchr::memchr(b'\\', key).is_none() {
+            add_found(key, value, pointers, &mut found);
+        } else {
+            add_found(unescape(key).as_bytes(), value, pointers, &mut found);
+        }
+        if scan.take(b',').is_none() {
+            break;
+        }
+    }
+    found
+}
+
+/// What the member `key` holds of that which is wanted.
+fn add_found<'a>(key: &[u8], value: &'a [u8], pointers: &[&str], found: &mut [Option<&'a [u8]>]) {
+    let (mut places, mut inside) = (Vec::new(), Vec::new());
+    for (pointer, place) in pointers.iter().zip(found) {
+        let path = pointer.as_bytes().strip_prefix(b"/").and_then(|path| path.strip_prefix(key));
+        match path {
+            Some([]) if place.is_none() => *place = Some(value),
+            Some([b'/', ..]) if place.is_none() => {
+                places.push(place);
+                inside.extend(pointer.get(key.len() + 1..));
+            }
+            _ => {}
+        }
+    }
+    if !inside.is_empty() {
+        let all = places.into_iter().zip(find_all(value, &inside));
+        all.for_each(|(place, value)| *place = value);
+    }
+}
+
+/// Whether a key as it stands in the text is the one that a pointer's token names. Each escape in a text makes it longer.
+fn is_key(key: &[u8], token: &str) -> bool {
+    match key.len().cmp(&token.len()) {
+        Ordering::Equal => key == token.as_bytes() && !token.contains('~'),
+        Ordering::Less => token.contains('~') && unescape(key) == plain(token),
+        Ordering::Greater => memchr::memchr(b'\\', key).is_some() && unescape(key) == plain(token),
+    }
+}
+
+/// A pointer's token without its escapes.
+fn plain(token: &str) -> String {
+    token.replace("~1", "/").replace("~0", "~")
+}
+
+/// Objects within each other that are looked at.
+const DEPTH_MAX: usize = 32;
+
 /// Whether no object of the text, down to a depth of 32, has two keys that differ at most in the case of letters.
 ///
 /// Where only some fields of a body are signed, an attacker can add a second one under the same name: one parser takes the
 /// first, another the last, and some do not care for case.
 #[must_use]
 pub(crate) fn is_unambiguous(body: &[u8]) -> bool {
-    let mut open = vec![(body, 0_u8)];
-    while let Some((text, depth)) = open.pop() {
-        let mut scan = Scan::new(text);
+    let mut scan = Scan::new(body);
+    scan.blank();
+    !matches!(scan.rest.first(), Some(b'{' | b'[')) || walked(scan).is_some()
+}
+
+/// Walks over the whole value once; `None` where it is broken, too deep or ambiguous.
+fn walked(mut scan: Scan<'_>) -> Option<()> {
+    let (mut open, mut keys) = (Vec::new(), Vec::new());
+    loop {
         scan.blank();
-        let is_object = scan.rest.first() == Some(&b'{');
-        if !is_object && scan.rest.first() != Some(&b'[') {
-            continue;
-        }
-        if depth == 32 {
-            return false;
-        }
-        scan.skip(1);
-        let mut seen = std::collections::HashSet::new();
-        while !scan.is_at_end_of_container() {
-            if is_object {
-                let Some(key) = scan.string() else { return false };
-                if scan.take(b':').is_none() || !seen.insert(unescape(key).to_lowercase()) {
-                    return false;
-                }
+        let first = scan.rest.first()?;
+        if matches!(first, b'{' | b'[') {
+            let level = Level { is_object: *first == b'{', from: keys.len(), many: None };
+            if open.len() == DEPTH_MAX {
+                return None;
             }
-            let Some(value) = scan.value() else { return false };
-            open.push((value, depth + 1));
-            if scan.take(b',').is_none() && !scan.is_at_end_of_container() {
-                return false;
+            scan.skip(1);
+            if scan.take(level.end()).is_none() {
+                open.push(level);
+                open.last_mut()?.member(&mut scan, &mut keys)?;
+                continue;
             }
+        } else {
+            scan.value()?;
+        }
+        loop {
+            let Some(level) = open.last_mut() else { return Some(()) };
+            if scan.take(b',').is_some() {
+                level.member(&mut scan, &mut keys)?;
+                break;
+            }
+            scan.take(level.end())?;
+            keys.truncate(level.from);
+            open.pop();
         }
     }
-    true
+}
+
+/// An object or array that is not closed yet.
+struct Level {
+    is_object: bool,
+    /// Where its keys begin among those of all open ones.
+    from: usize,
+    /// Its keys in small letters, once there are many or one has escapes or letters beyond ASCII.
+    many: Option<HashSet<String>>,
+}
+
+/// Keys that are compared one by one.
+const FEW: usize = 32;
+
+impl Level {
+    fn end(&self) -> u8 {
+        if self.is_object { b'}' } else { b']' }
+    }
+
+    /// Goes on to the next member's value; `None` where its key stood before.
+    fn member<'a>(&mut self, scan: &mut Scan<'a>, keys: &mut Vec<&'a [u8]>) -> Option<()> {
+        if !self.is_object {
+            return Some(());
+        }
+        let key = scan.string()?;
+        scan.take(b':')?;
+        self.is_new(key, keys).then_some(())
+    }
+
+    fn is_new<'a>(&mut self, key: &'a [u8], keys: &mut Vec<&'a [u8]>) -> bool {
+        let own = keys.get(self.from..).unwrap_or_default();
+        let is_plain = key.iter().all(|byte| byte.is_ascii() && *byte != b'\\');
+        if is_plain && self.many.is_none() && own.len() < FEW {
+            let is_new = !own.iter().any(|other| other.eq_ignore_ascii_case(key));
+            keys.push(key);
+            return is_new;
+        }
+        let small = |key: &[u8]| unescape(key).to_lowercase();
+        let many = self.many.get_or_insert_with(|| own.iter().map(|key| small(key)).collect());
+        many.insert(small(key))
+    }
 }
 
 /// The raw elements of the array that `body` is, at most `limit`; `None` when it is not an array.
@@ -308,11 +418,6 @@ impl<'a> Scan<'a> {
         Some(())
     }
 
-    fn is_at_end_of_container(&mut self) -> bool {
-        self.blank();
-        matches!(self.rest.first(), Some(b'}' | b']'))
-    }
-
     /// Moves to the value under `token` of the object or array that stands here.
     fn enter(&mut self, token: &str) -> Option<()> {
         self.blank();
@@ -324,16 +429,11 @@ impl<'a> Scan<'a> {
     }
 
     fn enter_key(&mut self, token: &str) -> Option<()> {
-        let token = if token.contains('~') {
-            Cow::Owned(token.replace("~1", "/").replace("~0", "~"))
-        } else {
-            Cow::Borrowed(token)
-        };
         self.take(b'{')?;
         loop {
             let key = self.string()?;
             self.take(b':')?;
-            if key == token.as_bytes() || (key.contains(&b'\\') && unescape(key) == token) {
+            if is_key(key, token) {
                 return Some(());
             }
             self.value()?;
@@ -521,6 +621,26 @@ mod tests {
             assert!(!is_unambiguous(bad.as_bytes()), "{bad}");
         }
         assert!(!is_unambiguous(&[b'['; 100_000]));
+        let many = |last: &str| {
+            let keys: Vec<_> = (0..100).map(|n| format!("\"k{n}\":{{}}")).collect();
+            format!("{{{},\"{last}\":1}}", keys.join(","))
+        };
+        assert!(is_unambiguous(many("other").as_bytes()));
+        assert!(!is_unambiguous(many("K3").as_bytes()) && !is_unambiguous(many("k99").as_bytes()));
+        // The Kelvin sign is a small k to those who do not care for case.
+        assert!(!is_unambiguous("{\"k\":1,\"\u{212a}\":2}".as_bytes()));
+        assert!(is_unambiguous(r#"[{"a":1},{"a":1},{"b":{"a":{}}}]"#.as_bytes()));
+    }
+
+    #[test]
+    fn finds_many_as_it_finds_one() {
+        let body = br#"{"a":{"b":1,"c":[0,{"d":2}]},"x/y":3,"a":4,"s":"t"}"#;
+        let pointers = ["/a/b", "/a/c/1/d", "/x~1y", "/s", "/no", "/a/no", "", "/a", "/s/t"];
+        let one: Vec<_> = pointers.iter().map(|pointer| find(body, pointer)).collect();
+        assert_eq!(find_all(body, &pointers[..6]), one[..6]);
+        assert_eq!(find_all(body, &pointers[7..]), one[7..]);
+        assert_eq!(find_all(b"[{\"a\":1}]", &["/0/a"]), [Some(&b"1"[..])]);
+        assert_eq!(find_all(b"{\"a\":", &["/a"]), [None]);
     }
 
     #[test]

@@ -75,6 +75,8 @@ mod verify;
 mod handshake;
 
 mod providers;
+
+mod plain;
 mod samples;
 mod title;
 

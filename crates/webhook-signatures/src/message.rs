@@ -34,9 +34,24 @@ pub(crate) struct Source<'a> {
     pub(crate) secret: &'a str,
 }
 
-/// The parts of the signed message.
+/// The parts of the signed message. Fields of a JSON body are found in one walk over it.
 pub(crate) fn parts<'a>(source: Source<'a>) -> Result<Parts<'a>, Refusal> {
-    source.message.iter().map(|piece| part(piece, source)).collect()
+    let pointers: Vec<&str> = source.message.iter().filter_map(pointer).collect();
+    if pointers.len() < 2 {
+        return source.message.iter().map(|piece| part(piece, source)).collect();
+    }
+    let mut found = json::find_all(source.body, &pointers).into_iter();
+    let each = source.message.iter().map(|piece| match pointer(piece) {
+        Some(_) => {
+            Ok(found.next().flatten().and_then(json::text).map(field::bytes).unwrap_or_default())
+        }
+        None => part(piece, source),
+    });
+    each.collect()
+}
+
+fn pointer(piece: &Piece) -> Option<&str> {
+    if let Piece::Field(Field::Json(pointer)) = piece { Some(pointer) } else { None }
 }
 
 fn part<'a>(piece: &'a Piece, source: Source<'a>) -> Result<Cow<'a, [u8]>, Refusal> {
@@ -121,18 +136,23 @@ fn sorted_form(source: Source<'_>, repeats: Repeats) -> Result<Vec<u8>, Refusal>
             why: "it is no urlencoded form, so it was not signed",
         });
     }
-    let mut pairs = form::pairs(source.body, form::PAIRS_MAX + 1);
+    let mut pairs = form::borrowed(source.body, form::PAIRS_MAX + 1);
     if pairs.len() > form::PAIRS_MAX {
         return Err(Refusal::Malformed {
             what: "the body".into(),
             why: "the form has more than 1000 fields",
         });
     }
-    pairs.sort();
+    pairs.sort_unstable();
     if repeats == Repeats::Once {
         pairs.dedup();
     }
-    Ok(pairs.into_iter().flat_map(|(name, value)| [name, value].concat()).collect())
+    let mut whole = Vec::with_capacity(source.body.len());
+    for (name, value) in pairs {
+        whole.extend_from_slice(&name);
+        whole.extend_from_slice(&value);
+    }
+    Ok(whole)
 }
 
 /// `encodeURI(pathname + "?" + querystring.escape(search))` of JavaScript.
@@ -207,16 +227,15 @@ fn sns(body: &[u8]) -> Result<Vec<u8>, Refusal> {
     Ok(whole)
 }
 
-/// The spellings of a URL under which a sender may have signed it.
-pub(crate) fn urls(url: &str, forms: UrlForms) -> Vec<Cow<'_, str>> {
-    let mut all = vec![Cow::Borrowed(url)];
-    let other = match forms {
+/// The spellings of a URL under which a sender may have signed it; another than its own is made only when it is asked for.
+pub(crate) fn urls(url: &str, forms: UrlForms) -> impl Iterator<Item = Cow<'_, str>> {
+    let other = move || match forms {
         UrlForms::AsIs => None,
         UrlForms::Ports => other_port(url),
         UrlForms::Decoded => Some(hubspot_decoded(url)),
     };
-    all.extend(other.filter(|other| other != url).map(Cow::Owned));
-    all
+    let others = std::iter::once_with(other).flatten().filter(move |other| other != url);
+    std::iter::once(Cow::Borrowed(url)).chain(others.map(Cow::Owned))
 }
 
 /// Without its port where it has one, else with the scheme's default one: as Twilio's own libraries try.

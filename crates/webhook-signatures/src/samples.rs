@@ -1,14 +1,18 @@
 //! Sample events for `trigger`: a body and the headers that go with it, without the signature.
 //!
 //! The bodies stand in `samples/`. Which are published by the provider and which are made up in its form is said in
-//! each row.
+//! each row. A provider without one gets the plain body that its row describes, so that everyone can be triggered.
+
+use crate::plain::Plain;
+use crate::providers::all;
+use std::sync::LazyLock;
 
 /// One sample event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sample {
     /// The provider's name.
     pub provider: &'static str,
-    /// The event's type, as [`crate::describe()`] reads it.
+    /// The event's type, as [`crate::describe()`] reads it; empty where it reads none.
     pub event_type: &'static str,
     /// The body's content type.
     pub content_type: &'static str,
@@ -27,18 +31,52 @@ pub enum Origin {
     Published(&'static str),
     /// Us: made up in the provider's form.
     Made,
+    /// Nobody: it has the fields that are read here, and no more.
+    Plain,
 }
 
-/// All samples, by provider.
+/// Rows that are another's with a stricter or an older check, and get the same events.
+const SAME: [(&str, &str); 5] = [
+    ("aws-sns-v2", "aws-sns"),
+    ("github-sha1", "github"),
+    ("gitlab-signed", "gitlab"),
+    ("hubspot-v3", "hubspot"),
+    ("twilio-sha256", "twilio"),
+];
+
+static PLAIN: LazyLock<Vec<Plain>> = LazyLock::new(|| {
+    let has_own = |name: &str| {
+        SAMPLES.iter().any(|own| own.provider == name) || SAME.iter().any(|(row, _)| *row == name)
+    };
+    all().iter().filter(|row| !has_own(&row.name)).map(Plain::of).collect()
+});
+
+static ALL: LazyLock<Vec<Sample>> = LazyLock::new(|| {
+    let shared = SAME.iter().flat_map(|(row, of)| {
+        let theirs = SAMPLES.iter().filter(move |own| own.provider == *of);
+        theirs.map(|own| Sample { provider: row, ..*own })
+    });
+    let plain = PLAIN.iter().map(|plain| Sample {
+        provider: plain.provider,
+        event_type: &plain.event_type,
+        content_type: plain.content_type,
+        headers: &plain.headers,
+        body: &plain.body,
+        origin: Origin::Plain,
+    });
+    SAMPLES.iter().copied().chain(shared).chain(plain).collect()
+});
+
+/// All samples: the published and made up ones by provider, then the plain ones.
 #[must_use]
 pub fn samples() -> &'static [Sample] {
-    SAMPLES
+    &ALL
 }
 
 /// The sample of a provider's event, or its first sample where no type is asked for.
 #[must_use]
 pub fn sample(provider: &str, event_type: Option<&str>) -> Option<&'static Sample> {
-    let mut own = SAMPLES.iter().filter(|sample| sample.provider == provider);
+    let mut own = ALL.iter().filter(|sample| sample.provider == provider);
     own.find(|sample| event_type.is_none_or(|wanted| wanted == sample.event_type))
 }
 

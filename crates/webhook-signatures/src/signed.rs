@@ -7,7 +7,7 @@ use crate::incoming::Incoming;
 use crate::layout::{self, Group, SIGNATURES_MAX};
 use crate::message::{self, Parts, Source};
 use crate::refusal::Refusal;
-use crate::scheme::{Algorithm, KeySource, Piece, Place, Signed, Stamp};
+use crate::scheme::{Algorithm, KeySource, Piece, Place, Signed, Stamp, UrlForms};
 use crate::secret::Key;
 use crate::{field, json};
 use std::borrow::Cow;
@@ -118,14 +118,10 @@ fn one_group<'a>(
         .message
         .iter()
         .any(|piece| matches!(piece, Piece::Url | Piece::Path | Piece::PathEscaped));
-    let urls = if uses_url {
-        message::urls(check.incoming.url, signed.url)
-    } else {
-        vec![Cow::Borrowed("")]
-    };
+    let forms = if uses_url { signed.url } else { UrlForms::AsIs };
     let keys = check.keys_from(&signed.source, body, None)?;
     for (at, secret, key) in &keys {
-        for url in &urls {
+        for url in message::urls(check.incoming.url, forms) {
             let source = Source {
                 provider: check.provider,
                 message: &signed.message,
@@ -133,7 +129,7 @@ fn one_group<'a>(
                 body_hash_query: signed.body_hash_query.as_deref(),
                 incoming: check.incoming,
                 body,
-                url,
+                url: &url,
                 stamp: stamp.as_deref(),
                 names: group.names,
                 secret: secret.expose(),

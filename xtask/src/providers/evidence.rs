@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
-use webhook_signatures::{Confidence, Provider, find, samples};
+use webhook_signatures::{Confidence, Origin, Provider, Sample, find, samples};
 
 /// Everything that was found.
 #[derive(Debug)]
@@ -69,7 +69,9 @@ impl Facts {
             all.filter(|vector| !vector.handshake && vector.valid == valid).count()
         };
         let judges = self.judges.iter().filter(|(provider, _)| *provider == row.name);
-        let own_samples = samples().iter().filter(|sample| sample.provider == row.name);
+        let is_own =
+            |sample: &&Sample| sample.provider == row.name && sample.origin != Origin::Plain;
+        let own_samples = samples().iter().filter(is_own);
         Evidence {
             judges: judges.map(|(_, library)| library.clone()).collect(),
             valid: count(true),

@@ -3,6 +3,7 @@
 
 mod evidence;
 mod words;
+mod trying;
 mod page;
 
 use crate::place;

@@ -1,7 +1,7 @@
 //! The pages in `docs/providers/`: one for each row, and an index.
 
 use super::evidence::Evidence;
-use super::words;
+use super::{trying, words};
 use std::fmt::Write as _;
 use webhook_signatures::{Provider, SecretNeed};
 
@@ -74,35 +74,27 @@ fn sure(row: &Provider, evidence: &Evidence) -> &'static str {
 
 fn set_up(row: &Provider) -> String {
     let name = &row.name;
-    let secret = match row.secret_need() {
-        SecretNeed::Required => " --secret \"$SECRET\"",
-        SecretNeed::HandedOut | SecretNeed::Fetched | SecretNeed::OrSetting | SecretNeed::None => {
-            ""
-        }
-    };
+    let address = format!("{}{name}", trying::PUBLIC);
     let required = row.settings.iter().filter(|setting| setting.required);
-    let options: String = required.map(|setting| format!(" --option {}=…", setting.name)).collect();
-    let mut text =
-        format!("```sh\ndoorbell source create {name} --provider {name}{secret}{options}\n```\n\n");
-    if row.setup.is_empty() {
-        let _infallible =
-            writeln!(text, "Register `https://<your address>/in/{name}` at the provider.");
-    } else {
-        let _infallible =
-            writeln!(text, "{} The URL: `https://<your address>/in/{name}`.", row.setup);
-    }
-    let needs = match row.secret_need() {
-        SecretNeed::Required => "",
-        SecretNeed::HandedOut => {
-            "\nThe provider hands the secret out in its first request; the source begins without one.\n"
-        }
-        SecretNeed::Fetched => "\nNo secret is needed: the provider's public key is fetched.\n",
-        SecretNeed::OrSetting => {
-            "\nGive the public key as the secret, or the option that says where keys are.\n"
-        }
-        SecretNeed::None => "\nThere is no secret.\n",
+    let options: String = required.map(|setting| trying::option(row, setting)).collect();
+    let need = row.secret_need();
+    let secret = match need {
+        SecretNeed::Required | SecretNeed::OrSetting => " --secret \"$SECRET\"",
+        SecretNeed::HandedOut | SecretNeed::Fetched | SecretNeed::None => "",
     };
-    text += needs;
+    let url =
+        if trying::signs_url(row) { format!(" --set public_url={address}") } else { String::new() };
+    let mut text = format!(
+        "```sh\ndoorbell source create {name} --provider {name}{secret}{options}{url}\n```\n\n"
+    );
+    let setup =
+        if row.setup.is_empty() { "Register the URL below at the provider." } else { &row.setup };
+    let _infallible =
+        writeln!(text, "{setup} The URL: `{address}`, with your own host in place of this one.");
+    if trying::signs_url(row) {
+        text += "It is signed: `public_url` must be what the provider calls, to the letter.\n";
+    }
+    text += &secrets(row, need);
     if !row.settings.is_empty() {
         text += "\n| option | what it is | |\n|---|---|---|\n";
         for setting in &row.settings {
@@ -111,6 +103,24 @@ fn set_up(row: &Provider) -> String {
         }
     }
     text
+}
+
+/// What is to be known about the secret.
+fn secrets(row: &Provider, need: SecretNeed) -> String {
+    let form = trying::secret(row).unwrap_or_default();
+    match need {
+        SecretNeed::Required => format!("\n{form}\n"),
+        SecretNeed::HandedOut => {
+            "\nThe provider hands the secret out in its first request; the source begins without one.\n".to_owned()
+        }
+        SecretNeed::Fetched => {
+            "\nNo secret is needed: the provider's public key is fetched.\n".to_owned()
+        }
+        SecretNeed::OrSetting => {
+            format!("\n{form} With the option `jwks_url` in its place, public keys are fetched from there.\n")
+        }
+        SecretNeed::None => "\nThere is no secret.\n".to_owned(),
+    }
 }
 
 fn facts(row: &Provider, evidence: &Evidence) -> String {
@@ -145,10 +155,14 @@ fn facts(row: &Provider, evidence: &Evidence) -> String {
 }
 
 fn try_it(row: &Provider, evidence: &Evidence) -> String {
-    let Some(first) = evidence.samples.first() else { return String::new() };
-    let name = &row.name;
-    format!(
-        "\n## Try it\n\n```sh\ndoorbell trigger {name} '{first}' --to http://127.0.0.1:8080/in/{name} --secret \"$SECRET\"\n```\n\nSamples: {}.\n",
-        evidence.samples.iter().map(|kind| format!("`{kind}`")).collect::<Vec<_>>().join(", ")
-    )
+    let mut text = trying::section(row);
+    if evidence.samples.is_empty() {
+        if text.contains("```") {
+            text += trying::PLAIN;
+        }
+        return text;
+    }
+    let all: Vec<_> = evidence.samples.iter().map(|kind| format!("`{kind}`")).collect();
+    let _infallible = writeln!(text, "\nSamples: {}.", all.join(", "));
+    text
 }

@@ -284,6 +284,16 @@ fn key_form(form: KeyForm) -> &'static str {
     }
 }
 
+/// What kind of key an algorithm takes.
+pub(super) const fn key_kind(algorithm: Algorithm) -> &'static str {
+    match algorithm {
+        Algorithm::Hmac(_) | Algorithm::Digest(_) => "shared",
+        Algorithm::Ed25519 => "Ed25519",
+        Algorithm::EcdsaP256 | Algorithm::EcdsaP256Fixed => "ECDSA P-256",
+        Algorithm::RsaSha1 | Algorithm::RsaSha256 | Algorithm::RsaSha512 => "RSA",
+    }
+}
+
 fn algorithm(algorithm: Algorithm) -> String {
     match algorithm {
         Algorithm::Hmac(hash) => format!("HMAC-{}", hash_name(hash)),

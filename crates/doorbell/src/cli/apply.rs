@@ -354,6 +354,6 @@ filter = { body = { amount = { "$gt" = 1.5 } } }
             assert_eq!(faults.finish(made).err(), None, "{endpoint}");
             seen += 1;
         }
-        assert_eq!(seen, 5);
+        assert_eq!(seen, 6);
     }
 }

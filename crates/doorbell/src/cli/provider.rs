@@ -15,7 +15,7 @@ use webhook_signatures::{Provider, Secret};
 pub(crate) struct Keys {
     /// The secret (or key) that the provider signs with; several may be given. Better in DOORBELL_SECRET, for others on
     /// this machine can see command lines
-    #[arg(long = "secret", value_name = "SECRET")]
+    #[arg(long = "secret", value_name = "SECRET", allow_hyphen_values = true)]
     pub(crate) secrets: Vec<String>,
     /// A setting of the provider, such as header=X-Signature
     #[arg(long = "option", value_name = "NAME=VALUE")]

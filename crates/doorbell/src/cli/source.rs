@@ -27,7 +27,7 @@ pub(crate) enum Verb {
         #[arg(long)]
         provider: String,
         /// A secret that the provider signs with; several while it is changed
-        #[arg(long = "secret")]
+        #[arg(long = "secret", allow_hyphen_values = true)]
         secrets: Vec<String>,
         /// A setting of the provider, such as header=X-Signature
         #[arg(long = "option", value_name = "NAME=VALUE")]
@@ -60,6 +60,7 @@ pub(crate) enum Verb {
         /// Its name or id
         source: String,
         /// The new secret; requests signed with an older one are still taken
+        #[arg(allow_hyphen_values = true)]
         secret: String,
     },
 }

@@ -92,6 +92,7 @@ fn list(provider: Option<&str>, report: Report) {
         let from = match one.origin {
             Origin::Published(from) => from,
             Origin::Made => "made up in the provider's form",
+            Origin::Plain => "only the fields that are read here",
         };
         vec![one.provider.into(), one.event_type.into(), one.body.len().to_string(), from.into()]
     };

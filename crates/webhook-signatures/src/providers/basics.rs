@@ -43,6 +43,12 @@ pub(super) fn rows() -> Vec<Provider> {
         .verified("the vector in RFC 9421, B.2.6"),
         http_signature("http-signature-hmac", "HTTP Message Signatures by HMAC", vec![Algorithm::Hmac(Hash::Sha256)])
             .verified("the vector in RFC 9421, B.2.5"),
+        super::jwt("jwt", "JSON Web Token of your own", "authorization", |jwt| jwt.claims.expires = true)
+            .kind(type_in_body())
+            .setup("The token is written down in the options of the source: see docs/private-providers.md.")
+            .docs("https://www.rfc-editor.org/rfc/rfc7519")
+            .caveat("Unless the option body_hash names a claim, the token vouches for the sender and not for the body.")
+            .source("by definition"),
         generic(Generic::default())
             .setup("The scheme is written down in the options of the source: see docs/private-providers.md.")
             .source("by definition"),

@@ -209,10 +209,10 @@ proptest! {
     }
 }
 
-/// Tokens, passwords and two providers' JWTs say who sent a request and not what.
+/// Tokens, passwords and some JWTs say who sent a request and not what.
 fn vouches_for_the_body(provider: &Provider) -> bool {
     let shared = |scheme: &Scheme| matches!(scheme, Scheme::Token(_) | Scheme::Basic);
-    let unbound = ["monday", "google-pubsub"].contains(&provider.name.as_ref());
+    let unbound = ["monday", "google-pubsub", "jwt"].contains(&provider.name.as_ref());
     !provider.schemes.iter().any(shared) && !unbound
 }
 
