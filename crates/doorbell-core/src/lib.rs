@@ -30,6 +30,8 @@ mod document;
 pub mod filter;
 mod own_scheme;
 pub mod verifier;
+mod ready;
+mod routes;
 pub mod directory;
 pub mod intake;
 pub mod examine;

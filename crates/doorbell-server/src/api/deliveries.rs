@@ -5,9 +5,9 @@ use super::find;
 use super::input::{Named, Query, json, limit};
 use super::refused::Refused;
 use super::state::ApiState;
-use crate::configured::Snapshot;
 use axum::extract::State;
 use axum::response::Response;
+use doorbell_core::directory::Directory;
 use doorbell_core::endpoint::Status;
 use doorbell_core::id::{DeliveryId, EventId, ReplayId};
 use doorbell_core::time::Time;
@@ -24,7 +24,7 @@ pub(super) async fn list(
     caller: Caller,
     Query(filter): Query<Filter>,
 ) -> Result<Response, Refused> {
-    let settings = state.configured.snapshot();
+    let settings = state.configured.directory();
     let query = DeliveryQuery {
         tenant: caller.tenant,
         event: find::parsed::<EventId>("event", filter.event.as_deref())?,
@@ -42,8 +42,8 @@ pub(super) async fn list(
     Ok(json(StatusCode::OK, &Page::<DeliveryOut> { data, next_cursor: found.next }))
 }
 
-fn shown(row: &DeliveryRow, settings: &Snapshot, now: Time) -> DeliveryOut {
-    let endpoint = settings.directory.endpoint(row.delivery.endpoint);
+fn shown(row: &DeliveryRow, settings: &Directory, now: Time) -> DeliveryOut {
+    let endpoint = settings.endpoint(row.delivery.endpoint);
     let beside = Beside {
         in_flight: row.in_flight,
         paused: endpoint.is_some_and(|ready| ready.endpoint().status == Status::Paused),
@@ -52,13 +52,13 @@ fn shown(row: &DeliveryRow, settings: &Snapshot, now: Time) -> DeliveryOut {
         updated: row.updated,
         last_status: row.last_status,
     };
-    DeliveryOut::of(&row.delivery, beside, &settings.names, now)
+    DeliveryOut::of(&row.delivery, beside, &settings, now)
 }
 
 async fn one(state: &ApiState, caller: Caller, id: DeliveryId) -> Result<DeliveryOut, Refused> {
     let row = state.admitting.store.delivery(caller.tenant, id).await?;
     let row = row.ok_or_else(|| Refused::not_found("delivery"))?;
-    Ok(shown(&row, &state.configured.snapshot(), state.admitting.clock.now()))
+    Ok(shown(&row, &state.configured.directory(), state.admitting.clock.now()))
 }
 
 pub(super) async fn show(
@@ -78,8 +78,8 @@ pub(super) async fn retry(
     let id: DeliveryId = find::id(&name, "delivery")?;
     let row = state.admitting.store.delivery(caller.tenant, id).await?;
     let row = row.ok_or_else(|| Refused::not_found("delivery"))?;
-    let settings = state.configured.snapshot();
-    match settings.directory.endpoint(row.delivery.endpoint).map(|ready| &ready.endpoint().status) {
+    let settings = state.configured.directory();
+    match settings.endpoint(row.delivery.endpoint).map(|ready| &ready.endpoint().status) {
         None => return Err(Refused::new(Code::State, "Its endpoint is gone.")),
         Some(Status::Disabled { .. }) => {
             return Err(Refused::new(Code::State, "Its endpoint is disabled: enable it first."));

@@ -3,7 +3,7 @@
 //! It decides and starts; it never waits for a delivery, the store or the network itself.
 
 use crate::clock::Clock;
-use crate::configured::Configured;
+use crate::configured::{Configured, Touched};
 use crate::desk::Desk;
 use crate::dispatch::deliver::Deliverer;
 use crate::dispatch::lane::{Held, Lane, Start, Wish};
@@ -11,6 +11,7 @@ use crate::dispatch::message::{CLAIMS_MAX, IN_FLIGHT_ALL, IN_FLIGHT_MAX, Message
 use crate::dispatch::settling::{self, Done};
 use crate::metrics::Metric;
 use crate::tasks::{Stage, Stop};
+use doorbell_core::configuration::ResourceId;
 use doorbell_core::delivery::State;
 use doorbell_core::directory::Directory;
 use doorbell_core::id::EndpointId;
@@ -102,6 +103,7 @@ impl Run {
     /// Runs until the node drains, then until nothing is in flight any more.
     pub(crate) async fn run(mut self, mut inbox: mpsc::Receiver<Message>, mut stop: Stop) {
         let mut changed = self.configured.watch();
+        self.directory = self.configured.directory();
         self.take_backlog().await;
         let mut messages = Vec::with_capacity(256);
         loop {
@@ -112,7 +114,7 @@ impl Run {
                 lent = self.store.lent() => self.take_lent(lent),
                 stirred = self.store.stirred() => self.take_stirred(&stirred),
                 Some(done) = self.settling.next() => self.take_settled(done),
-                result = changed.changed() => if result.is_ok() { self.take_directory() },
+                Some(touched) = changed.next() => self.take_directory(&touched),
                 () = stop.reached(Stage::Draining) => break,
                 () = tokio::time::sleep(wait) => {}
             }
@@ -206,21 +208,18 @@ impl Run {
         }
     }
 
-    fn take_directory(&mut self) {
+    fn take_directory(&mut self, touched: &Touched) {
         self.directory = self.configured.directory();
-        let endpoints: Vec<EndpointId> = self.lanes.keys().copied().collect();
+        let endpoints: Vec<EndpointId> = match touched {
+            Touched::These(ids) => ids.iter().filter_map(ResourceId::endpoint).collect(),
+            Touched::Anything => self.lanes.keys().copied().collect(),
+        };
         for endpoint in endpoints {
-            let configured = self.directory.endpoint(endpoint).cloned();
-            let gone = configured.is_none();
-            let lane = self.lane(endpoint);
-            lane.configure(configured);
-            if gone && lane.is_idle() {
-                self.lanes.remove(&endpoint);
-                self.desk.forget(endpoint);
-                continue;
+            if let Some(lane) = self.lanes.get_mut(&endpoint) {
+                lane.configure(self.directory.endpoint(endpoint).cloned());
+                self.empty_if_paused(endpoint);
+                self.look(endpoint);
             }
-            self.empty_if_paused(endpoint);
-            self.look(endpoint);
         }
     }
 
@@ -360,6 +359,10 @@ impl Run {
         }
         if let Some(at) = self.lane(endpoint).new_alarm(now) {
             self.alarms.push(Reverse((at, endpoint)));
+        }
+        if self.lane(endpoint).is_over() {
+            self.lanes.remove(&endpoint);
+            self.desk.forget(endpoint);
         }
     }
 
