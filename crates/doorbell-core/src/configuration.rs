@@ -4,6 +4,7 @@ use crate::endpoint::Endpoint;
 use crate::id::{EndpointId, EventId, ReplayId, SourceId, TenantId, TokenId};
 use crate::source::Source;
 use crate::time::Time;
+use std::collections::BTreeMap;
 
 /// A customer of whoever runs Doorbell.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,6 +142,18 @@ pub struct Configuration {
     pub replays: Vec<Replay>,
 }
 
+impl Configuration {
+    /// All of it, kind by kind.
+    pub fn resources(self) -> impl Iterator<Item = Resource> {
+        let tenants = self.tenants.into_iter().map(Resource::Tenant);
+        let sources = self.sources.into_iter().map(Resource::Source);
+        let endpoints = self.endpoints.into_iter().map(Resource::Endpoint);
+        let tokens = self.tokens.into_iter().map(Resource::Token);
+        let replays = self.replays.into_iter().map(Resource::Replay);
+        tenants.chain(sources).chain(endpoints).chain(tokens).chain(replays)
+    }
+}
+
 /// One thing that is configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Resource {
@@ -154,6 +167,20 @@ pub enum Resource {
     Token(Token),
     /// A replay.
     Replay(Replay),
+}
+
+impl Resource {
+    /// Its id.
+    #[must_use]
+    pub const fn id(&self) -> ResourceId {
+        match self {
+            Self::Tenant(tenant) => ResourceId::Tenant(tenant.id),
+            Self::Source(source) => ResourceId::Source(source.id),
+            Self::Endpoint(endpoint) => ResourceId::Endpoint(endpoint.id),
+            Self::Token(token) => ResourceId::Token(token.id),
+            Self::Replay(replay) => ResourceId::Replay(replay.id),
+        }
+    }
 }
 
 /// The id of one thing that is configured.
@@ -171,6 +198,17 @@ pub enum ResourceId {
     Replay(ReplayId),
 }
 
+impl ResourceId {
+    /// The id, if it is an endpoint's.
+    #[must_use]
+    pub const fn endpoint(&self) -> Option<EndpointId> {
+        match self {
+            Self::Endpoint(id) => Some(*id),
+            Self::Tenant(_) | Self::Source(_) | Self::Token(_) | Self::Replay(_) => None,
+        }
+    }
+}
+
 /// One change of the configuration.
 #[expect(clippy::large_enum_variant, reason = "made a few times an hour, never kept in bulk")]
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -179,4 +217,26 @@ pub enum Change {
     Put(Resource),
     /// Removes it; removing what is not there is no error.
     Delete(ResourceId),
+}
+
+impl Change {
+    /// What it changes.
+    #[must_use]
+    pub const fn id(&self) -> ResourceId {
+        match self {
+            Self::Put(resource) => resource.id(),
+            Self::Delete(id) => *id,
+        }
+    }
+}
+
+/// What comes of each thing that is changed, when the changes are made one after the other; `None`: it is removed.
+pub fn last_words(
+    changes: impl IntoIterator<Item = Change>,
+) -> BTreeMap<ResourceId, Option<Resource>> {
+    let word = |change: Change| match change {
+        Change::Put(resource) => (resource.id(), Some(resource)),
+        Change::Delete(id) => (id, None),
+    };
+    changes.into_iter().map(word).collect()
 }

@@ -5,7 +5,7 @@
 //! the [`Rejection`], for the operator.
 
 use crate::delivery::{DiscardReason, State};
-use crate::directory::{self, Directory, ReadySource};
+use crate::directory::{Directory, ReadySource};
 use crate::endpoint::{Endpoint, Status};
 use crate::event::{Event, Fate, Origin, Rejection, RejectionReason};
 use crate::id::{EndpointId, EventId};
@@ -13,6 +13,7 @@ use crate::key;
 use crate::limits;
 use crate::name::EventType;
 use crate::request::{Headers, Request};
+use crate::routes;
 use crate::secret::SecretText;
 use crate::time::Time;
 use crate::verifier::Verifier;
@@ -364,7 +365,7 @@ fn accept(
         channels: Vec::new(),
         request,
     };
-    let wanted = directory::fits(&source.event_types, event.event_type.as_ref());
+    let wanted = routes::fits(&source.event_types, event.event_type.as_ref());
     let (fate, deliveries) =
         if wanted { plan(directory, &event) } else { (Fate::Filtered, Vec::new()) };
     let reply = success(ready);

@@ -32,6 +32,8 @@ pub mod filter;
 mod own_scheme;
 mod own_token;
 pub mod verifier;
+mod ready;
+mod routes;
 pub mod directory;
 pub mod intake;
 pub mod examine;

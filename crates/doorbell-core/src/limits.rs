@@ -86,6 +86,8 @@ pub const ENDPOINT_WINDOW: usize = 2_048;
 pub const WINDOW: usize = 100_000;
 /// Largest body of the API's operations that configure or ask, in bytes (a published event may have [`BODY_DEFAULT`]).
 pub const API_BODY: usize = 1 << 20;
+/// Changes of the configuration that are kept for one who watches and is slow; after more he looks at everything.
+pub const CHANGES_KEPT: usize = 256;
 /// How long a login code is good.
 pub const LOGIN_CODE_LIFE: Duration = Duration::from_secs(15 * 60);
 /// Login codes that are good at once; of more the oldest is forgotten.

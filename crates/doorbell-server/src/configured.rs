@@ -3,60 +3,45 @@
 //! A change is planned against the snapshot of the moment, made durable, and only then seen; there is one change at a
 //! time. Replays are configuration too, but they change all the time and route nothing, so they have a home of their own.
 
-use doorbell_core::configuration::{Change, Configuration, Resource, ResourceId};
+use doorbell_core::configuration::{Change, Resource, ResourceId};
 use doorbell_core::directory::{Directory, Settings};
-use doorbell_core::endpoint::Endpoint;
-use doorbell_core::id::{EndpointId, SourceId, TenantId};
+use doorbell_core::id::SourceId;
+use doorbell_core::limits;
 use doorbell_core::secret::SecretText;
-use doorbell_core::source::Source;
 use doorbell_core::time::Time;
 use doorbell_store::{AnyStore, Store as _, StoreError};
-use doorbell_wire::api::v1::common::Names;
-use std::sync::Arc;
-use tokio::sync::{Mutex, watch};
-
-/// Everything that is configured at one moment: as it is written, and as it is used.
-#[derive(Debug)]
-pub struct Snapshot {
-    /// As it is written.
-    pub configuration: Configuration,
-    /// As it is used.
-    pub directory: Arc<Directory>,
-    /// The names of sources and endpoints, for lists.
-    pub names: Names,
-}
-
-impl Snapshot {
-    fn new(configuration: Configuration, settings: &Settings, before: Option<&Directory>) -> Self {
-        let directory = Arc::new(Directory::new(&configuration, settings, before));
-        Self { names: Names::of(&configuration), directory, configuration }
-    }
-
-    /// The tenant's source of that name or id.
-    #[must_use]
-    pub fn source(&self, tenant: TenantId, name_or_id: &str) -> Option<&Source> {
-        let id = name_or_id.parse::<SourceId>().ok();
-        let mut own = self.configuration.sources.iter().filter(|source| source.tenant == tenant);
-        own.find(|source| id.map_or(source.name.as_str() == name_or_id, |id| source.id == id))
-    }
-
-    /// The tenant's endpoint of that name or id.
-    #[must_use]
-    pub fn endpoint(&self, tenant: TenantId, name_or_id: &str) -> Option<&Endpoint> {
-        let id = name_or_id.parse::<EndpointId>().ok();
-        let mut own = self.configuration.endpoints.iter().filter(|e| e.tenant == tenant);
-        own.find(|e| id.map_or(e.name.as_str() == name_or_id, |id| e.id == id))
-    }
-}
+use std::sync::{Arc, PoisonError, RwLock};
+use tokio::sync::{Mutex, OwnedMutexGuard, broadcast};
 
 /// The snapshot in use and how to change it.
 #[derive(Debug)]
 pub struct Configured {
     store: Arc<AnyStore>,
     settings: Settings,
-    current: watch::Sender<Arc<Snapshot>>,
     /// One change at a time, so that an older reading cannot replace a newer one.
-    changing: Mutex<()>,
+    changing: Arc<Mutex<()>>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    current: RwLock<Arc<Directory>>,
+    touched: broadcast::Sender<Arc<[ResourceId]>>,
+}
+
+impl Shared {
+    fn directory(&self) -> Arc<Directory> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Shows changes that the store has, and then tells of them.
+    fn take_up(&self, changes: Vec<Change>) {
+        let touched = changes.iter().map(Change::id).collect();
+        let after = Arc::new(self.directory().changed(changes));
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = after;
+        // There may be nobody who watches.
+        drop(self.touched.send(touched));
+    }
 }
 
 impl Configured {
@@ -65,27 +50,35 @@ impl Configured {
     /// # Errors
     /// Those of reading.
     pub async fn load(store: Arc<AnyStore>, settings: Settings) -> Result<Self, StoreError> {
-        let snapshot = Snapshot::new(store.configuration().await?, &settings, None);
-        let current = watch::Sender::new(Arc::new(snapshot));
-        Ok(Self { store, settings, current, changing: Mutex::default() })
+        let directory = Directory::new(store.configuration().await?, settings.clone());
+        let (touched, _) = broadcast::channel(limits::CHANGES_KEPT);
+        let shared = Shared { current: RwLock::new(Arc::new(directory)), touched };
+        Ok(Self { store, settings, changing: Arc::default(), shared: Arc::new(shared) })
+    }
+
+    /// Takes up what others changed in the store: reads it whole, and tells of what differs.
+    ///
+    /// # Errors
+    /// Those of reading; nothing is changed.
+    pub async fn reload(&self) -> Result<(), StoreError> {
+        let _one = self.changing.lock().await;
+        let changes = self.directory().difference(self.store.configuration().await?);
+        if !changes.is_empty() {
+            self.shared.take_up(changes);
+        }
+        Ok(())
     }
 
     /// The snapshot in use. Hold it for one request, not longer.
     #[must_use]
-    pub fn snapshot(&self) -> Arc<Snapshot> {
-        Arc::clone(&self.current.borrow())
-    }
-
-    /// The directory of the snapshot in use.
-    #[must_use]
     pub fn directory(&self) -> Arc<Directory> {
-        Arc::clone(&self.snapshot().directory)
+        self.shared.directory()
     }
 
-    /// Tells of each new snapshot; whoever delivers looks then which endpoints were paused, enabled or removed.
+    /// Tells of each change from now on, once it can be seen.
     #[must_use]
-    pub fn watch(&self) -> watch::Receiver<Arc<Snapshot>> {
-        self.current.subscribe()
+    pub fn watch(&self) -> Changes {
+        Changes(self.shared.touched.subscribe())
     }
 
     /// What the node's own settings say about sources and endpoints.
@@ -95,37 +88,25 @@ impl Configured {
     }
 
     /// Plans changes against the snapshot of the moment, with no other change in between, and makes them; when this
-    /// returns, requests see them.
+    /// returns, requests see them. Whoever stops waiting for it ends nothing: what the store takes is seen.
     ///
     /// # Errors
     /// What the plan says: then nothing was changed. Those of the store: then nothing is promised.
     pub async fn change<T, E: From<StoreError>>(
         &self,
-        plan: impl FnOnce(&Snapshot) -> Result<(Vec<Change>, T), E>,
+        plan: impl FnOnce(&Directory) -> Result<(Vec<Change>, T), E>,
     ) -> Result<T, E> {
-        let _one = self.changing.lock().await;
-        let before = self.snapshot();
-        let (changes, value) = plan(&before)?;
+        let one = Arc::clone(&self.changing).lock_owned().await;
+        let (changes, value) = plan(&self.directory())?;
         if changes.is_empty() {
             return Ok(value);
         }
-        self.store.configure(changes.clone()).await?;
-        let after = changes.into_iter().fold(before.configuration.clone(), changed);
-        self.take_up(after);
+        let made =
+            tokio::spawn(make(Arc::clone(&self.store), Arc::clone(&self.shared), changes, one));
+        let ended =
+            |_| Err(StoreError::Failed("the change of the configuration broke off".to_owned()));
+        made.await.unwrap_or_else(ended)?;
         Ok(value)
-    }
-
-    /// Takes up what other nodes have changed.
-    ///
-    /// # Errors
-    /// Those of reading; the snapshot in use stays.
-    pub async fn reload(&self) -> Result<(), StoreError> {
-        let _one = self.changing.lock().await;
-        let configuration = self.store.configuration().await?;
-        if configuration != self.snapshot().configuration {
-            self.take_up(configuration);
-        }
-        Ok(())
     }
 
     /// Gives a source that has no secret this one, which its provider handed out. A source that has one by now keeps it:
@@ -139,8 +120,8 @@ impl Configured {
         secret: SecretText,
         now: Time,
     ) -> Result<Adopted, StoreError> {
-        let plan = |snapshot: &Snapshot| {
-            let ready = snapshot.directory.source(source).map(|ready| ready.source());
+        let plan = |directory: &Directory| {
+            let ready = directory.source(source).map(|ready| ready.source());
             let bare = ready.filter(|source| source.verification.secrets.is_empty());
             let Some(mut source) = bare.cloned() else { return Ok((Vec::new(), Adopted::No)) };
             source.verification.secrets = vec![secret];
@@ -149,10 +130,41 @@ impl Configured {
         };
         self.change(plan).await
     }
+}
 
-    fn take_up(&self, configuration: Configuration) {
-        let new = Snapshot::new(configuration, &self.settings, Some(&self.directory()));
-        self.current.send_replace(Arc::new(new));
+/// Makes changes durable, and then seen.
+async fn make(
+    store: Arc<AnyStore>,
+    shared: Arc<Shared>,
+    changes: Vec<Change>,
+    _one: OwnedMutexGuard<()>,
+) -> Result<(), StoreError> {
+    store.configure(changes.clone()).await?;
+    shared.take_up(changes);
+    Ok(())
+}
+
+/// Tells one who watches of changes.
+#[derive(Debug)]
+pub struct Changes(broadcast::Receiver<Arc<[ResourceId]>>);
+
+/// What a change touched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Touched {
+    /// These, and nothing else.
+    These(Arc<[ResourceId]>),
+    /// There were more changes than are kept for one who is slow: anything may have changed.
+    Anything,
+}
+
+impl Changes {
+    /// What the next change touched; `None`: there will be no more.
+    pub async fn next(&mut self) -> Option<Touched> {
+        match self.0.recv().await {
+            Ok(these) => Some(Touched::These(these)),
+            Err(broadcast::error::RecvError::Lagged(_)) => Some(Touched::Anything),
+            Err(broadcast::error::RecvError::Closed) => None,
+        }
     }
 }
 
@@ -163,28 +175,4 @@ pub enum Adopted {
     Yes,
     /// It has one already, or is gone.
     No,
-}
-
-/// The configuration after a change that the store has taken.
-fn changed(mut all: Configuration, change: Change) -> Configuration {
-    match change {
-        Change::Put(Resource::Tenant(new)) => put(&mut all.tenants, new, |t| t.id),
-        Change::Put(Resource::Source(new)) => put(&mut all.sources, new, |s| s.id),
-        Change::Put(Resource::Endpoint(new)) => put(&mut all.endpoints, new, |e| e.id),
-        Change::Put(Resource::Token(new)) => put(&mut all.tokens, new, |t| t.id),
-        Change::Put(Resource::Replay(new)) => put(&mut all.replays, new, |r| r.id),
-        Change::Delete(ResourceId::Tenant(id)) => all.tenants.retain(|t| t.id != id),
-        Change::Delete(ResourceId::Source(id)) => all.sources.retain(|s| s.id != id),
-        Change::Delete(ResourceId::Endpoint(id)) => all.endpoints.retain(|e| e.id != id),
-        Change::Delete(ResourceId::Token(id)) => all.tokens.retain(|t| t.id != id),
-        Change::Delete(ResourceId::Replay(id)) => all.replays.retain(|r| r.id != id),
-    }
-    all
-}
-
-fn put<T, K: PartialEq>(all: &mut Vec<T>, new: T, key: impl Fn(&T) -> K) {
-    match all.iter_mut().find(|one| key(one) == key(&new)) {
-        Some(one) => *one = new,
-        None => all.push(new),
-    }
 }

@@ -76,6 +76,7 @@ pub async fn start(
             version,
             cookie: cookie(&listeners, shared),
             ingest_url: ingest_url(&listeners, shared),
+            ingest_prefix: listeners.prefix.clone(),
         };
         Arc::new(Api::new(ApiState::new(parts), Hosts::new(shared.admin_addr, hosts)))
     };

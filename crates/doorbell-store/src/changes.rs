@@ -1,10 +1,10 @@
 //! What a change of the configuration does to it, the same in every home: all or nothing, and no name twice.
 
 use crate::store::StoreError;
-use doorbell_core::configuration::{Change, Configuration, Resource, ResourceId, Tenant};
+use doorbell_core::configuration::{self, Change, Configuration, Resource, ResourceId, Tenant};
 use doorbell_core::id::TenantId;
 use doorbell_core::time::Time;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// The configuration of a new store: nothing but the default tenant.
@@ -19,6 +19,25 @@ pub(crate) fn initial() -> Configuration {
     Configuration { tenants: vec![default], ..Configuration::default() }
 }
 
+/// What comes of each thing that is changed; `None`: it is removed.
+///
+/// # Errors
+/// [`StoreError::Conflict`] when the default tenant would go.
+pub(crate) fn last_words(
+    changes: &[Change],
+) -> Result<BTreeMap<ResourceId, Option<Resource>>, StoreError> {
+    let last = configuration::last_words(changes.iter().cloned());
+    match last.get(&ResourceId::Tenant(TenantId::DEFAULT)) {
+        Some(None) => Err(StoreError::Conflict("the default tenant cannot be deleted".to_owned())),
+        Some(Some(_)) | None => Ok(last),
+    }
+}
+
+/// A name is taken by another of its kind.
+pub(crate) fn taken(kind: &str, name: impl fmt::Display) -> StoreError {
+    StoreError::Conflict(format!("there is another {kind} named {name}"))
+}
+
 /// The configuration after these changes, each list sorted by id.
 ///
 /// # Errors
@@ -27,10 +46,10 @@ pub(crate) fn applied(
     mut configuration: Configuration,
     changes: &[Change],
 ) -> Result<Configuration, StoreError> {
-    for change in changes {
-        match change {
-            Change::Put(resource) => put(&mut configuration, resource),
-            Change::Delete(id) => delete(&mut configuration, *id),
+    for (id, last) in last_words(changes)? {
+        match last {
+            Some(resource) => put(&mut configuration, &resource),
+            None => delete(&mut configuration, id),
         }
     }
     check(&configuration)?;
@@ -66,9 +85,6 @@ fn delete(configuration: &mut Configuration, id: ResourceId) {
 }
 
 fn check(configuration: &Configuration) -> Result<(), StoreError> {
-    if !configuration.tenants.iter().any(|tenant| tenant.id == TenantId::DEFAULT) {
-        return Err(StoreError::Conflict("the default tenant cannot be deleted".to_owned()));
-    }
     once("tenant", configuration.tenants.iter().map(|tenant| &tenant.uid))?;
     once("source", configuration.sources.iter().map(|source| &source.name))?;
     let of_tenant = configuration.endpoints.iter().map(|e| Owned(e.tenant, e.name.as_str()));
@@ -93,7 +109,7 @@ fn once<T: Ord + fmt::Display>(
     let mut seen = BTreeSet::new();
     for name in names {
         if seen.contains(&name) {
-            return Err(StoreError::Conflict(format!("there is another {kind} named {name}")));
+            return Err(taken(kind, name));
         }
         seen.insert(name);
     }

@@ -8,5 +8,6 @@ pub mod stored;
 pub mod stored_config;
 
 pub mod problem;
+pub mod misread;
 
 pub mod api;

@@ -1,7 +1,9 @@
 //! Which endpoints an event goes to, and how the directory is looked things up in.
 
 use crate::world::{NOW, configuration, directory, endpoint, event, source, types};
-use doorbell_core::configuration::{Configuration, Scope, Tenant, Token};
+use doorbell_core::configuration::{
+    Change, Configuration, Resource, ResourceId, Scope, Tenant, Token,
+};
 use doorbell_core::directory::{Directory, Settings};
 use doorbell_core::endpoint::{Endpoint, Subscription};
 use doorbell_core::event::{Event, Origin};
@@ -9,6 +11,7 @@ use doorbell_core::filter::Document;
 use doorbell_core::id::{EndpointId, SourceId, TenantId, TokenId};
 use doorbell_core::limits;
 use proptest::prelude::*;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,6 +74,31 @@ proptest! {
         let expected: Vec<_> = endpoints.iter().filter(|e| subscribes(e, &event)).map(|e| e.id).collect();
         prop_assert_eq!(routed(&directory(&[], &endpoints), &event), expected);
     }
+
+    /// However a snapshot came to be, it is the same as one that was made of the whole.
+    #[test]
+    fn changes_one_by_one_lead_to_the_whole(steps in prop::collection::vec((0..8_u16, prop::option::of(any_subscription())), 0..30), event in any_event()) {
+        let (mut directory, mut model) = (directory(&[], &[]), BTreeMap::new());
+        for (number, subscription) in steps {
+            let id = endpoint(number, types(&[])).id;
+            let change = match subscription {
+                Some(subscription) => {
+                    let endpoint = endpoint(number, subscription);
+                    model.insert(id, endpoint.clone());
+                    Change::Put(Resource::Endpoint(endpoint))
+                }
+                None => {
+                    model.remove(&id);
+                    Change::Delete(ResourceId::Endpoint(id))
+                }
+            };
+            directory = directory.changed([change]);
+        }
+        let endpoints: Vec<_> = model.into_values().collect();
+        let expected: Vec<_> = endpoints.iter().filter(|e| subscribes(e, &event)).map(|e| e.id).collect();
+        prop_assert_eq!(routed(&directory, &event), expected);
+        prop_assert_eq!(directory.difference(configuration(&[], &endpoints)), []);
+    }
 }
 
 #[test]
@@ -129,24 +157,84 @@ fn filters_are_asked_apart() {
 }
 
 #[test]
-fn what_has_not_changed_is_taken_over() {
-    let (one, mut two) = (endpoint(1, types(&[])), endpoint(2, types(&[])));
-    let settings = Settings::default();
-    let before = Directory::new(
-        &configuration(&[source(1, "a", "none", &[])], &[one.clone(), two.clone()]),
-        &settings,
-        None,
-    );
+fn a_change_touches_only_what_it_names() {
+    let (one, mut two) = (endpoint(1, types(&[])), endpoint(2, types(&["a"])));
+    let before = directory(&[source(1, "a", "none", &[])], &[one.clone(), two.clone()]);
     two.url = "https://other.example.com/".to_owned();
-    let of = configuration(&[source(1, "a", "none", &[])], &[one.clone(), two.clone()]);
-    let after = Directory::new(&of, &settings, Some(&before));
+    two.subscription = types(&["b"]);
+    let after = before.changed([Change::Put(Resource::Endpoint(two.clone()))]);
     let same = |id| Arc::ptr_eq(before.endpoint(id).unwrap(), after.endpoint(id).unwrap());
     assert!(same(one.id) && !same(two.id));
     assert!(Arc::ptr_eq(before.source(A).unwrap(), after.source(A).unwrap()));
     assert_eq!(after.endpoint(two.id).unwrap().endpoint().url, two.url);
-    let public = Settings { ingest_url: Some("https://in.example.com/in/".to_owned()), ..settings };
-    let moved = Directory::new(&of, &public, Some(&after));
-    assert_eq!(moved.source(A).unwrap().public_url(), Some("https://in.example.com/in/a"));
+    let goes =
+        |directory: &Directory, kind| directory.route(&event(Origin::Api, Some(kind))).count();
+    assert_eq!((goes(&before, "a"), goes(&before, "b")), (2, 1), "who holds it is not disturbed");
+    assert_eq!((goes(&after, "a"), goes(&after, "b")), (1, 2));
+}
+
+#[test]
+fn names_may_be_swapped_and_taken_again() {
+    let named =
+        |number, name: &str| Change::Put(Resource::Source(source(number, name, "none", &[])));
+    let name = |directory: &Directory, name: &str| directory.source_at(name).map(|s| s.source().id);
+    let id = |number| source(number, "x", "none", &[]).id;
+    let before = directory(&[], &[]).changed([named(1, "a"), named(2, "b")]);
+    let swapped = before.changed([named(1, "b"), named(2, "a")]);
+    assert_eq!((name(&swapped, "b"), name(&swapped, "a")), (Some(id(1)), Some(id(2))));
+    let moved = swapped.changed([
+        Change::Delete(ResourceId::Source(id(1))),
+        named(2, "b"),
+        Change::Delete(ResourceId::Source(id(3))),
+    ]);
+    assert_eq!((name(&moved, "b"), name(&moved, "a")), (Some(id(2)), None));
+    let last = moved.changed([Change::Delete(ResourceId::Source(id(2))), named(2, "c")]);
+    assert_eq!((name(&last, "b"), name(&last, "c")), (None, Some(id(2))));
+}
+
+#[test]
+fn the_difference_leads_to_the_configuration() {
+    let ends = (
+        configuration(
+            &[source(1, "a", "none", &[]), source(2, "b", "none", &[])],
+            &[endpoint(1, types(&[])), endpoint(2, types(&[]))],
+        ),
+        configuration(
+            &[source(2, "a", "none", &[]), source(3, "c", "none", &[])],
+            &[endpoint(1, types(&[])), endpoint(2, types(&["x"]))],
+        ),
+    );
+    let from = Directory::new(ends.0.clone(), Settings::default());
+    assert_eq!(from.difference(ends.0), []);
+    let changes = from.difference(ends.1.clone());
+    let touched: Vec<_> = changes.iter().map(Change::id).collect();
+    let ids = [1, 2, 3].map(|number| ResourceId::Source(source(number, "x", "none", &[]).id));
+    let two = ResourceId::Endpoint(endpoint(2, types(&[])).id);
+    assert_eq!(touched, [ids[1], ids[2], two, ids[0]], "the first endpoint stays");
+    assert_eq!(from.changed(changes).difference(ends.1), []);
+}
+
+#[test]
+fn an_endpoint_that_names_a_source_is_found() {
+    let (one, two) = (source(1, "a", "none", &[]), source(2, "b", "none", &[]));
+    let mut endpoints = vec![endpoint(1, types(&[])), endpoint(2, types(&["x", "y"]))];
+    endpoints[1].subscription.sources = vec![two.id];
+    let directory = directory(&[one.clone(), two.clone()], &endpoints);
+    assert_eq!(directory.endpoint_naming(&one), None);
+    assert_eq!(directory.endpoint_naming(&two), Some(&endpoints[1]));
+}
+
+#[test]
+fn the_address_of_a_source_follows_the_settings() {
+    let of = configuration(&[source(1, "a", "none", &[])], &[]);
+    let public = Settings {
+        ingest_url: Some("https://in.example.com/in/".to_owned()),
+        ..Settings::default()
+    };
+    let directory = Directory::new(of, public);
+    let after = directory.changed([Change::Put(Resource::Source(source(2, "b", "none", &[])))]);
+    let url = |name: &str| after.source_at(name).unwrap().public_url().unwrap().to_owned();
+    assert_eq!([url("a"), url("b")], ["a", "b"].map(|n| format!("https://in.example.com/in/{n}")));
 }
 
 #[test]
@@ -171,7 +259,7 @@ fn tokens_by_hash_until_they_expire() {
         tenants: vec![tenant.clone()],
         ..Configuration::default()
     };
-    let directory = Directory::new(&of, &Settings::default(), None);
+    let directory = Directory::new(of, Settings::default());
     assert_eq!(directory.token(&[5; 32], NOW.before(Duration::from_millis(1))), Some(&token));
     assert_eq!(directory.token(&[5; 32], NOW), None);
     assert_eq!(directory.token(&[6; 32], NOW), None);

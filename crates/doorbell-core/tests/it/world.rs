@@ -63,7 +63,7 @@ pub(crate) fn types(patterns: &[&str]) -> Subscription {
 }
 
 pub(crate) fn directory(sources: &[Source], endpoints: &[Endpoint]) -> Directory {
-    Directory::new(&configuration(sources, endpoints), &Settings::default(), None)
+    Directory::new(configuration(sources, endpoints), Settings::default())
 }
 
 pub(crate) fn configuration(sources: &[Source], endpoints: &[Endpoint]) -> Configuration {

@@ -5,10 +5,10 @@ use super::input::{Json, json};
 use super::refused::Refused;
 use super::state::ApiState;
 use super::{endpoints, sources};
-use crate::configured::Snapshot;
 use axum::extract::State;
 use axum::response::Response;
-use doorbell_core::configuration::{Change, Configuration, Resource, ResourceId};
+use doorbell_core::configuration::{Change, Resource, ResourceId};
+use doorbell_core::directory::Directory;
 use doorbell_core::endpoint::{Endpoint, SigningSecret};
 use doorbell_core::id::{EndpointId, SourceId};
 use doorbell_core::source::Source;
@@ -16,7 +16,6 @@ use doorbell_core::time::Time;
 use doorbell_wire::api::v1::apply::{
     AppliedAction, AppliedField, AppliedKind, AppliedOut, ApplyIn, ApplyOut,
 };
-use doorbell_wire::api::v1::common::Names;
 use doorbell_wire::api::v1::endpoint::{EndpointIn, EndpointOut, EndpointStatus, OVERLAP_DEFAULT};
 use doorbell_wire::api::v1::source::{SourceIn, SourceOut, masked};
 use doorbell_wire::problem::Faults;
@@ -34,7 +33,7 @@ pub(super) async fn apply(
         let mut plan = Plan::new(&state, settings, caller, &body);
         plan.sources()?;
         plan.endpoints()?;
-        plan.prune();
+        plan.undeclared();
         plan.finish()
     });
     Ok(json(StatusCode::OK, &done.await?))
@@ -43,7 +42,7 @@ pub(super) async fn apply(
 /// What is to be done, while it is found out.
 struct Plan<'a> {
     state: &'a ApiState,
-    settings: &'a Snapshot,
+    settings: &'a Directory,
     caller: Caller,
     body: &'a ApplyIn,
     now: Time,
@@ -52,14 +51,19 @@ struct Plan<'a> {
     /// The names of the declared endpoints.
     endpoints: BTreeSet<&'a str>,
     /// The names of the sources that are there, and those that are made.
-    names: Names,
+    names: Directory,
     faults: Faults,
     changes: Vec<Change>,
     told: Vec<AppliedOut>,
 }
 
 impl<'a> Plan<'a> {
-    fn new(state: &'a ApiState, settings: &'a Snapshot, caller: Caller, body: &'a ApplyIn) -> Self {
+    fn new(
+        state: &'a ApiState,
+        settings: &'a Directory,
+        caller: Caller,
+        body: &'a ApplyIn,
+    ) -> Self {
         Self {
             state,
             settings,
@@ -68,7 +72,7 @@ impl<'a> Plan<'a> {
             now: state.admitting.clock.now(),
             sources: BTreeMap::new(),
             endpoints: BTreeSet::new(),
-            names: Names::default(),
+            names: Directory::default(),
             faults: Faults::new(),
             changes: Vec::new(),
             told: Vec::new(),
@@ -77,12 +81,12 @@ impl<'a> Plan<'a> {
 
     fn own_sources(&self) -> impl Iterator<Item = &'a Source> + use<'a> {
         let tenant = self.caller.tenant;
-        self.settings.configuration.sources.iter().filter(move |source| source.tenant == tenant)
+        self.settings.sources().filter(move |source| source.tenant == tenant)
     }
 
     fn own_endpoints(&self) -> impl Iterator<Item = &'a Endpoint> + use<'a> {
         let tenant = self.caller.tenant;
-        self.settings.configuration.endpoints.iter().filter(move |one| one.tenant == tenant)
+        self.settings.endpoints().filter(move |one| one.tenant == tenant)
     }
 
     /// Faults of a part are gathered; anything else ends the plan.
@@ -100,10 +104,6 @@ impl<'a> Plan<'a> {
     fn sources(&mut self) -> Result<(), Refused> {
         let there: BTreeMap<&str, &Source> =
             self.own_sources().map(|source| (source.name.as_str(), source)).collect();
-        let all = &self.settings.configuration.sources;
-        let taken: BTreeMap<&str, SourceId> =
-            all.iter().map(|source| (source.name.as_str(), source.id)).collect();
-        let mut made = all.clone();
         for (at, body) in self.body.sources.iter().flatten().enumerate() {
             let pointer = format!("/sources/{at}");
             let before = there.get(body.name.as_str()).copied();
@@ -111,16 +111,15 @@ impl<'a> Plan<'a> {
             let id = before.map_or_else(dice, |before| before.id);
             if self.sources.insert(&body.name, id).is_some() {
                 self.faults.add(format!("{pointer}/name"), "this name is declared twice");
-            } else if taken.get(body.name.as_str()).is_some_and(|other| *other != id) {
+            } else if self.settings.source_named(&body.name).is_some_and(|other| other.id != id) {
                 self.faults.add(format!("{pointer}/name"), "this name is taken");
             }
             let read = sources::read(self.state, self.caller, &with_secrets(body, before), id);
             if let Some(source) = self.gather(&pointer, read)? {
-                made.push(source.clone());
                 self.source(before, source);
             }
         }
-        self.names = Names::of(&Configuration { sources: made, ..Configuration::default() });
+        self.names = self.settings.changed(self.changes.iter().cloned());
         Ok(())
     }
 
@@ -134,7 +133,8 @@ impl<'a> Plan<'a> {
         };
         after.created = before.created;
         let whole = (&SourceIn::from(before), &SourceIn::from(&after));
-        let fields = changed(whole, (&SourceOut::from(before), &SourceOut::from(&after)));
+        let shown = |source: &Source| SourceOut::of(source, &self.state.ingest_prefix);
+        let fields = changed(whole, (&shown(before), &shown(&after)));
         self.tell_difference(kind, name, fields, Resource::Source(after));
     }
 
@@ -178,7 +178,7 @@ impl<'a> Plan<'a> {
     /// The source of that name or id, unless it is going to be removed.
     fn named(&self, name: &str) -> Option<SourceId> {
         let there = || {
-            let found = self.settings.source(self.caller.tenant, name)?;
+            let found = self.settings.source_of(self.caller.tenant, name)?;
             let stays = !self.body.prune || self.sources.contains_key(found.name.as_str());
             stays.then_some(found.id)
         };
@@ -245,12 +245,8 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Endpoints go before the sources that they name.
-    fn prune(&mut self) {
-        if !self.body.prune {
-            return;
-        }
-        // An empty or wrong declaration must not remove everything.
+    /// An empty or wrong declaration must not remove everything.
+    fn may_prune(&mut self) {
         let missing = [
             ("sources", self.body.sources.is_none()),
             ("endpoints", self.body.endpoints.is_none()),
@@ -262,19 +258,33 @@ impl<'a> Plan<'a> {
             );
             self.faults.add(format!("/{kind}"), why);
         }
+    }
+
+    /// What is there and not declared. Endpoints go before the sources that they name.
+    fn undeclared(&mut self) {
+        if self.body.prune {
+            self.may_prune();
+        }
         for endpoint in self.own_endpoints() {
             if !self.endpoints.contains(endpoint.name.as_str()) {
-                let name = endpoint.name.to_string();
-                self.told.push(told(AppliedKind::Endpoint, name, AppliedAction::Delete));
-                self.changes.push(Change::Delete(ResourceId::Endpoint(endpoint.id)));
+                let id = ResourceId::Endpoint(endpoint.id);
+                self.tell_undeclared(AppliedKind::Endpoint, endpoint.name.to_string(), id);
             }
         }
         for source in self.own_sources() {
             if !self.sources.contains_key(source.name.as_str()) {
-                let name = source.name.to_string();
-                self.told.push(told(AppliedKind::Source, name, AppliedAction::Delete));
-                self.changes.push(Change::Delete(ResourceId::Source(source.id)));
+                let id = ResourceId::Source(source.id);
+                self.tell_undeclared(AppliedKind::Source, source.name.to_string(), id);
             }
+        }
+    }
+
+    fn tell_undeclared(&mut self, kind: AppliedKind, name: String, id: ResourceId) {
+        if self.body.prune {
+            self.told.push(told(kind, name, AppliedAction::Delete));
+            self.changes.push(Change::Delete(id));
+        } else {
+            self.told.push(told(kind, name, AppliedAction::Undeclared));
         }
     }
 

@@ -34,6 +34,8 @@ pub(super) struct Caller {
     pub(super) view: View,
     /// By what it passed.
     pub(super) by: Pass,
+    /// When its token ends; `None`: never.
+    pub(super) ends: Option<Time>,
     /// Whether it runs this node: the root token, or an admin token of the default tenant.
     pub(super) operator: bool,
 }
@@ -97,7 +99,7 @@ fn caller(state: &ApiState, needed: Scope, request: &Request) -> Result<Caller, 
     let operator = admin && holder.tenant == TenantId::DEFAULT;
     let tenant = tenant(state, request.headers(), operator)?.unwrap_or(holder.tenant);
     let view = if admin { View::Whole } else { View::Redacted };
-    Ok(Caller { tenant, view, by: holder.by, operator })
+    Ok(Caller { tenant, view, by: holder.by, ends: holder.ends, operator })
 }
 
 /// The sender's address, for counting.
@@ -113,6 +115,7 @@ struct Holder {
     by: Pass,
     tenant: TenantId,
     scopes: Vec<Scope>,
+    ends: Option<Time>,
 }
 
 /// The token that a request shows. Where it has `Authorization`, its cookie does not count.
@@ -145,12 +148,13 @@ fn holder(state: &ApiState, token: &TokenText, now: Time) -> Option<Holder> {
             by: Pass::Root,
             tenant: TenantId::DEFAULT,
             scopes: vec![Scope::Admin],
+            ends: None,
         });
     }
     let directory = state.configured.directory();
     let token = directory.token(&hash, now)?;
     let by = Pass::Token { id: token.id, hash };
-    Some(Holder { by, tenant: token.tenant, scopes: token.scopes.clone() })
+    Some(Holder { by, tenant: token.tenant, scopes: token.scopes.clone(), ends: token.expires })
 }
 
 /// The tenant that the operator acts for. For anyone else the header names nothing.

@@ -5,9 +5,9 @@ use super::find;
 use super::input::{Named, Query, json, limit};
 use super::refused::Refused;
 use super::state::ApiState;
-use crate::configured::Snapshot;
 use axum::extract::State;
 use axum::response::Response;
+use doorbell_core::directory::Directory;
 use doorbell_core::endpoint::Status;
 use doorbell_core::id::{DeliveryId, EndpointId, EventId, ReplayId};
 use doorbell_core::standing::Standing;
@@ -26,7 +26,7 @@ pub(super) async fn list(
     caller: Caller,
     Query(filter): Query<Filter>,
 ) -> Result<Response, Refused> {
-    let settings = state.configured.snapshot();
+    let settings = state.configured.directory();
     let query = DeliveryQuery {
         tenant: caller.tenant,
         event: find::parsed::<EventId>("event", filter.event.as_deref())?,
@@ -44,7 +44,7 @@ pub(super) async fn list(
 }
 
 /// Deliveries as they are shown; why one waits, dispatch is asked for.
-async fn shown(state: &ApiState, settings: &Snapshot, rows: &[DeliveryRow]) -> Vec<DeliveryOut> {
+async fn shown(state: &ApiState, settings: &Directory, rows: &[DeliveryRow]) -> Vec<DeliveryOut> {
     let waiting = rows.iter().filter(|row| !row.delivery.state.is_settled());
     let endpoints: BTreeSet<EndpointId> = waiting.map(|row| row.delivery.endpoint).collect();
     let standings = state.standings.of(&endpoints.into_iter().collect::<Vec<_>>()).await;
@@ -54,11 +54,11 @@ async fn shown(state: &ApiState, settings: &Snapshot, rows: &[DeliveryRow]) -> V
 
 fn one_shown(
     row: &DeliveryRow,
-    settings: &Snapshot,
+    settings: &Directory,
     standings: &HashMap<EndpointId, Standing>,
     now: Time,
 ) -> DeliveryOut {
-    let endpoint = settings.directory.endpoint(row.delivery.endpoint);
+    let endpoint = settings.endpoint(row.delivery.endpoint);
     let beside = Beside {
         in_flight: row.in_flight,
         endpoint: endpoint.map(|ready| ready.endpoint()),
@@ -68,13 +68,13 @@ fn one_shown(
         updated: row.updated,
         last: row.last,
     };
-    DeliveryOut::of(&row.delivery, beside, &settings.names, now)
+    DeliveryOut::of(&row.delivery, beside, settings, now)
 }
 
 async fn one(state: &ApiState, caller: Caller, id: DeliveryId) -> Result<DeliveryOut, Refused> {
     let row = state.admitting.store.delivery(caller.tenant, id).await?;
     let row = row.ok_or_else(|| Refused::not_found("delivery"))?;
-    let mut shown = shown(state, &state.configured.snapshot(), &[row]).await;
+    let mut shown = shown(state, &state.configured.directory(), &[row]).await;
     shown.pop().ok_or_else(|| Refused::not_found("delivery"))
 }
 
@@ -95,10 +95,10 @@ pub(super) async fn retry(
     let id: DeliveryId = find::id(&name, "delivery")?;
     let row = state.admitting.store.delivery(caller.tenant, id).await?;
     let row = row.ok_or_else(|| Refused::not_found("delivery"))?;
-    let settings = state.configured.snapshot();
+    let settings = state.configured.directory();
     let endpoint = row.delivery.endpoint;
     let mut promises = state.admitting.desk.promises();
-    let lend = match settings.directory.endpoint(endpoint).map(|ready| &ready.endpoint().status) {
+    let lend = match settings.endpoint(endpoint).map(|ready| &ready.endpoint().status) {
         None => return Err(Refused::new(Code::State, "Its endpoint is gone.")),
         Some(Status::Disabled { .. }) => {
             return Err(Refused::new(Code::State, "Its endpoint is disabled: enable it first."));

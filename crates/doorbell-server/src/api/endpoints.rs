@@ -7,10 +7,10 @@ use super::publish;
 use super::refused::Refused;
 use super::sources::patched;
 use super::state::ApiState;
-use crate::configured::Snapshot;
 use axum::extract::State;
 use axum::response::Response;
 use doorbell_core::configuration::{Change, Resource, ResourceId};
+use doorbell_core::directory::Directory;
 use doorbell_core::endpoint::{Endpoint, SigningSecret, Status};
 use doorbell_core::id::EndpointId;
 use doorbell_core::limits;
@@ -34,9 +34,9 @@ pub(super) async fn list(
     caller: Caller,
     Query(query): Query<PageQuery>,
 ) -> Result<Response, Refused> {
-    let settings = state.configured.snapshot();
-    let own = settings.configuration.endpoints.iter().filter(|e| e.tenant == caller.tenant);
-    let shown = |e: &&Endpoint| (e.id, EndpointOut::of(e, &settings.names).seen(caller.view));
+    let settings = state.configured.directory();
+    let own = settings.endpoints().filter(|e| e.tenant == caller.tenant);
+    let shown = |e: &&Endpoint| (e.id, EndpointOut::of(e, &settings).seen(caller.view));
     let Page { data, next_cursor } = find::page(own, &query, |e| e.id, shown)?;
     let data = with_standing(&state, data).await;
     Ok(json(StatusCode::OK, &Page { data, next_cursor }))
@@ -58,9 +58,9 @@ pub(super) async fn show(
     caller: Caller,
     Named(name): Named,
 ) -> Result<Response, Refused> {
-    let settings = state.configured.snapshot();
+    let settings = state.configured.directory();
     let endpoint = find::endpoint(&settings, caller, &name)?;
-    let shown = EndpointOut::of(endpoint, &settings.names).seen(caller.view);
+    let shown = EndpointOut::of(endpoint, &settings).seen(caller.view);
     let shown = with_standing(&state, vec![(endpoint.id, shown)]).await;
     Ok(json(StatusCode::OK, &shown.first()))
 }
@@ -106,7 +106,7 @@ pub(super) async fn update(
     }
     let changed = state.configured.change(|settings| {
         let before = find::endpoint(settings, caller, &name)?;
-        let written = EndpointIn::of(before, &settings.names);
+        let written = EndpointIn::of(before, settings);
         let body = kept_values(patched(&written, patch)?, &written);
         let mut endpoint = read(&state, caller, (&body, before.id), &within(settings, caller))?;
         endpoint.secrets.clone_from(&before.secrets);
@@ -240,7 +240,7 @@ pub(super) async fn test(
     caller: Caller,
     Named(name): Named,
 ) -> Result<Response, Refused> {
-    let settings = state.configured.snapshot();
+    let settings = state.configured.directory();
     let endpoint = find::endpoint(&settings, caller, &name)?;
     if let Status::Disabled { why, .. } = &endpoint.status {
         return Err(Refused::new(Code::State, format!("The endpoint is disabled: {why}.")));
@@ -265,25 +265,24 @@ pub(super) fn read(
 }
 
 /// The sources that the caller's endpoints may name.
-fn within(settings: &Snapshot, caller: Caller) -> impl SourceNames {
-    move |name: &str| settings.source(caller.tenant, name).map(|source| source.id)
+fn within(settings: &Directory, caller: Caller) -> impl SourceNames {
+    move |name: &str| settings.source_of(caller.tenant, name).map(|source| source.id)
 }
 
 /// The change that saves it, unless its name is taken within the tenant.
-fn save(settings: &Snapshot, endpoint: Endpoint) -> Result<(Vec<Change>, EndpointOut), Refused> {
-    let mut others =
-        settings.configuration.endpoints.iter().filter(|e| e.tenant == endpoint.tenant);
-    if others.any(|other| other.id != endpoint.id && other.name == endpoint.name) {
+fn save(settings: &Directory, endpoint: Endpoint) -> Result<(Vec<Change>, EndpointOut), Refused> {
+    let named = settings.endpoint_named(endpoint.tenant, endpoint.name.as_str());
+    if named.is_some_and(|other| other.id != endpoint.id) {
         let taken = format!("The name {} is taken.", endpoint.name);
         return Err(Refused::new(Code::Conflict, taken));
     }
-    let shown = EndpointOut::of(&endpoint, &settings.names);
+    let shown = EndpointOut::of(&endpoint, settings);
     Ok((vec![Change::Put(Resource::Endpoint(endpoint))], shown))
 }
 
 /// As [`save`]; the answer holds the new secret, this one time.
 fn save_and_reveal(
-    settings: &Snapshot,
+    settings: &Directory,
     endpoint: Endpoint,
     secret: &SecretText,
 ) -> Result<(Vec<Change>, EndpointOut), Refused> {

@@ -32,14 +32,14 @@ pub(super) async fn list(
     caller: Caller,
     Query(query): Query<EventQuery>,
 ) -> Result<Response, Refused> {
-    let settings = state.configured.snapshot();
+    let settings = state.configured.directory();
     let query = find::event_query(&settings, caller, &query, &EVENTS)?;
     if query.fates.iter().any(|fate| !EVENTS.contains(fate)) {
         let detail = "any of accepted, no_endpoint, filtered; requests that became no event are in /v1/requests, `doorbell request list`";
         return Err(Refused::at(Code::Parameter, "?fate", detail));
     }
     let found = state.admitting.store.events(query).await?;
-    Ok(json(StatusCode::OK, &page(found, |row| EventLine::of(shown(row), &settings.names))))
+    Ok(json(StatusCode::OK, &page(found, |row| EventLine::of(shown(row), &settings))))
 }
 
 pub(super) async fn list_requests(
@@ -47,10 +47,10 @@ pub(super) async fn list_requests(
     caller: Caller,
     Query(query): Query<EventQuery>,
 ) -> Result<Response, Refused> {
-    let settings = state.configured.snapshot();
+    let settings = state.configured.directory();
     let found =
         state.admitting.store.events(find::event_query(&settings, caller, &query, &[])?).await?;
-    Ok(json(StatusCode::OK, &page(found, |row| RequestLine::of(shown(row), &settings.names))))
+    Ok(json(StatusCode::OK, &page(found, |row| RequestLine::of(shown(row), &settings))))
 }
 
 fn page<O>(found: StorePage<EventRow>, show: impl Fn(&EventRow) -> O) -> Page<O> {
@@ -86,11 +86,11 @@ pub(super) async fn show(
     Named(name): Named,
 ) -> Result<Response, Refused> {
     let found = event(&state, caller, &name).await?;
-    let settings = state.configured.snapshot();
+    let settings = state.configured.directory();
     let parts = (&found.event, &found.fate);
-    let known = Credentials::of(found.event.origin, &settings.directory);
+    let known = Credentials::of(found.event.origin, &settings);
     let veil = Veil::of(caller.view, &known);
-    let shown = EventOut::of(parts, tally(found.tally), &settings.names, veil);
+    let shown = EventOut::of(parts, tally(found.tally), &settings, veil);
     Ok(json(StatusCode::OK, &shown))
 }
 
@@ -100,10 +100,10 @@ pub(super) async fn show_request(
     Named(name): Named,
 ) -> Result<Response, Refused> {
     let found = request(&state, caller, &name).await?;
-    let settings = state.configured.snapshot();
-    let known = Credentials::of(found.event.origin, &settings.directory);
+    let settings = state.configured.directory();
+    let known = Credentials::of(found.event.origin, &settings);
     let veil = Veil::of(caller.view, &known);
-    let shown = RequestOut::of((&found.event, &found.fate), &settings.names, veil);
+    let shown = RequestOut::of((&found.event, &found.fate), &settings, veil);
     Ok(json(StatusCode::OK, &shown))
 }
 

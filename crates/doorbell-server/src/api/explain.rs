@@ -6,10 +6,10 @@ use super::find;
 use super::input::{Json, Named, json};
 use super::refused::Refused;
 use super::state::ApiState;
-use crate::configured::Snapshot;
 use axum::extract::State;
 use axum::response::Response;
 use doorbell_core::credentials::Credentials;
+use doorbell_core::directory::Directory;
 use doorbell_core::directory::ReadySource;
 use doorbell_core::examine::examine;
 use doorbell_core::id::SourceId;
@@ -34,12 +34,12 @@ pub(super) async fn for_source(
     Named(name): Named,
     Json(body): Json<ExplainIn>,
 ) -> Result<Response, Refused> {
-    let settings = state.configured.snapshot();
+    let settings = state.configured.directory();
     let source = find::source(&settings, caller, &name)?.id;
     let mut question = match &body.request {
         Some(id) => {
             let found = events::request(&state, caller, id).await?.event;
-            let known = Credentials::of(found.origin, &settings.directory);
+            let known = Credentials::of(found.origin, &settings);
             Question { at: found.at, request: found.request, url: None, source, known }
         }
         None => {
@@ -62,8 +62,8 @@ pub(super) async fn request(
     let published =
         || Refused::new(Code::State, "It was published through the API and came to no source.");
     let source = found.origin.source().ok_or_else(published)?;
-    let settings = state.configured.snapshot();
-    let known = Credentials::of(found.origin, &settings.directory);
+    let settings = state.configured.directory();
+    let known = Credentials::of(found.origin, &settings);
     let question = Question { at: found.at, request: found.request, url: None, source, known };
     answer(&settings, caller, question).await
 }
@@ -78,13 +78,13 @@ struct Question {
 }
 
 async fn answer(
-    settings: &Snapshot,
+    settings: &Directory,
     caller: Caller,
     question: Question,
 ) -> Result<Response, Refused> {
     let busy = || Refused::new(Code::Busy, "Other requests are being explained.");
     let room = ROOM.try_acquire().map_err(|_| busy())?;
-    let ready = settings.directory.source(question.source).ok_or_else(|| {
+    let ready = settings.source(question.source).ok_or_else(|| {
         Refused::new(
             Code::State,
             "The source that received it is gone: name another to explain it for.",
@@ -100,9 +100,9 @@ async fn answer(
 }
 
 /// The secrets of the tenant's other sources, to find one that was mixed up.
-fn others(settings: &Snapshot, caller: Caller, than: SourceId) -> Vec<(String, SecretText)> {
-    let all = settings.configuration.sources.iter();
-    let own = all.filter(|source| source.tenant == caller.tenant && source.id != than);
+fn others(settings: &Directory, caller: Caller, than: SourceId) -> Vec<(String, SecretText)> {
+    let own =
+        settings.sources().filter(|source| source.tenant == caller.tenant && source.id != than);
     let each = own.flat_map(|source| {
         let secrets = source.verification.secrets.iter();
         secrets.map(|secret| (source.name.to_string(), secret.clone()))

@@ -3,7 +3,7 @@
 use super::auth::Caller;
 use super::input::limit;
 use super::refused::Refused;
-use crate::configured::Snapshot;
+use doorbell_core::directory::Directory;
 use doorbell_core::endpoint::Endpoint;
 use doorbell_core::id::{EndpointId, EventId, RequestId, SourceId};
 use doorbell_core::name::EventTypePattern;
@@ -19,20 +19,20 @@ use std::str::FromStr;
 
 /// The source that the path names.
 pub(super) fn source<'a>(
-    settings: &'a Snapshot,
+    settings: &'a Directory,
     caller: Caller,
     name: &str,
 ) -> Result<&'a Source, Refused> {
-    settings.source(caller.tenant, name).ok_or_else(|| Refused::not_found("source"))
+    settings.source_of(caller.tenant, name).ok_or_else(|| Refused::not_found("source"))
 }
 
 /// The endpoint that the path names.
 pub(super) fn endpoint<'a>(
-    settings: &'a Snapshot,
+    settings: &'a Directory,
     caller: Caller,
     name: &str,
 ) -> Result<&'a Endpoint, Refused> {
-    settings.endpoint(caller.tenant, name).ok_or_else(|| Refused::not_found("endpoint"))
+    settings.endpoint_of(caller.tenant, name).ok_or_else(|| Refused::not_found("endpoint"))
 }
 
 /// The id that the path holds; what is no id of that kind is not there.
@@ -47,7 +47,7 @@ pub(super) fn event_id(text: &str, what: &str) -> Result<EventId, Refused> {
 
 /// The source that a filter names.
 pub(super) fn source_filter(
-    settings: &Snapshot,
+    settings: &Directory,
     caller: Caller,
     name: Option<&str>,
 ) -> Result<Option<SourceId>, Refused> {
@@ -56,11 +56,11 @@ pub(super) fn source_filter(
 
 /// The endpoint that a filter names. One that is gone can still be named by its id: its deliveries are kept.
 pub(super) fn endpoint_filter(
-    settings: &Snapshot,
+    settings: &Directory,
     caller: Caller,
     name: Option<&str>,
 ) -> Result<Option<EndpointId>, Refused> {
-    name.map(|name| match (settings.endpoint(caller.tenant, name), name.parse()) {
+    name.map(|name| match (settings.endpoint_of(caller.tenant, name), name.parse()) {
         (Some(endpoint), _) => Ok(endpoint.id),
         (None, Ok(id)) => Ok(id),
         (None, Err(_)) => Err(Refused::not_found("endpoint")),
@@ -118,7 +118,7 @@ pub(super) fn time(moment: Option<Moment>) -> Option<Time> {
 
 /// A list's parameters as the store takes them.
 pub(super) fn event_query(
-    settings: &Snapshot,
+    settings: &Directory,
     caller: Caller,
     filter: &EventFilter,
     fates_unless: &[FateWord],
@@ -139,7 +139,7 @@ pub(super) fn event_query(
 
 /// One page of what is configured, newest first; the cursor is the last item's id.
 pub(super) fn page<T, I: Copy + Ord + Display + FromStr, O>(
-    items: impl Iterator<Item = T>,
+    oldest_first: impl DoubleEndedIterator<Item = T>,
     query: &PageQuery,
     id: impl Fn(&T) -> I,
     show: impl Fn(&T) -> O,
@@ -148,9 +148,9 @@ pub(super) fn page<T, I: Copy + Ord + Display + FromStr, O>(
     let cursor = query.cursor.as_deref().map(str::parse::<I>).transpose();
     let before = cursor
         .map_err(|_| Refused::at(Code::Parameter, "?cursor", "not a cursor that this list gave"))?;
-    let mut rest: Vec<T> =
-        items.filter(|item| before.is_none_or(|before| id(item) < before)).collect();
-    rest.sort_unstable_by_key(|item| std::cmp::Reverse(id(item)));
+    let newest_first = oldest_first.rev();
+    let rest = newest_first.filter(|item| before.is_none_or(|before| id(item) < before));
+    let mut rest: Vec<T> = rest.take(limit + 1).collect();
     let more = rest.len() > limit;
     rest.truncate(limit);
     let last = rest.last().filter(|_| more).map(|item| id(item).to_string());

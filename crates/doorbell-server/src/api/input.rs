@@ -7,6 +7,7 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use doorbell_core::limits;
+use doorbell_wire::misread::{self, Misread};
 use doorbell_wire::problem::{Code, Problem};
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use http::request::Parts;
@@ -47,12 +48,29 @@ pub(super) fn media_type(headers: &HeaderMap) -> String {
 /// Reads JSON; a fault names its place by a JSON pointer.
 pub(super) fn from_json<'a, T: serde::Deserialize<'a>>(body: &'a [u8]) -> Result<T, Refused> {
     let mut reader = serde_json::Deserializer::from_slice(body);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let pointer = pointer(error.path());
-        Refused::at(Code::Malformed, pointer, error.into_inner().to_string())
-    })?;
-    reader.end().map_err(|error| Refused::at(Code::Malformed, "", error.to_string()))?;
+    let refused = |place: String, error: &serde_json::Error| {
+        let Misread { field, detail } = misread::json(body, error);
+        Refused::at(Code::Malformed, below(place, field), detail)
+    };
+    let value = serde_path_to_error::deserialize(&mut reader)
+        .map_err(|error| refused(pointer(error.path()), error.inner()))?;
+    reader.end().map_err(|error| refused(String::new(), &error))?;
     Ok(value)
+}
+
+/// The field at a place, unless the place is the field's own already.
+fn below(mut place: String, field: Option<String>) -> String {
+    if let Some(field) = field {
+        let end = format!("/{}", escaped(&field));
+        if !place.ends_with(&end) {
+            place.push_str(&end);
+        }
+    }
+    place
+}
+
+fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
 }
 
 /// A place as a JSON pointer (RFC 6901).
@@ -61,7 +79,7 @@ fn pointer(place: &Place) -> String {
     for segment in place {
         let _infallible = match segment {
             Segment::Seq { index } => write!(text, "/{index}"),
-            Segment::Map { key } => write!(text, "/{}", key.replace('~', "~0").replace('/', "~1")),
+            Segment::Map { key } => write!(text, "/{}", escaped(key)),
             Segment::Enum { .. } | Segment::Unknown => Ok(()),
         };
     }
@@ -122,7 +140,8 @@ impl<T: DeserializeOwned> FromRequestParts<ApiState> for Query<T> {
         serde_path_to_error::deserialize(reader).map(Self).map_err(|error| {
             let name = error.path().to_string();
             let name = if name == "." { String::new() } else { name };
-            Refused::at(Code::Parameter, format!("?{name}"), error.into_inner().to_string())
+            let Misread { field, detail } = misread::query(&error.into_inner().to_string());
+            Refused::at(Code::Parameter, format!("?{}", field.unwrap_or(name)), detail)
         })
     }
 }

@@ -6,7 +6,6 @@ use super::find;
 use super::input::Query;
 use super::refused::Refused;
 use super::state::ApiState;
-use crate::configured::Snapshot;
 use crate::live::{Happening, Heard, Received, Tried, Watcher};
 use axum::body::Body;
 use axum::extract::State;
@@ -14,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use doorbell_core::delivery::State as DeliveryStage;
 use doorbell_core::id::{EndpointId, SourceId, TenantId};
-use doorbell_core::name::EventTypePattern;
+use doorbell_core::name::{EventTypePattern, Label};
 use doorbell_wire::api::v1::delivery::DeliveryState;
 use doorbell_wire::api::v1::event::{RequestLine, Row, TallyOut};
 use doorbell_wire::api::v1::live::{LiveLine, LiveQuery, MissedOut, TriedOut};
@@ -24,7 +23,6 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
 
 /// How often a comment is sent while nothing happens, so that a dead connection is noticed.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -34,7 +32,7 @@ pub(super) async fn watch(
     caller: Caller,
     Query(query): Query<LiveQuery>,
 ) -> Result<Response, Refused> {
-    let settings = state.configured.snapshot();
+    let settings = state.configured.directory();
     let wanted = Wanted {
         tenant: caller.tenant,
         source: find::source_filter(&settings, caller, query.source.as_deref())?,
@@ -42,7 +40,7 @@ pub(super) async fn watch(
         event_type: find::parsed("event_type", query.event_type.as_deref())?,
     };
     let watcher = state.admitting.live.watch();
-    let feed = Feed { watcher, changes: state.configured.watch(), by: caller.by, state, wanted };
+    let feed = Feed { watcher, by: caller.by, state, wanted };
     let opening = stream::once(async { Ok(Bytes::from_static(b": watching\n\n")) });
     let events = stream::unfold(feed, |mut feed| async {
         let text = feed.next().await?;
@@ -85,7 +83,6 @@ impl Wanted {
 
 struct Feed {
     watcher: Watcher,
-    changes: watch::Receiver<Arc<Snapshot>>,
     by: Pass,
     state: ApiState,
     wanted: Wanted,
@@ -96,10 +93,10 @@ impl Feed {
     /// it was opened is gone.
     async fn next(&mut self) -> Option<Bytes> {
         let health = Arc::clone(&self.state.admitting.health);
-        let (mut changes, state) = (self.changes.clone(), self.state.clone());
+        let state = self.state.clone();
         let next = tokio::select! {
             () = health.draining() => None,
-            () = ended(&mut changes, self.by, &state) => None,
+            () = ended(self.by, &state) => None,
             next = self.next_or_heartbeat() => next,
         };
         next.filter(|_| self.by.is_good(&self.state))
@@ -122,22 +119,23 @@ impl Feed {
     }
 
     fn line(&self, happening: &Happening) -> LiveLine {
-        let settings = self.state.configured.snapshot();
+        let settings = self.state.configured.directory();
         match happening {
             Happening::Received(received) => {
-                LiveLine::Received(Box::new(RequestLine::of(row(received), &settings.names)))
+                LiveLine::Received(Box::new(RequestLine::of(row(received), &settings)))
             }
             Happening::Tried(tried) => {
-                LiveLine::Tried(shown(tried, settings.names.endpoint(tried.endpoint)))
+                LiveLine::Tried(shown(tried, settings.endpoint_name(tried.endpoint)))
             }
         }
     }
 }
 
 /// Returns when a change took the token away.
-async fn ended(changes: &mut watch::Receiver<Arc<Snapshot>>, by: Pass, state: &ApiState) {
+async fn ended(by: Pass, state: &ApiState) {
+    let mut changes = state.configured.watch();
     while by.is_good(state) {
-        if changes.changed().await.is_err() {
+        if changes.next().await.is_none() {
             return;
         }
     }
@@ -156,7 +154,7 @@ fn row(received: &Received) -> Row<'_> {
     }
 }
 
-fn shown(tried: &Tried, endpoint_name: Option<String>) -> TriedOut {
+fn shown(tried: &Tried, name: Option<&Label>) -> TriedOut {
     let (state, due) = match tried.state {
         DeliveryStage::Waiting { due } if due > tried.at => (DeliveryState::Scheduled, Some(due)),
         DeliveryStage::Waiting { due } => (DeliveryState::Pending, Some(due)),
@@ -168,7 +166,8 @@ fn shown(tried: &Tried, endpoint_name: Option<String>) -> TriedOut {
         delivery: tried.delivery.to_string(),
         event: tried.event.to_string(),
         endpoint: tried.endpoint.to_string(),
-        endpoint_name,
+        endpoint_name: name.map(ToString::to_string),
+        endpoint_removed: name.is_none(),
         at: Moment(tried.at),
         attempt: tried.attempt,
         status: tried.ending.status(),

@@ -5,11 +5,11 @@ use super::find;
 use super::input::{Json, Named, Query, json};
 use super::refused::Refused;
 use super::state::ApiState;
-use crate::configured::Snapshot;
 use crate::replay::{CancelError, Engine};
 use axum::extract::State;
 use axum::response::Response;
 use doorbell_core::configuration::{Replay, ReplayChoice, ReplayState};
+use doorbell_core::directory::Directory;
 use doorbell_core::endpoint::Status;
 use doorbell_core::id::{EndpointId, EventId, ReplayId};
 use doorbell_core::name::EventTypePattern;
@@ -52,7 +52,7 @@ pub(super) async fn plan(
     caller: Caller,
     Json(body): Json<ReplayIn>,
 ) -> Result<Response, Refused> {
-    let settings = state.configured.snapshot();
+    let settings = state.configured.directory();
     let replay = read(&state, &settings, caller, &body)?;
     let (store, clock) = (&state.admitting.store, &state.admitting.clock);
     let plan = Engine::plan((store, &settings), &replay, clock, PLAN_BUDGET).await?;
@@ -66,7 +66,7 @@ pub(super) async fn create(
     caller: Caller,
     Json(body): Json<ReplayIn>,
 ) -> Result<Response, Refused> {
-    let settings = state.configured.snapshot();
+    let settings = state.configured.directory();
     let replay = read(&state, &settings, caller, &body)?;
     if state.replays.running() >= RUNNING_MAX {
         return Err(Refused::new(Code::Busy, "Too many replays are under way."));
@@ -94,7 +94,7 @@ pub(super) async fn cancel(
 /// The replay that is asked for, checked.
 fn read(
     state: &ApiState,
-    settings: &Snapshot,
+    settings: &Directory,
     caller: Caller,
     body: &ReplayIn,
 ) -> Result<Replay, Refused> {
@@ -126,7 +126,7 @@ fn read(
 }
 
 fn choice(
-    settings: &Snapshot,
+    settings: &Directory,
     caller: Caller,
     written: &ChoiceIn,
     faults: &mut Faults,
@@ -151,7 +151,7 @@ fn choice(
     let source = match written.source.as_deref() {
         None => Some(None),
         Some(name) => {
-            let found = settings.source(caller.tenant, name).map(|source| source.id);
+            let found = settings.source_of(caller.tenant, name).map(|source| source.id);
             faults.take("/choice/source", found.ok_or("there is no such source")).map(Some)
         }
     };
@@ -175,7 +175,7 @@ fn choice(
 
 /// The endpoint of the first time; one that is gone can be named by its id.
 fn past_endpoint(
-    settings: &Snapshot,
+    settings: &Directory,
     caller: Caller,
     name: Option<&str>,
     faults: &mut Faults,
@@ -186,13 +186,13 @@ fn past_endpoint(
 
 /// An endpoint that can be delivered to.
 fn endpoint(
-    settings: &Snapshot,
+    settings: &Directory,
     caller: Caller,
     (pointer, name): (&str, Option<&str>),
     faults: &mut Faults,
 ) -> Option<Option<EndpointId>> {
     let Some(name) = name else { return Some(None) };
-    let found = settings.endpoint(caller.tenant, name).ok_or("there is no such endpoint");
+    let found = settings.endpoint_of(caller.tenant, name).ok_or("there is no such endpoint");
     let open = found.and_then(|endpoint| match endpoint.status {
         Status::Enabled | Status::Paused => Ok(endpoint.id),
         Status::Disabled { .. } => Err("the endpoint is disabled: enable it first"),

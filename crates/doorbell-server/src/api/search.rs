@@ -67,7 +67,7 @@ fn read(state: &ApiState, caller: Caller, query: &SearchQuery) -> Result<Search,
     if query.pointer.as_ref().is_some_and(|p| !p.starts_with('/') || p.len() > TEXT_MAX) {
         return Err(Refused::at(Code::Parameter, "?pointer", "a JSON pointer such as /data/id"));
     }
-    let settings = state.configured.snapshot();
+    let settings = state.configured.directory();
     let among = find::event_query(&settings, caller, &query.among(), &[])?;
     let pointer = query.pointer.clone().map(|pointer| (pointer, query.equals.clone()));
     Ok(Search { among, text: text.into(), pointer, budget: STEP })
@@ -128,10 +128,10 @@ impl Looking {
     }
 
     fn lines_of(&mut self, page: &SearchPage) -> Vec<u8> {
-        let settings = self.state.configured.snapshot();
+        let settings = self.state.configured.directory();
         let mut lines = Vec::new();
         for hit in page.hits.iter().take(self.left) {
-            let request = RequestLine::of(shown(&hit.row), &settings.names);
+            let request = RequestLine::of(shown(&hit.row), &settings);
             let hit = HitOut { request, excerpt: excerpt(hit) };
             push(&mut lines, &SearchLine::Hit(Box::new(hit)));
         }

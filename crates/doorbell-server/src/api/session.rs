@@ -9,6 +9,7 @@ use super::token::{self, TokenText};
 use axum::extract::{Extension, State};
 use axum::response::Response;
 use doorbell_core::configuration::{Change, Resource, ResourceId, Scope, Token};
+use doorbell_core::directory::Directory;
 use doorbell_core::id::{TenantId, TokenId};
 use doorbell_core::limits;
 use doorbell_core::time::Time;
@@ -38,12 +39,12 @@ fn is_session(token: &Token) -> bool {
 }
 
 /// The sessions that the holder of a token let in, and those that these let in: they end with it.
-pub(super) fn let_in_by(tokens: &[Token], issuer: TokenId) -> Vec<TokenId> {
+pub(super) fn let_in_by(directory: &Directory, issuer: TokenId) -> Vec<TokenId> {
     let mut ended = vec![issuer];
     let mut at = 0;
     while let Some(issuer) = ended.get(at).copied() {
         let theirs = |token: &&Token| token.name == name(token.id, Some(issuer));
-        ended.extend(tokens.iter().filter(theirs).map(|token| token.id));
+        ended.extend(directory.tokens().filter(theirs).map(|token| token.id));
         at += 1;
     }
     ended.split_off(1)
@@ -70,9 +71,8 @@ pub(super) async fn open(
     let text = TokenText::new(state.random());
     let id = TokenId::new(now, state.admitting.clock.dice());
     let made = state.configured.change(|settings| {
-        let tokens = &settings.configuration.tokens;
-        let token = token((id, &text), code.issuer, tokens, now).ok_or_else(bad)?;
-        let over = tokens.iter().filter(|token| is_over(token, now)).map(removed);
+        let token = token((id, &text), code.issuer, settings, now).ok_or_else(bad)?;
+        let over = settings.tokens().filter(|token| is_over(token, now)).map(removed);
         let put = Change::Put(Resource::Token(token.clone()));
         Ok::<_, Refused>((over.chain([put]).collect(), token))
     });
@@ -92,12 +92,12 @@ pub(super) async fn open(
 fn token(
     (id, text): (TokenId, &TokenText),
     issuer: Option<TokenId>,
-    tokens: &[Token],
+    directory: &Directory,
     now: Time,
 ) -> Option<Token> {
     let mut end = now.after(limits::SESSION_LIFE);
     if let Some(issuer) = issuer {
-        let issuer = tokens.iter().find(|token| token.id == issuer)?;
+        let issuer = directory.token_by_id(issuer)?;
         end = issuer.expires.map_or(end, |expires| expires.min(end));
     }
     (end > now).then(|| Token {
@@ -124,10 +124,9 @@ const fn removed(token: &Token) -> Change {
 pub(super) async fn close(state: &ApiState, text: &str) -> Result<(), Refused> {
     let Some(hash) = TokenText::parse(text).map(|text| token::hash(&text)) else { return Ok(()) };
     let ended = state.configured.change(|settings| {
-        let mut tokens = settings.configuration.tokens.iter();
-        let ours = tokens.find(|token| token.hash == hash && is_session(token));
+        let ours = settings.tokens().find(|token| token.hash == hash && is_session(token));
         let Some(ours) = ours else { return Ok((Vec::new(), ())) };
-        let theirs = let_in_by(&settings.configuration.tokens, ours.id);
+        let theirs = let_in_by(settings, ours.id);
         let gone = std::iter::once(ours.id).chain(theirs).map(ResourceId::Token);
         Ok::<_, Refused>((gone.map(Change::Delete).collect(), ()))
     });

@@ -5,10 +5,10 @@ use super::find;
 use super::input::{Json, Named, Query, from_json, json};
 use super::refused::Refused;
 use super::state::ApiState;
-use crate::configured::Snapshot;
 use axum::extract::State;
 use axum::response::Response;
 use doorbell_core::configuration::{Change, Resource, ResourceId};
+use doorbell_core::directory::Directory;
 use doorbell_core::endpoint_url::{EndpointUrl, UrlPolicy, UrlRefused};
 use doorbell_core::id::SourceId;
 use doorbell_core::limits;
@@ -28,9 +28,9 @@ pub(super) async fn list(
     caller: Caller,
     Query(query): Query<PageQuery>,
 ) -> Result<Response, Refused> {
-    let settings = state.configured.snapshot();
-    let own = settings.configuration.sources.iter().filter(|source| source.tenant == caller.tenant);
-    let page = find::page(own, &query, |s| s.id, |s| SourceOut::from(*s))?;
+    let settings = state.configured.directory();
+    let own = settings.sources().filter(|source| source.tenant == caller.tenant);
+    let page = find::page(own, &query, |s| s.id, |s| SourceOut::of(s, &state.ingest_prefix))?;
     Ok(json(StatusCode::OK, &page))
 }
 
@@ -39,8 +39,9 @@ pub(super) async fn show(
     caller: Caller,
     Named(name): Named,
 ) -> Result<Response, Refused> {
-    let settings = state.configured.snapshot();
-    Ok(json(StatusCode::OK, &SourceOut::from(find::source(&settings, caller, &name)?)))
+    let settings = state.configured.directory();
+    let source = find::source(&settings, caller, &name)?;
+    Ok(json(StatusCode::OK, &SourceOut::of(source, &state.ingest_prefix)))
 }
 
 pub(super) async fn create(
@@ -51,7 +52,7 @@ pub(super) async fn create(
     let id = SourceId::new(state.admitting.clock.now(), state.admitting.clock.dice());
     let made = state.configured.change(|settings| {
         let source = read(&state, caller, &body, id)?;
-        save(settings, source)
+        save(&state, settings, source)
     });
     Ok(json(StatusCode::CREATED, &made.await?))
 }
@@ -66,7 +67,7 @@ pub(super) async fn update(
         let before = find::source(settings, caller, &name)?;
         let body = patched(&SourceIn::from(before), patch)?;
         let source = Source { created: before.created, ..read(&state, caller, &body, before.id)? };
-        save(settings, source)
+        save(&state, settings, source)
     });
     Ok(json(StatusCode::OK, &changed.await?))
 }
@@ -81,7 +82,7 @@ pub(super) fn patched<T: serde::Serialize + serde::de::DeserializeOwned>(
     }
     let whole = serde_json::to_value(before).map(|before| merged(before, patch));
     let text = whole.and_then(|whole| serde_json::to_vec(&whole));
-    from_json(&text.map_err(|error| Refused::at(Code::Malformed, "", error.to_string()))?)
+    from_json(&text.map_err(|_| Refused::new(Code::Internal, "The change could not be made."))?)
 }
 
 pub(super) async fn rotate(
@@ -101,7 +102,7 @@ pub(super) async fn rotate(
         secrets.truncate(limits::SECRETS);
         source.updated = state.admitting.clock.now();
         believable(&source, &state.configured.settings().urls)?;
-        save(settings, source)
+        save(&state, settings, source)
     });
     Ok(json(StatusCode::OK, &changed.await?))
 }
@@ -112,7 +113,7 @@ pub(super) async fn reveal(
     caller: Caller,
     Named(name): Named,
 ) -> Result<Response, Refused> {
-    let settings = state.configured.snapshot();
+    let settings = state.configured.directory();
     let verification = &find::source(&settings, caller, &name)?.verification;
     let row = webhook_signatures::find(&verification.provider);
     if row.is_none_or(|row| row.secret_need() != SecretNeed::HandedOut) {
@@ -132,13 +133,12 @@ pub(super) async fn delete(
     Named(name): Named,
 ) -> Result<StatusCode, Refused> {
     let removed = state.configured.change(|settings| {
-        let id = find::source(settings, caller, &name)?.id;
-        let mut endpoints = settings.configuration.endpoints.iter();
-        if let Some(user) = endpoints.find(|e| e.subscription.sources.contains(&id)) {
+        let source = find::source(settings, caller, &name)?;
+        if let Some(user) = settings.endpoint_naming(source) {
             let detail = format!("The endpoint {} names it: change that first.", user.name);
             return Err(Refused::new(Code::Conflict, detail));
         }
-        Ok((vec![Change::Delete(ResourceId::Source(id))], ()))
+        Ok((vec![Change::Delete(ResourceId::Source(source.id))], ()))
     });
     removed.await?;
     Ok(StatusCode::NO_CONTENT)
@@ -192,12 +192,16 @@ fn callable(source: &Source, address: &str, urls: &UrlPolicy) -> Result<(), Refu
 }
 
 /// The change that saves it, unless its name is taken. Names are unique over all tenants, for they stand in the address.
-fn save(settings: &Snapshot, source: Source) -> Result<(Vec<Change>, SourceOut), Refused> {
-    let mut others = settings.configuration.sources.iter();
-    if others.any(|other| other.id != source.id && other.name == source.name) {
+fn save(
+    state: &ApiState,
+    settings: &Directory,
+    source: Source,
+) -> Result<(Vec<Change>, SourceOut), Refused> {
+    let named = settings.source_named(source.name.as_str());
+    if named.is_some_and(|other| other.id != source.id) {
         let taken = format!("The name {} is taken.", source.name);
         return Err(Refused::new(Code::Conflict, taken));
     }
-    let shown = SourceOut::from(&source);
+    let shown = SourceOut::of(&source, &state.ingest_prefix);
     Ok((vec![Change::Put(Resource::Source(source))], shown))
 }

@@ -8,6 +8,7 @@ use crate::configured::Configured;
 use crate::replay::Replays;
 use crate::standings::Standings;
 use doorbell_core::limits;
+use doorbell_core::name::Label;
 use doorbell_core::time::Time;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -28,6 +29,8 @@ pub struct Parts {
     pub version: &'static str,
     /// The address that receives; `/` and a source's name follow.
     pub ingest_url: String,
+    /// The first part of the path under which sources receive.
+    pub ingest_prefix: Label,
     /// SHA-256 of the root token's text: the operator's, good for everything.
     pub root_token: Option<[u8; 32]>,
     /// The login code that is printed at the start.

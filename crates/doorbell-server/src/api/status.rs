@@ -27,8 +27,8 @@ pub(super) async fn show(
     let backlog = state.admitting.store.backlog().await?;
     let due: BTreeMap<EndpointId, Time> =
         backlog.into_iter().map(|backlog| (backlog.endpoint, backlog.next_due)).collect();
-    let settings = state.configured.snapshot();
-    let own = || settings.configuration.endpoints.iter().filter(|e| e.tenant == caller.tenant);
+    let settings = state.configured.directory();
+    let own = || settings.endpoints().filter(|e| e.tenant == caller.tenant);
     let standings =
         state.standings.of(&own().map(|endpoint| endpoint.id).collect::<Vec<_>>()).await;
     let endpoints = own().map(|endpoint| EndpointHealth {

@@ -23,8 +23,8 @@ pub(super) async fn list(
     caller: Caller,
     Query(query): Query<PageQuery>,
 ) -> Result<Response, Refused> {
-    let settings = state.configured.snapshot();
-    let all = settings.configuration.tenants.iter();
+    let settings = state.configured.directory();
+    let all = settings.tenants();
     let seen = all.filter(|tenant| caller.operator || tenant.id == caller.tenant);
     let page = find::page(seen, &query, |t| t.id, |t| TenantOut::from(*t))?;
     Ok(json(StatusCode::OK, &page))
@@ -40,7 +40,7 @@ pub(super) async fn create(
     }
     let tenant = read(&state, &body)?;
     let made = state.configured.change(|settings| {
-        if settings.configuration.tenants.iter().any(|other| other.uid == tenant.uid) {
+        if settings.tenant_by_uid(&tenant.uid).is_some() {
             let taken = format!("There is a tenant {:?} already.", tenant.uid);
             return Err(Refused::new(Code::Conflict, taken));
         }
@@ -70,12 +70,12 @@ pub(super) async fn show(
     caller: Caller,
     Named(name): Named,
 ) -> Result<Response, Refused> {
-    let settings = state.configured.snapshot();
-    let id = name.parse::<TenantId>().ok();
-    let mut all = settings.configuration.tenants.iter();
-    let found = all
-        .find(|t| id.map_or(t.uid == name, |id| t.id == id))
-        .filter(|t| caller.operator || t.id == caller.tenant);
+    let settings = state.configured.directory();
+    let found = match name.parse() {
+        Ok(id) => settings.tenant(id),
+        Err(_) => settings.tenant_by_uid(&name),
+    };
+    let found = found.filter(|t| caller.operator || t.id == caller.tenant);
     let tenant = found.ok_or_else(|| Refused::not_found("tenant"))?;
     Ok(json(StatusCode::OK, &TenantOut::from(tenant)))
 }

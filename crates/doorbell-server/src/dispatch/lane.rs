@@ -361,9 +361,10 @@ impl Lane {
         self.is_paused() && !self.waiting.is_empty()
     }
 
-    /// Whether it can be forgotten: nothing is held, out, or known to wait.
-    pub(crate) fn is_idle(&self) -> bool {
+    /// Whether it can be forgotten: its endpoint is deleted, and nothing is held, out, in line, or known to wait.
+    pub(crate) fn is_over(&self) -> bool {
         let nothing_held = self.waiting.is_empty() && self.settling == 0 && self.pace.out() == 0;
-        nothing_held && !self.claiming && self.stored_due.is_none()
+        let in_line = self.claiming || self.lines.ring || self.lines.claims;
+        self.endpoint.is_none() && nothing_held && !in_line && self.stored_due.is_none()
     }
 }

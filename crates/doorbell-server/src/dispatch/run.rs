@@ -3,7 +3,7 @@
 //! It decides and starts; it never waits for a delivery, the store or the network itself.
 
 use crate::clock::Clock;
-use crate::configured::Configured;
+use crate::configured::{Configured, Touched};
 use crate::desk::Desk;
 use crate::dispatch::deliver::Deliverer;
 use crate::dispatch::lane::{Held, Lane, Start, Wish};
@@ -13,6 +13,7 @@ use crate::metrics::Metric;
 use crate::standings::{Found, Question, Questions};
 use crate::tasks::{Stage, Stop};
 use doorbell_core::breaker::Condition;
+use doorbell_core::configuration::ResourceId;
 use doorbell_core::delivery::State;
 use doorbell_core::directory::Directory;
 use doorbell_core::id::EndpointId;
@@ -113,6 +114,7 @@ impl Run {
         mut stop: Stop,
     ) {
         let mut changed = self.configured.watch();
+        self.directory = self.configured.directory();
         self.take_backlog().await;
         let mut messages = Vec::with_capacity(256);
         loop {
@@ -123,7 +125,7 @@ impl Run {
                 lent = self.store.lent() => self.take_lent(lent),
                 stirred = self.store.stirred() => self.take_stirred(&stirred),
                 Some(done) = self.settling.next() => self.take_settled(done),
-                result = changed.changed() => if result.is_ok() { self.take_directory() },
+                Some(touched) = changed.next() => self.take_directory(&touched),
                 question = questions.next() => self.answer(question),
                 () = stop.reached(Stage::Draining) => break,
                 () = tokio::time::sleep(wait) => {}
@@ -230,22 +232,18 @@ impl Run {
         }
     }
 
-    fn take_directory(&mut self) {
+    fn take_directory(&mut self, touched: &Touched) {
         self.directory = self.configured.directory();
-        let endpoints: Vec<EndpointId> = self.lanes.keys().copied().collect();
+        let endpoints: Vec<EndpointId> = match touched {
+            Touched::These(ids) => ids.iter().filter_map(ResourceId::endpoint).collect(),
+            Touched::Anything => self.lanes.keys().copied().collect(),
+        };
         for endpoint in endpoints {
-            let configured = self.directory.endpoint(endpoint).cloned();
-            let gone = configured.is_none();
-            let lane = self.lane(endpoint);
-            lane.configure(configured);
-            if gone && lane.is_idle() {
-                self.lanes.remove(&endpoint);
-                self.open.remove(&endpoint);
-                self.desk.forget(endpoint);
-                continue;
+            if let Some(lane) = self.lanes.get_mut(&endpoint) {
+                lane.configure(self.directory.endpoint(endpoint).cloned());
+                self.empty_if_paused(endpoint);
+                self.look(endpoint);
             }
-            self.empty_if_paused(endpoint);
-            self.look(endpoint);
         }
     }
 
@@ -388,6 +386,11 @@ impl Run {
         }
         if let Some(condition) = self.lane(endpoint).breaker_news() {
             self.tell_of_breaker(endpoint, condition);
+        }
+        if self.lane(endpoint).is_over() {
+            self.lanes.remove(&endpoint);
+            self.open.remove(&endpoint);
+            self.desk.forget(endpoint);
         }
     }
 

@@ -1,11 +1,11 @@
 //! Writing down what came of a delivery, and what follows from that: who watches is told, an endpoint is disabled.
 
-use crate::configured::Snapshot;
 use crate::dispatch::deliver::Deliverer;
 use crate::live::Happening;
 use crate::metrics::Metric;
 use doorbell_core::configuration::{Change, Resource};
 use doorbell_core::delivery::State;
+use doorbell_core::directory::Directory;
 use doorbell_core::endpoint::{Endpoint, Status};
 use doorbell_core::id::EndpointId;
 use doorbell_core::settle::EndpointChange;
@@ -89,9 +89,8 @@ fn tell(deliverer: &Deliverer, settlement: &Settlement) {
 /// Disables an endpoint that asked for it (410), unless it was changed since.
 async fn disable(deliverer: &Deliverer, id: EndpointId, why: String) {
     let now = deliverer.clock.now();
-    let plan = |snapshot: &Snapshot| -> Result<(Vec<Change>, ()), StoreError> {
+    let plan = |snapshot: &Directory| -> Result<(Vec<Change>, ()), StoreError> {
         let enabled = snapshot
-            .directory
             .endpoint(id)
             .map(|ready| ready.endpoint())
             .filter(|endpoint| endpoint.status == Status::Enabled);

@@ -1,8 +1,8 @@
 //! Which deliveries a replay makes for one event.
 
-use crate::configured::Snapshot;
 use doorbell_core::configuration::{Replay, ReplayChoice};
 use doorbell_core::delivery::State;
+use doorbell_core::directory::Directory;
 use doorbell_core::endpoint::{Endpoint, Status};
 use doorbell_core::id::{DeliveryId, EndpointId, EventId, ReplayId, TenantId};
 use doorbell_core::intake;
@@ -71,7 +71,7 @@ impl Wanted {
     pub(super) async fn endpoints(
         &self,
         store: &AnyStore,
-        settings: &Snapshot,
+        settings: &Directory,
         event: EventId,
     ) -> Result<BTreeSet<EndpointId>, StoreError> {
         let mut endpoints = match self.to {
@@ -124,8 +124,8 @@ impl Wanted {
         }
     }
 
-    fn open<'a>(&self, settings: &'a Snapshot, id: EndpointId) -> Option<&'a Endpoint> {
-        let endpoint = settings.directory.endpoint(id)?.endpoint();
+    fn open<'a>(&self, settings: &'a Directory, id: EndpointId) -> Option<&'a Endpoint> {
+        let endpoint = settings.endpoint(id)?.endpoint();
         let open = !matches!(endpoint.status, Status::Disabled { .. });
         (open && endpoint.tenant == self.tenant).then_some(endpoint)
     }
@@ -134,7 +134,7 @@ impl Wanted {
     pub(super) async fn delivery(
         &self,
         store: &AnyStore,
-        settings: &Snapshot,
+        settings: &Directory,
         (event, endpoint): (EventId, EndpointId),
         now: Time,
     ) -> Result<Option<NewDelivery>, StoreError> {

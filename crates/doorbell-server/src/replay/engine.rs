@@ -3,9 +3,10 @@
 use super::Replays;
 use super::choose::Wanted;
 use crate::clock::Clock;
-use crate::configured::{Configured, Snapshot};
+use crate::configured::Configured;
 use crate::tasks::{Stage, Stop};
 use doorbell_core::configuration::{Replay, ReplayState};
+use doorbell_core::directory::Directory;
 use doorbell_core::id::{EndpointId, EventId, ReplayId};
 use doorbell_core::time::Time;
 use doorbell_store::{Amended, Amendment, AnyStore, Store as _, StoreError};
@@ -159,7 +160,7 @@ impl Engine {
 
     /// One step of one replay; `None` when it is over.
     async fn one(&self, id: ReplayId, mut job: Job, now: Time) -> Option<Job> {
-        let settings = self.configured.snapshot();
+        let settings = self.configured.directory();
         let done = match &mut job.phase {
             Phase::Walking(_) => self.walk(id, &mut job, &settings).await,
             Phase::Making(_) => self.make(id, &mut job, &settings).await,
@@ -183,7 +184,7 @@ impl Engine {
         &self,
         id: ReplayId,
         job: &mut Job,
-        settings: &Snapshot,
+        settings: &Directory,
     ) -> Result<After, StoreError> {
         let Phase::Walking(walk) = &mut job.phase else { return Ok(After::More) };
         if !walk.page(&self.store, settings, &job.wanted).await? {
@@ -209,7 +210,7 @@ impl Engine {
         &self,
         id: ReplayId,
         job: &mut Job,
-        settings: &Snapshot,
+        settings: &Directory,
     ) -> Result<After, StoreError> {
         let Some(replay) = self.replays.running_one(id) else { return Ok(After::Over) };
         let Phase::Making(make) = &mut job.phase else { return Ok(After::More) };
@@ -255,7 +256,7 @@ impl Engine {
         &self,
         wanted: &Wanted,
         make: &mut Make,
-        settings: &Snapshot,
+        settings: &Directory,
         most: u64,
     ) -> Result<u64, StoreError> {
         let now = self.clock.now();
@@ -290,7 +291,7 @@ impl Engine {
     /// # Errors
     /// Those of reading.
     pub async fn plan(
-        (store, settings): (&AnyStore, &Snapshot),
+        (store, settings): (&AnyStore, &Directory),
         replay: &Replay,
         clock: &Clock,
         budget: Duration,
@@ -323,7 +324,7 @@ fn page_name(start: Option<&Option<String>>) -> String {
 /// What there is to make of one page, oldest event first.
 async fn read_page(
     store: &AnyStore,
-    settings: &Snapshot,
+    settings: &Directory,
     (wanted, start): (&Wanted, Option<String>),
 ) -> Result<VecDeque<(EventId, EndpointId)>, StoreError> {
     let (events, _) = events_of(store, wanted, start).await?;
@@ -365,7 +366,7 @@ impl Walk {
     async fn page(
         &mut self,
         store: &AnyStore,
-        settings: &Snapshot,
+        settings: &Directory,
         wanted: &Wanted,
     ) -> Result<bool, StoreError> {
         let start = self.next.clone();

@@ -17,7 +17,7 @@ use doorbell_core::source::KeyRule;
 use doorbell_core::time::Time;
 use doorbell_server::admitting::Admitting;
 use doorbell_server::clock::{Clock, ManualClock};
-use doorbell_server::configured::{Configured, Snapshot};
+use doorbell_server::configured::Configured;
 use doorbell_server::desk::Desk;
 use doorbell_server::dispatch::{Parts, dispatch};
 use doorbell_server::health::Health;
@@ -177,7 +177,7 @@ impl World {
     }
 
     async fn change_all(&self, endpoints: Vec<Endpoint>) {
-        let put = |_: &Snapshot| -> Result<_, StoreError> {
+        let put = |_: &directory::Directory| -> Result<_, StoreError> {
             Ok((endpoints.into_iter().map(|e| Change::Put(Resource::Endpoint(e))).collect(), ()))
         };
         self.configured.change(put).await.unwrap();

@@ -2,6 +2,7 @@
 //! The running gateway, from outside: real sockets on loopback, and the API in process.
 
 mod api;
+mod configured;
 mod dispatch;
 mod ingest;
 mod listen;

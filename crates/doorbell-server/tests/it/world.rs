@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use doorbell_core::configuration::{Change, Resource};
+use doorbell_core::directory::Directory;
 use doorbell_core::endpoint::{Endpoint, Policy, Status, Subscription};
 use doorbell_core::event::{Fate, Rejection};
 use doorbell_core::id::{EndpointId, SourceId, TenantId};
@@ -11,7 +12,6 @@ use doorbell_core::secret::SecretText;
 use doorbell_core::source::{Dedupe, Source, Verification};
 use doorbell_core::time::Time;
 use doorbell_server::clock::{Clock, ManualClock};
-use doorbell_server::configured::Snapshot;
 use doorbell_server::desk::Desk;
 use doorbell_server::listen::{Caller, Handler};
 use doorbell_server::metrics::Metric;
@@ -85,7 +85,7 @@ pub(crate) async fn start(config: NodeConfig) -> World {
 impl World {
     /// Changes the configuration as the API would.
     pub(crate) async fn change(&self, changes: Vec<Change>) {
-        let plan = |_: &Snapshot| Ok::<_, StoreError>((changes, ()));
+        let plan = |_: &Directory| Ok::<_, StoreError>((changes, ()));
         self.node.shared().configured.change(plan).await.unwrap();
     }
 }
@@ -115,7 +115,7 @@ pub(crate) fn source(name: &str, provider: &str) -> Source {
     }
 }
 
-fn endpoint() -> Endpoint {
+pub(crate) fn endpoint() -> Endpoint {
     Endpoint {
         id: EndpointId::new(NOW, 1),
         tenant: TenantId::DEFAULT,

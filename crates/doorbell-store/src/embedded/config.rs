@@ -1,15 +1,15 @@
 //! The configuration of the embedded home: one small `SQLite` file, each change durable when it returns.
 //!
-//! What a change does is decided in memory, as in every home; this file only keeps the result. The documents in it hold
-//! secrets, so nobody but its owner may read it. Nothing of events or deliveries comes in here.
+//! That no name is there twice is kept by its indexes. The documents in it hold secrets, so nobody but its owner may read
+//! it. Nothing of events or deliveries comes in here.
 
+use super::private;
 use crate::changes;
 use crate::store::StoreError;
 use doorbell_core::configuration::{Change, Configuration, Resource, ResourceId};
 use doorbell_wire::stored_config::{self, DocumentError, Kind};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, params};
-use std::collections::BTreeSet;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -135,24 +135,23 @@ impl Config {
         load(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Makes all changes or none; they are durable when this returns.
+    /// Makes all changes or none; they are durable when this returns. Nothing is read but what is changed.
     ///
     /// # Errors
     /// [`ConfigError::Refused`] when a name is taken; otherwise [`ConfigError`].
     pub fn configure(&self, changes: &[Change]) -> Result<(), ConfigError> {
+        let last = changes::last_words(changes).map_err(ConfigError::Refused)?;
         let mut db = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let transaction = db.transaction()?;
-        let after = changes::applied(load(&transaction)?, changes).map_err(ConfigError::Refused)?;
-        let touched: BTreeSet<ResourceId> = changes.iter().map(id_of_change).collect();
         // All old ones go first: two may swap their names.
-        for id in &touched {
+        for id in last.keys() {
             let sql = "DELETE FROM resources WHERE kind = ? AND id = ?";
-            transaction.execute(sql, params![Kind::of_id(*id).word(), id_text(*id)])?;
+            transaction
+                .prepare_cached(sql)?
+                .execute(params![Kind::of_id(*id).word(), id_text(*id)])?;
         }
-        for resource in resources(after) {
-            if touched.contains(&id_of(&resource)) {
-                insert(&transaction, &resource)?;
-            }
+        for resource in last.values().flatten() {
+            insert(&transaction, resource)?;
         }
         Ok(transaction.commit()?)
     }
@@ -160,21 +159,13 @@ impl Config {
 
 /// Makes the file if it is not there, for its owner alone, so that it is there after a power cut.
 fn make(file: &Path) -> Result<(), ConfigError> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(file) {
-        Ok(made) => {
-            made.sync_all()?;
-            if let Some(dir) = file.parent() {
-                File::open(dir)?.sync_all()?;
-            }
-            Ok(())
+    if let Some(made) = private::new_file(file)? {
+        made.sync_all()?;
+        if let Some(dir) = file.parent() {
+            File::open(dir)?.sync_all()?;
         }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(error.into()),
     }
+    Ok(())
 }
 
 fn version(db: &Connection) -> Result<i64, ConfigError> {
@@ -214,7 +205,7 @@ fn load(db: &Connection) -> Result<Configuration, ConfigError> {
 }
 
 fn insert(transaction: &Transaction<'_>, resource: &Resource) -> Result<(), ConfigError> {
-    let id = id_of(resource);
+    let id = resource.id();
     let kind = Kind::of(resource).word();
     let document = stored_config::encode(resource).map_err(|why| ConfigError::Document {
         kind: kind.to_owned(),
@@ -230,37 +221,15 @@ fn insert(transaction: &Transaction<'_>, resource: &Resource) -> Result<(), Conf
         Resource::Token(token) => (token.tenant, Some(token.name.as_str()), token.created),
         Resource::Replay(replay) => (replay.tenant, None, replay.updated),
     };
-    transaction.execute(
-        "INSERT INTO resources VALUES (?, ?, ?, ?, ?, ?)",
-        params![kind, id_text(id), tenant.to_string(), name, document, updated.ms().cast_signed()],
-    )?;
-    Ok(())
-}
-
-fn resources(all: Configuration) -> impl Iterator<Item = Resource> {
-    all.tenants
-        .into_iter()
-        .map(Resource::Tenant)
-        .chain(all.sources.into_iter().map(Resource::Source))
-        .chain(all.endpoints.into_iter().map(Resource::Endpoint))
-        .chain(all.tokens.into_iter().map(Resource::Token))
-        .chain(all.replays.into_iter().map(Resource::Replay))
-}
-
-const fn id_of(resource: &Resource) -> ResourceId {
-    match resource {
-        Resource::Tenant(tenant) => ResourceId::Tenant(tenant.id),
-        Resource::Source(source) => ResourceId::Source(source.id),
-        Resource::Endpoint(endpoint) => ResourceId::Endpoint(endpoint.id),
-        Resource::Token(token) => ResourceId::Token(token.id),
-        Resource::Replay(replay) => ResourceId::Replay(replay.id),
-    }
-}
-
-const fn id_of_change(change: &Change) -> ResourceId {
-    match change {
-        Change::Put(resource) => id_of(resource),
-        Change::Delete(id) => *id,
+    let row =
+        params![kind, id_text(id), tenant.to_string(), name, document, updated.ms().cast_signed()];
+    let mut statement =
+        transaction.prepare_cached("INSERT INTO resources VALUES (?, ?, ?, ?, ?, ?)")?;
+    match statement.execute(row) {
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+            Err(ConfigError::Refused(changes::taken(kind, name.unwrap_or_default())))
+        }
+        done => Ok(done.map(drop)?),
     }
 }
 

@@ -8,9 +8,9 @@ use super::journal::recover;
 use super::journal::segment::StoreId;
 use super::journal::write::sync_dir;
 use super::open::OpenError;
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use super::private;
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 const FIRST_LINE: &str = "doorbell store 1";
@@ -32,8 +32,7 @@ impl Home {
     /// [`OpenError::Locked`] when another process has it; [`OpenError::Io`] and those of the journal.
     pub(crate) fn take(dir: &Path) -> Result<Self, OpenError> {
         let journal = journal_dir(dir);
-        // Everything in here is for the owner only: bodies, headers and secrets.
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(&journal);
+        let made = private::dir(&journal);
         made.and_then(|()| sync_dir(dir)).map_err(OpenError::at(&journal))?;
         if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             sync_dir(parent).map_err(OpenError::at(parent))?;
@@ -73,7 +72,7 @@ pub(crate) fn journal_dir(dir: &Path) -> PathBuf {
 
 fn lock(dir: &Path) -> Result<File, OpenError> {
     let path = dir.join("lock");
-    let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
+    let file = private::options().truncate(false).open(&path);
     let file = file.map_err(OpenError::at(&path))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
@@ -106,8 +105,7 @@ fn parse(written: &str) -> Option<(StoreId, [u8; 16])> {
 /// Writes a whole file that is either there or not, whatever happens.
 fn put(dir: &Path, path: &Path, text: &str) -> io::Result<()> {
     let new = path.with_extension("new");
-    let mut options = OpenOptions::new();
-    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    let mut file = private::file(&new)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     fs::rename(&new, path)?;

@@ -5,6 +5,7 @@
 //! reads the journal's files behind it and feeds the index, which answers lists and claims; it can be deleted at any time.
 //! Dedupe keys are in memory. No retry rule and no clock live here.
 
+mod private;
 pub(crate) mod journal;
 
 mod open;

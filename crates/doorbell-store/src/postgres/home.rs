@@ -49,6 +49,13 @@ struct Node {
     turns: Arc<Turns>,
 }
 
+impl Drop for Node {
+    /// Who does not close it leaves what it holds to the others, as one that died.
+    fn drop(&mut self) {
+        self.parts.close(CLOSED);
+    }
+}
+
 impl Postgres {
     /// Looks how the database stands to this version, without changing anything.
     ///

@@ -12,6 +12,7 @@ use doorbell_store::{
 };
 use std::fs;
 use std::ops::Range;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -219,4 +220,37 @@ async fn an_index_ahead_of_the_journal_is_built_again() {
     assert_eq!(listed(&home).await, kept);
     fill(&home, 10..13, &[]).await;
     assert_eq!(listed(&home).await.len(), 13);
+}
+
+/// Everything under a folder, with its permissions.
+fn modes(dir: &Path, found: &mut Vec<(PathBuf, u32)>) {
+    for entry in fs::read_dir(dir).unwrap().map(Result::unwrap) {
+        let about = entry.metadata().unwrap();
+        found.push((entry.path(), about.permissions().mode() & 0o777));
+        if about.is_dir() {
+            modes(&entry.path(), found);
+        }
+    }
+}
+
+#[tokio::test]
+async fn nobody_but_its_owner_may_read_anything() {
+    let outer = tempfile::tempdir().unwrap();
+    let dir = outer.path().join("data");
+    let options = Options { segment_bytes: 16 << 10, ..Options::at(Time::EPOCH) };
+    let home = Embedded::open(&dir, Options { reserve_bytes: 0, ..options }).unwrap();
+    for n in 0..40 {
+        home.accept(admission(n)).await.unwrap();
+    }
+    assert_eq!(home.stats().await.unwrap().events, 40, "the index has them");
+    let mut found = vec![(dir.clone(), fs::metadata(&dir).unwrap().permissions().mode() & 0o777)];
+    modes(&dir, &mut found);
+    home.close().await.unwrap();
+    modes(&dir, &mut found);
+    let has = |end: &str| found.iter().any(|(path, _)| path.to_string_lossy().ends_with(end));
+    assert!([".db", "-wal", ".keys", "checkpoint", "lock"].into_iter().all(has), "{found:?}");
+    for (path, mode) in found {
+        let wanted = if path.extension().is_none() && mode & 0o100 != 0 { 0o700 } else { 0o600 };
+        assert_eq!(mode, wanted, "{}", path.display());
+    }
 }

@@ -11,6 +11,7 @@ use doorbell_store::{Claim, DeliveryQuery, EventQuery, StateWord, contract};
 use doorbell_wire::stored::RecordHead;
 use std::fs;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 const SMALL: Sizes = Sizes { events: 15, deliveries: 30 };
@@ -274,4 +275,48 @@ fn more_kinds_than_numbers_do_no_harm() {
         index.claim(&claim, Taken { delivery: &|_| false, key: &|_| false }).unwrap().waiting.len(),
         18_000
     );
+}
+
+/// The levels of what is logged meanwhile.
+#[derive(Clone, Default)]
+struct Levels(Arc<Mutex<Vec<tracing::Level>>>);
+
+impl tracing::Subscriber for Levels {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn event(&self, event: &tracing::Event<'_>) {
+        self.0.lock().unwrap().push(*event.metadata().level());
+    }
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[test]
+fn an_index_without_a_checkpoint_is_behind_and_not_damaged() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = script(50);
+    let folder = dir.path().join("index");
+    let opened = || {
+        let levels = Levels::default();
+        let open = || Index::open(&folder, SMALL).unwrap();
+        let index = tracing::subscriber::with_default(levels.clone(), open);
+        assert_eq!(index.replay_from(), 0);
+        let levels = levels.0.lock().unwrap().clone();
+        (index, levels)
+    };
+    drop(built(dir.path(), "index", SMALL, &script, 10));
+    let (index, levels) = opened();
+    assert_eq!(levels, [tracing::Level::INFO]);
+    feed(&index, &script.journal, 0, 10);
+    let expected = shown(&built(dir.path(), "whole", SMALL, &script, 10));
+    assert_eq!(shown(&index), expected);
+    drop(index);
+    fs::write(folder.join("checkpoint"), "noise").unwrap();
+    assert_eq!(opened().1, [tracing::Level::WARN]);
 }

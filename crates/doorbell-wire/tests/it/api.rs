@@ -1,16 +1,16 @@
 //! What goes in is checked and told; what comes out keeps its shape and no secret.
 
-use doorbell_core::configuration::Configuration;
 use doorbell_core::credentials::Credentials;
+use doorbell_core::directory::Directory;
 use doorbell_core::endpoint::{Endpoint, SigningSecret};
 use doorbell_core::endpoint_url::UrlPolicy;
 use doorbell_core::event::{Event, Fate, Origin};
 use doorbell_core::id::{EndpointId, EventId, SourceId, TenantId};
+use doorbell_core::name::Label;
 use doorbell_core::request::{Headers, Request};
 use doorbell_core::secret::SecretText;
 use doorbell_core::source::Source;
 use doorbell_core::time::Time;
-use doorbell_wire::api::v1::common::Names;
 use doorbell_wire::api::v1::endpoint::{EndpointIn, EndpointOut, Gates};
 use doorbell_wire::api::v1::event::{EventOut, TallyOut};
 use doorbell_wire::api::v1::redact::Veil;
@@ -59,7 +59,10 @@ fn a_source_comes_out_as_it_went_in_with_its_secrets_masked() {
         "dedupe": {"window": "24h", "key": {"pointer": "/id"}}, "methods": ["post"],
     });
     let source = source(&written(body)).unwrap();
-    shown(&SourceOut::from(&source), &expect_file!["snapshots/source.json"]);
+    shown(
+        &SourceOut::of(&source, &Label::parse("in").unwrap()),
+        &expect_file!["snapshots/source.json"],
+    );
     let again = serde_json::to_value(SourceIn::from(&source)).unwrap();
     let written: SourceIn = serde_json::from_value(again).unwrap();
     let read = written.read(source.id, source.tenant, NOW, &mut Faults::new());
@@ -78,7 +81,7 @@ fn an_endpoint_comes_out_as_it_went_in() {
     let mut endpoint = endpoint(&written(body)).unwrap();
     let secret = SecretText::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
     endpoint.secrets = vec![SigningSecret { secret, expires: Some(NOW) }];
-    let names = Names::of(&Configuration::default());
+    let names = Directory::default();
     shown(&EndpointOut::of(&endpoint, &names), &expect_file!["snapshots/endpoint.json"]);
     let again = serde_json::to_value(EndpointIn::of(&endpoint, &names)).unwrap();
     let written: EndpointIn = serde_json::from_value(again).unwrap();
@@ -181,7 +184,7 @@ fn credentials_are_hidden_without_the_admin_scope() {
             peer: None,
         },
     };
-    let names = Names::default();
+    let names = Directory::default();
     let event = |veil| EventOut::of((&event, &Fate::NoEndpoint), TallyOut::default(), &names, veil);
     let none = Credentials::NONE;
     let hidden = event(Veil::Over(&none));

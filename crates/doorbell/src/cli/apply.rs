@@ -185,8 +185,6 @@ fn in_the_file(path: &Path, problem: &ApiProblem, body: &Value, lines: &Lines) -
     let mut text = format!("{} cannot be applied, and nothing was changed:", path.display());
     for (pointer, detail) in &problem.parts {
         let part = named(pointer, body);
-        // Where it stood in what was sent helps nobody.
-        let detail = detail.split(" at line ").next().unwrap_or(detail);
         let place = place(path, pointer, lines);
         let _infallible = write!(text, "\n  {place}: {part}: {detail}");
     }
@@ -219,6 +217,7 @@ fn show(answer: &Value, asked: &Apply, report: Report) {
             "create" => ("+", ""),
             "update" => ("~", ""),
             "delete" => ("-", ""),
+            "undeclared" => ("?", "  not declared, left alone"),
             _ => (" ", "  as declared"),
         };
         report.text(&format!("{sign} {:<8}  {}{note}", text(change, "kind"), text(change, "name")));
@@ -231,15 +230,19 @@ fn show(answer: &Value, asked: &Apply, report: Report) {
     }
     let [made, changed, gone] = ["create", "update", "delete"].map(many);
     let same = many("unchanged");
+    let alone = match many("undeclared") {
+        0 => String::new(),
+        number => format!(", {number} not declared and left alone"),
+    };
     if !changes.is_empty() {
         report.text("");
     }
     report.text(&if asked.dry_run {
-        format!("a dry run, nothing was done: {made} to make, {changed} to change, {gone} to remove, {same} as declared")
+        format!("a dry run, nothing was done: {made} to make, {changed} to change, {gone} to remove, {same} as declared{alone}")
     } else if made + changed + gone == 0 {
-        "nothing to do: all is as declared".to_owned()
+        format!("nothing to do: all is as declared{alone}")
     } else {
-        format!("{made} made, {changed} changed, {gone} removed, {same} as declared")
+        format!("{made} made, {changed} changed, {gone} removed, {same} as declared{alone}")
     });
 }
 

@@ -1,11 +1,12 @@
 //! `doorbell endpoint`: where events go.
 
-use super::fields::{Fields, text, texts};
+use super::fields::{Fields, text};
+use super::flags::EndpointFlags;
 use super::show;
 use crate::remote::{Body, Node, segment};
 use crate::report::{Report, aside};
 use anyhow::Result;
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -20,28 +21,9 @@ pub(crate) enum Verb {
         endpoint: String,
     },
     /// Make one; its signing secret is shown this once
-    Create {
-        /// Its name
-        name: String,
-        /// Where its events are posted to
-        #[arg(long, value_name = "URL")]
-        url: String,
-        /// Only events of these sources
-        #[arg(long = "source")]
-        sources: Vec<String>,
-        /// Only these event types, with *
-        #[arg(long = "event-type")]
-        event_types: Vec<String>,
-        #[command(flatten)]
-        fields: Fields,
-    },
-    /// Change fields of one; --set 'retry.schedule=["0s","10s","5m"]', --set timeout=30s
-    Update {
-        /// Its name or id
-        endpoint: String,
-        #[command(flatten)]
-        fields: Fields,
-    },
+    Create(Create),
+    /// Change fields of one; a list that is given replaces the one that it has
+    Update(Update),
     /// Remove one; what still waits for it is discarded
     Delete {
         /// Its name or id
@@ -74,6 +56,58 @@ pub(crate) enum Verb {
     },
 }
 
+/// An endpoint to be made.
+#[derive(Debug, Args)]
+pub(crate) struct Create {
+    /// Its name
+    name: String,
+    /// Where its events are posted to
+    #[arg(long, value_name = "URL")]
+    url: String,
+    /// The secret that signs its requests (whsec_…, whsk_…); one is made unless it is given
+    #[arg(long)]
+    secret: Option<String>,
+    #[command(flatten)]
+    flags: EndpointFlags,
+    #[command(flatten)]
+    fields: Fields,
+}
+
+impl Create {
+    pub(super) fn body(&self) -> Result<Value> {
+        let own = [
+            ("name", text(Some(&self.name))),
+            ("url", text(Some(&self.url))),
+            ("secret", text(self.secret.as_ref())),
+        ];
+        self.fields.with(&[own.to_vec(), self.flags.fields()?].concat())
+    }
+}
+
+/// An endpoint to be changed.
+#[derive(Debug, Args)]
+pub(crate) struct Update {
+    /// Its name or id
+    endpoint: String,
+    /// A new name
+    #[arg(long)]
+    name: Option<String>,
+    /// Where its events are posted to
+    #[arg(long)]
+    url: Option<String>,
+    #[command(flatten)]
+    flags: EndpointFlags,
+    #[command(flatten)]
+    fields: Fields,
+}
+
+impl Update {
+    pub(super) fn body(&self) -> Result<Value> {
+        let own = [("name", text(self.name.as_ref())), ("url", text(self.url.as_ref()))];
+        self.fields.with(&[own.to_vec(), self.flags.fields()?].concat())
+    }
+}
+
 const COLUMNS: &[show::Column] = &[
     ("NAME", "/name"),
     ("STATUS", "/status"),
@@ -94,21 +128,15 @@ pub(crate) async fn run(verb: &Verb, node: &Node, report: Report) -> Result<()> 
             show::one(report, &remote.get(&path(endpoint)).await?);
             return Ok(());
         }
-        Verb::Create { name, url, sources, event_types, fields } => {
-            let body = fields.with(&[
-                ("name", text(Some(name))),
-                ("url", text(Some(url))),
-                ("sources", texts(sources)),
-                ("event_types", texts(event_types)),
-            ])?;
-            let made = remote.post("/v1/endpoints", body).await?;
+        Verb::Create(create) => {
+            let made = remote.post("/v1/endpoints", create.body()?).await?;
             show::one(report, &made);
             keep_secret(&made, report);
             return Ok(());
         }
-        Verb::Update { endpoint, fields } => {
-            let body = Body::Json(fields.with(&[])?);
-            show::one(report, &remote.call(Method::PATCH, &path(endpoint), body).await?);
+        Verb::Update(update) => {
+            let (path, body) = (path(&update.endpoint), Body::Json(update.body()?));
+            show::one(report, &remote.call(Method::PATCH, &path, body).await?);
             return Ok(());
         }
         Verb::Delete { endpoint } => {

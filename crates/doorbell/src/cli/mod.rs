@@ -3,6 +3,7 @@
 
 mod show;
 mod fields;
+mod flags;
 mod explained;
 pub(crate) mod config;
 pub(crate) mod serve;

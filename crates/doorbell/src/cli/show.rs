@@ -17,7 +17,7 @@ pub(crate) fn list(report: Report, answer: &Value, columns: &[Column]) {
         .and_then(Value::as_array)
         .into_iter()
         .flatten()
-        .map(|item| columns.iter().map(|(_, pointer)| cell(item.pointer(pointer))).collect())
+        .map(|item| columns.iter().map(|(_, pointer)| field(item, pointer)).collect())
         .collect();
     if rows.is_empty() {
         report.text("none");
@@ -27,6 +27,17 @@ pub(crate) fn list(report: Report, answer: &Value, columns: &[Column]) {
     report.table(&heads, rows);
     if let Some(next) = answer.get("next_cursor").and_then(Value::as_str) {
         report.text(&format!("there are more: --cursor {next}"));
+    }
+}
+
+/// A field of an item. In place of a name that nobody knows any more stands the id.
+pub(crate) fn field(item: &Value, pointer: &str) -> String {
+    let removed = pointer.strip_suffix("_name").filter(|what| {
+        item.pointer(&format!("{what}_removed")).and_then(Value::as_bool) == Some(true)
+    });
+    match removed {
+        Some(id) => format!("{} (removed)", cell(item.pointer(id))),
+        None => cell(item.pointer(pointer)),
     }
 }
 
@@ -130,6 +141,16 @@ pub(crate) fn visible(text: &str) -> String {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn what_was_removed_is_told_by_its_id() {
+        let gone = json!({"source": "src_1", "source_name": null, "source_removed": true});
+        assert_eq!(field(&gone, "/source_name"), "src_1 (removed)");
+        let there = json!({"source": "src_1", "source_name": "a", "source_removed": false});
+        assert_eq!(field(&there, "/source_name"), "a");
+        let published = json!({"source": null, "source_name": null, "source_removed": false});
+        assert_eq!(field(&published, "/source_name"), "-");
+    }
 
     #[test]
     fn a_payload_cannot_steer_the_terminal() {

@@ -1,11 +1,12 @@
 //! `doorbell source`: the named addresses that receive.
 
-use super::fields::{Fields, text, texts};
+use super::fields::{Fields, text};
+use super::flags::SourceFlags;
 use super::show;
 use crate::remote::{Body, Node, segment};
 use crate::report::Report;
 use anyhow::Result;
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -20,31 +21,9 @@ pub(crate) enum Verb {
         source: String,
     },
     /// Make one: an address that receives, and how its requests are verified
-    Create {
-        /// Its name: the last part of its address
-        name: String,
-        /// Who sends: github, stripe, standard-webhooks, hmac, … or none (nothing is verified)
-        #[arg(long)]
-        provider: String,
-        /// A secret that the provider signs with; several while it is changed
-        #[arg(long = "secret", allow_hyphen_values = true)]
-        secrets: Vec<String>,
-        /// A setting of the provider, such as header=X-Signature
-        #[arg(long = "option", value_name = "NAME=VALUE")]
-        options: Vec<String>,
-        /// Event types it wants, with *; all when none is given
-        #[arg(long = "event-type")]
-        event_types: Vec<String>,
-        #[command(flatten)]
-        fields: Fields,
-    },
-    /// Change fields of one; --set enabled=false, --set 'event_types=["push"]'
-    Update {
-        /// Its name or id
-        source: String,
-        #[command(flatten)]
-        fields: Fields,
-    },
+    Create(Create),
+    /// Change fields of one; a list that is given replaces the one that it has
+    Update(Update),
     /// Remove one; what it received stays
     Delete {
         /// Its name or id
@@ -65,6 +44,51 @@ pub(crate) enum Verb {
     },
 }
 
+/// A source to be made.
+#[derive(Debug, Args)]
+pub(crate) struct Create {
+    /// Its name: the last part of its address
+    name: String,
+    /// Who sends: github, stripe, standard-webhooks, hmac, … or none (nothing is verified)
+    #[arg(long)]
+    provider: String,
+    #[command(flatten)]
+    flags: SourceFlags,
+    #[command(flatten)]
+    fields: Fields,
+}
+
+impl Create {
+    pub(super) fn body(&self) -> Result<Value> {
+        let own = [("name", text(Some(&self.name))), ("provider", text(Some(&self.provider)))];
+        self.fields.with(&[own.to_vec(), self.flags.fields()?].concat())
+    }
+}
+
+/// A source to be changed.
+#[derive(Debug, Args)]
+pub(crate) struct Update {
+    /// Its name or id
+    source: String,
+    /// A new name: its address changes with it
+    #[arg(long)]
+    name: Option<String>,
+    /// Who sends
+    #[arg(long)]
+    provider: Option<String>,
+    #[command(flatten)]
+    flags: SourceFlags,
+    #[command(flatten)]
+    fields: Fields,
+}
+
+impl Update {
+    pub(super) fn body(&self) -> Result<Value> {
+        let own = [("name", text(self.name.as_ref())), ("provider", text(self.provider.as_ref()))];
+        self.fields.with(&[own.to_vec(), self.flags.fields()?].concat())
+    }
+}
+
 const COLUMNS: &[show::Column] = &[
     ("NAME", "/name"),
     ("PROVIDER", "/provider"),
@@ -78,19 +102,12 @@ pub(crate) async fn run(verb: &Verb, node: &Node, report: Report) -> Result<()> 
     match verb {
         Verb::List => show::list(report, &remote.get("/v1/sources").await?, COLUMNS),
         Verb::Get { source } => show::one(report, &remote.get(&path(source)).await?),
-        Verb::Create { name, provider, secrets, options, event_types, fields } => {
-            let body = fields.with(&[
-                ("name", text(Some(name))),
-                ("provider", text(Some(provider))),
-                ("secrets", texts(secrets)),
-                ("options", pairs(options)?),
-                ("event_types", texts(event_types)),
-            ])?;
-            show::one(report, &remote.post("/v1/sources", body).await?);
+        Verb::Create(create) => {
+            show::one(report, &remote.post("/v1/sources", create.body()?).await?);
         }
-        Verb::Update { source, fields } => {
-            let body = Body::Json(fields.with(&[])?);
-            show::one(report, &remote.call(Method::PATCH, &path(source), body).await?);
+        Verb::Update(update) => {
+            let (path, body) = (path(&update.source), Body::Json(update.body()?));
+            show::one(report, &remote.call(Method::PATCH, &path, body).await?);
         }
         Verb::Delete { source } => {
             let answer = remote.call(Method::DELETE, &path(source), Body::None).await?;
@@ -114,19 +131,4 @@ pub(crate) async fn run(verb: &Verb, node: &Node, report: Report) -> Result<()> 
 
 fn path(source: &str) -> String {
     format!("/v1/sources/{}", segment(source))
-}
-
-/// `NAME=VALUE` texts as a JSON object.
-fn pairs(texts: &[String]) -> Result<Option<Value>> {
-    if texts.is_empty() {
-        return Ok(None);
-    }
-    let mut object = serde_json::Map::new();
-    for text in texts {
-        let pair = text.split_once('=');
-        let (name, value) =
-            pair.ok_or_else(|| anyhow::anyhow!("--option {text}: write NAME=VALUE"))?;
-        object.insert(name.to_owned(), Value::from(value));
-    }
-    Ok(Some(Value::Object(object)))
 }

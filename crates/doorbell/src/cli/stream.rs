@@ -1,6 +1,6 @@
 //! Answers that go on: `doorbell tail` (what happens, as it happens) and `doorbell search` (hits as they are found).
 
-use super::show::{cell, visible};
+use super::show::{cell, field, visible};
 use crate::remote::{Body, Node, query};
 use crate::report::{Report, aside};
 use anyhow::{Context, Result};
@@ -111,18 +111,18 @@ fn happened(data: &str, report: Report) {
         report.json(&line);
         return;
     }
-    let field = |pointer: &str| cell(line.pointer(pointer));
-    let time: String = field("/at").chars().skip(11).take(12).collect();
+    let shown = |pointer: &str| cell(line.pointer(pointer));
+    let time: String = shown("/at").chars().skip(11).take(12).collect();
     match line.get("kind").and_then(Value::as_str) {
         Some("received") => report.text(&format!(
             "{time}  ──▶ {} {} {}  {} bytes  {}{}  {}",
-            line.get("source_name")
-                .filter(|name| !name.is_null())
-                .map_or_else(|| "published".to_owned(), |name| cell(Some(name))),
-            field("/method"),
-            field("/event_type"),
-            field("/body_len"),
-            field("/fate"),
+            line.get("source")
+                .filter(|source| !source.is_null())
+                .map_or_else(|| "published".to_owned(), |_| field(&line, "/source_name")),
+            shown("/method"),
+            shown("/event_type"),
+            shown("/body_len"),
+            shown("/fate"),
             line.pointer("/rejection/detail")
                 .map(|why| format!(": {}", cell(Some(why))))
                 .unwrap_or_default(),
@@ -130,14 +130,14 @@ fn happened(data: &str, report: Report) {
         )),
         Some("tried") => report.text(&format!(
             "{time}      ──▶ {}  attempt {}  {}  {}  {}",
-            field("/endpoint_name"),
-            field("/attempt"),
+            field(&line, "/endpoint_name"),
+            shown("/attempt"),
             ended(&line),
-            field("/state"),
-            field("/delivery"),
+            shown("/state"),
+            shown("/delivery"),
         )),
         Some("missed") => {
-            report.text(&format!("{time}  … {} more (too many to show)", field("/count")));
+            report.text(&format!("{time}  … {} more (too many to show)", shown("/count")));
         }
         _ => report.text(&visible(data)),
     }

@@ -20,7 +20,7 @@ pub(crate) enum Verb {
         /// What it may do: publish, read, write, replay, admin
         #[arg(long = "scope", required = true)]
         scopes: Vec<String>,
-        /// For how long, such as 90d; for good when not given
+        /// For how long, such as 90d; as long as the token that makes it when not given
         #[arg(long)]
         expires_in: Option<String>,
     },

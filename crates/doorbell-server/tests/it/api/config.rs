@@ -1,7 +1,8 @@
 //! Sources, endpoints, tokens and tenants: made, changed, guarded.
 
 use super::world::World;
-use doorbell_core::configuration::Scope;
+use doorbell_core::configuration::{ResourceId, Scope};
+use doorbell_server::configured::Touched;
 use doorbell_store::Store as _;
 use doorbell_store::StoreError;
 use serde_json::{Value, json};
@@ -92,12 +93,13 @@ async fn an_endpoint_lives_and_shows_its_secret_once() {
     assert_eq!(stored.headers, [("X-Api-Key".to_owned(), "canary".to_owned())]);
     assert_eq!(stored.secrets[0].secret.reveal(), secret);
 
+    let id = world.parts.configured.directory().endpoints().next().unwrap().id;
     let mut changes = world.parts.configured.watch();
     for (verb, status) in [("pause", "paused"), ("enable", "enabled"), ("disable", "disabled")] {
         let path = format!("/v1/endpoints/app/{verb}");
         assert_eq!(world.call("POST", &path).answer().await.is(200)["status"], status);
-        assert!(changes.has_changed().unwrap(), "whoever delivers is told");
-        changes.mark_unchanged();
+        let touched = Touched::These([ResourceId::Endpoint(id)].into());
+        assert_eq!(changes.next().await, Some(touched), "whoever delivers is told");
     }
     world.call("DELETE", "/v1/endpoints/app").answer().await.is(204);
     world.get("/v1/endpoints/app").await.problem("not_found");
@@ -190,6 +192,159 @@ async fn tokens_are_shown_once_and_end() {
     world.bare("GET", "/v1/status").token(&text).answer().await.problem("unauthorized");
     let useless = world.post("/v1/tokens", json!({"name": "", "scopes": []})).await;
     assert_eq!(useless.problem("invalid")["errors"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn no_token_makes_one_that_outlives_it() {
+    let world = World::new().await;
+    let text = |made: Value| made["token"].as_str().unwrap().to_owned();
+    let body = json!({"name": "short", "scopes": ["admin"], "expires_in": "1h"});
+    let made = world.post("/v1/tokens", body).await.is(201);
+    let (ends, short) = (made["expires_at"].clone(), text(made));
+    let make = |body: Value| {
+        let call = world.bare("POST", "/v1/tokens").token(&short).json(&body);
+        async move { call.answer().await }
+    };
+    let longer = make(json!({"name": "a", "scopes": ["read"], "expires_in": "2h"})).await;
+    let why = longer.problem("invalid")["errors"][0].clone();
+    assert_eq!(why["pointer"], "/expires_in");
+    assert!(why["detail"].as_str().unwrap().contains(ends.as_str().unwrap()), "{why}");
+    let same = make(json!({"name": "a", "scopes": ["admin"]})).await.is(201);
+    assert_eq!(same["expires_at"], ends, "where nothing is said, it ends with its maker");
+    make(json!({"name": "b", "scopes": ["read"], "expires_in": "1h"})).await.is(201);
+    let child = text(same);
+    let body = json!({"name": "c", "scopes": ["read"], "expires_in": "61m"});
+    let grandchild = world.bare("POST", "/v1/tokens").token(&child).json(&body).answer().await;
+    grandchild.problem("invalid");
+    for scope in [Scope::Publish, Scope::Read, Scope::Write, Scope::Replay] {
+        let token = world.token(&[scope], None).await;
+        let body = json!({"name": "more", "scopes": ["admin"]});
+        let more = world.bare("POST", "/v1/tokens").token(&token).json(&body).answer().await;
+        more.problem("scope");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_told_in_plain_words() {
+    let world = World::new().await;
+    let source = |field: &str, value: Value| {
+        let mut body = json!({"name": "a", "provider": "none"});
+        body[field] = value;
+        ("/v1/sources", body.to_string())
+    };
+    let endpoint = |field: &str, value: Value| {
+        let mut body = json!({"name": "a", "url": "https://example.com/"});
+        body[field] = value;
+        ("/v1/endpoints", body.to_string())
+    };
+    let raw = |body: &str| ("/v1/sources", body.to_owned());
+    let broken = "this is not JSON: look for a quote, comma or bracket that is missing or too much before line 1, column";
+    for ((path, body), pointer, detail) in [
+        (
+            source("body_max", json!("1M")),
+            "/body_max",
+            "a text is given; a whole number that is not negative is expected".to_owned(),
+        ),
+        (
+            source("body_max", json!(-1)),
+            "/body_max",
+            "the number -1 is given; a whole number that is not negative is expected".to_owned(),
+        ),
+        (
+            source("response", json!({"status": 70000})),
+            "/response/status",
+            "the number 70000 is given; a whole number from 0 to 65535 is expected".to_owned(),
+        ),
+        (
+            source("enabled", json!("yes")),
+            "/enabled",
+            "a text is given; true or false is expected".to_owned(),
+        ),
+        (
+            source("enabled", Value::Null),
+            "/enabled",
+            "null is given; true or false is expected".to_owned(),
+        ),
+        (
+            source("secrets", json!("hunter2hunter2")),
+            "/secrets",
+            "a text is given; a list is expected".to_owned(),
+        ),
+        (
+            source("secrets", json!(["x", 5])),
+            "/secrets/1",
+            "the number 5 is given; a text is expected".to_owned(),
+        ),
+        (
+            source("options", json!([])),
+            "/options",
+            "a list is given; an object is expected".to_owned(),
+        ),
+        (
+            source("dedupe", json!({"window": "1 day"})),
+            "/dedupe/window",
+            "not a duration: use whole numbers with ms, s, m, h or d, such as 15s or 1h30m"
+                .to_owned(),
+        ),
+        (
+            source("dedupe", json!({"windw": "1d"})),
+            "/dedupe/windw",
+            "there is no such field; there are window, key".to_owned(),
+        ),
+        (
+            source("type_rule", json!({"path": "/a"})),
+            "/type_rule",
+            "path is given; one of header, pointer is expected".to_owned(),
+        ),
+        (
+            endpoint("status", json!("on")),
+            "/status",
+            "on is given; one of enabled, paused, disabled is expected".to_owned(),
+        ),
+        (
+            endpoint("status", json!(1)),
+            "/status",
+            "a value of this kind cannot stand here; a word is expected".to_owned(),
+        ),
+        (
+            endpoint("rate", json!({"per": "1s"})),
+            "/rate/count",
+            "it is missing, and has to be given".to_owned(),
+        ),
+        (
+            endpoint("concurrency", json!(1.5)),
+            "/concurrency",
+            "the number 1.5 is given; a whole number from 0 to 4294967295 is expected".to_owned(),
+        ),
+        (raw(r#"{"provider": "none"}"#), "/name", "it is missing, and has to be given".to_owned()),
+        (raw("[]"), "", "an object is expected".to_owned()),
+        (
+            raw(r#"{"name": "a", "name": "b", "provider": "none"}"#),
+            "/name",
+            "it is given twice; once is expected".to_owned(),
+        ),
+        (raw(r#"{"name": "a" "provider": "none"}"#), "", format!("{broken} 14")),
+        (raw("{'name': 1}"), "", format!("{broken} 2")),
+        (
+            raw(r#"{"name": "a""#),
+            "",
+            "this is not JSON: it breaks off at line 1, column 12".to_owned(),
+        ),
+        (raw(""), "", "there is no body; JSON is expected".to_owned()),
+    ] {
+        let answer = world.call("POST", path).raw("application/json", body.clone()).answer().await;
+        let problem = answer.problem("malformed");
+        assert_eq!(problem["errors"], json!([{"pointer": pointer, "detail": detail}]), "{body}");
+        assert!(problem["remedy"].as_str().unwrap().contains("openapi.json"), "{problem}");
+    }
+    for (query, pointer, detail) in [
+        ("limit=many", "?limit", "a whole number is expected"),
+        ("limt=5", "?limt", "there is no such parameter; there are limit, cursor"),
+        ("limit=99999999999", "?limit", "the number is too large"),
+    ] {
+        let problem = world.get(&format!("/v1/sources?{query}")).await.problem("parameter");
+        assert_eq!(problem["errors"], json!([{"pointer": pointer, "detail": detail}]), "{query}");
+    }
 }
 
 /// What is wrong with a token never shows, and past a bound the answer is another one; a good token is not held up.
@@ -286,8 +441,8 @@ async fn a_signature_of_another_scheme_is_kept_and_never_shown() {
     let patched = world.call("PATCH", "/v1/endpoints/legacy").json(&json!({"timeout": "5s"}));
     let patched = patched.answer().await.is(200);
     assert!(!format!("{made}{patched}").contains("a secret of theirs"));
-    let snapshot = world.parts.configured.snapshot();
-    let kept = snapshot.configuration.endpoints[0].policy.extra_signature.clone().unwrap();
+    let directory = world.parts.configured.directory();
+    let kept = directory.endpoints().next().unwrap().policy.extra_signature.clone().unwrap();
     assert_eq!((kept.provider.as_str(), kept.secret.reveal()), ("github", "a secret of theirs"));
     let none = world.call("PATCH", "/v1/endpoints/legacy").json(&json!({"extra_signature": null}));
     assert_eq!(none.answer().await.is(200)["extra_signature"], Value::Null);
@@ -318,7 +473,7 @@ async fn only_a_secret_that_was_handed_out_is_shown() {
     let reveal =
         |source: &str| world.call("POST", &format!("/v1/sources/{source}/reveal-secret")).answer();
     reveal("pages").await.problem("state");
-    let id = world.parts.configured.snapshot().configuration.sources[0].id;
+    let id = world.parts.configured.directory().sources().next().unwrap().id;
     let secret = doorbell_core::secret::SecretText::parse("secret_from_notion").unwrap();
     world.parts.configured.adopt_secret(id, secret, world.now()).await.unwrap();
     assert_eq!(reveal("pages").await.is(200), json!({"secret": "secret_from_notion"}));

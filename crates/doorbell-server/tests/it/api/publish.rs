@@ -111,8 +111,8 @@ async fn the_id_of_a_request_opens_its_event() {
 async fn an_envelope_is_checked() {
     let world = World::new().await;
     for (body, code, place) in [
-        (json!({"data": 1}), "malformed", ""),
-        (json!({"type": "a"}), "malformed", ""),
+        (json!({"data": 1}), "malformed", "/type"),
+        (json!({"type": "a"}), "malformed", "/data"),
         (json!({"type": "a", "data": 1, "dta": 2}), "malformed", "/dta"),
         (json!({"type": "a b", "data": 1}), "invalid", "/type"),
         (json!({"type": "a", "data": 1, "channels": ["a,b"]}), "invalid", "/channels/0"),

@@ -32,6 +32,7 @@ async fn it_answers_to_its_own_names_only() {
     let config = NodeConfig::at(any, any, Label::parse("in").unwrap());
     let admin = |shared: &doorbell_server::node::Shared| {
         let state = ApiState::new(Parts {
+            ingest_prefix: Label::parse("in").unwrap(),
             admitting: Arc::clone(&shared.admitting),
             configured: Arc::clone(&shared.configured),
             replays,

@@ -9,7 +9,7 @@ use doorbell_core::directory::Settings;
 use doorbell_core::endpoint_url::UrlPolicy;
 use doorbell_core::event::{Event, Fate, Origin};
 use doorbell_core::id::{DeliveryId, EndpointId, EventId, SourceId, TenantId};
-use doorbell_core::name::EventType;
+use doorbell_core::name::{EventType, Label};
 use doorbell_core::request::{Headers, Request as Incoming};
 use doorbell_core::time::Time;
 use doorbell_server::admitting::Admitting;
@@ -160,6 +160,7 @@ impl World {
             first_login: Some(first.clone()),
             cookie: Cookie::plain(([127, 0, 0, 1], 8081).into()),
             version: "1.2.3",
+            ingest_prefix: Label::parse("in").unwrap(),
             ingest_url: "http://127.0.0.1:8080/in".to_owned(),
         };
         let router = router(ApiState::new(parts.clone()));

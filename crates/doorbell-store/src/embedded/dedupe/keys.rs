@@ -18,6 +18,7 @@ use super::KeyHash;
 use super::table::{SHARDS, shard_of};
 use crate::embedded::journal::frame::ALIGN;
 use crate::embedded::journal::segment::{self, Segment};
+use crate::embedded::private;
 use doorbell_core::event::Fate;
 use doorbell_core::time::Time;
 use doorbell_wire::stored::ReceivedHead;
@@ -78,7 +79,7 @@ impl SegmentKeys {
         self.keys.sort_unstable();
         let path = segment::keys_path(dir, segment.base);
         let new = path.with_extension("keys.new");
-        let mut file = File::create(&new)?;
+        let mut file = private::file(&new)?;
         file.write_all(&self.encoded(secret, segment))?;
         fs::rename(&new, path)
     }

@@ -2,6 +2,7 @@
 //! it is missing or does not fit what is there, the index is built again from the journal.
 
 use super::Error;
+use crate::embedded::private;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write as _};
@@ -21,12 +22,14 @@ pub(super) struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// `None`: there is none, or it is no use.
+    /// `None`: there is none.
     pub(super) fn load(dir: &Path) -> Result<Option<Self>, Error> {
-        match fs::read_to_string(dir.join(NAME)) {
-            Ok(text) => Ok(Self::parse(&text)),
+        match fs::read(dir.join(NAME)) {
+            Ok(bytes) => {
+                let read = std::str::from_utf8(&bytes).ok().and_then(Self::parse);
+                read.map(Some).ok_or(Error::Damaged("its checkpoint is no checkpoint"))
+            }
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) if error.kind() == ErrorKind::InvalidData => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
@@ -55,7 +58,7 @@ impl Checkpoint {
     /// Replaces the file, whole or not at all; it and the names of all files in the folder survive a power cut.
     pub(super) fn save(&self, dir: &Path) -> Result<(), Error> {
         let draft = dir.join("checkpoint.new");
-        let mut file = File::create(&draft)?;
+        let mut file = private::file(&draft)?;
         file.write_all(self.text().as_bytes())?;
         file.sync_all()?;
         fs::rename(&draft, dir.join(NAME))?;

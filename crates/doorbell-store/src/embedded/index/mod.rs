@@ -40,6 +40,7 @@ pub use partition::Entry;
 pub use parts::Sizes;
 pub use questions::{Counts, FoundDelivery, FoundEvent};
 
+use crate::embedded::private;
 use checkpoint::{Checkpoint, partition_file};
 use keys::Rounds;
 use meta::Meta;
@@ -48,7 +49,6 @@ use parts::{Part, Parts};
 use readers::Readers;
 use rusqlite::Connection;
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -86,9 +86,14 @@ impl Index {
     /// # Errors
     /// [`Error::Io`] or [`Error::Sqlite`] when the files cannot be read.
     pub fn open(dir: &Path, sizes: Sizes) -> Result<Self, Error> {
-        fs::create_dir_all(dir)?;
+        private::dir(dir)?;
         let (checkpoint, parts) = match Self::load(dir) {
-            Ok(loaded) => loaded,
+            Ok(Some(loaded)) => loaded,
+            Ok(None) => {
+                tracing::info!("the index is behind: it is built from the journal");
+                Self::discard(dir)?;
+                (0, Parts::new())
+            }
             Err(error) if error.wants_rebuild() => {
                 tracing::warn!(%error, "the index is built again from the journal");
                 Self::discard(dir)?;
@@ -108,13 +113,11 @@ impl Index {
         })
     }
 
-    fn load(dir: &Path) -> Result<(u64, Parts), Error> {
+    /// `None`: there are partitions and no checkpoint, as before the first one. What of them is safe is not known.
+    fn load(dir: &Path) -> Result<Option<(u64, Parts)>, Error> {
         let on_disk = checkpoint::partitions_on_disk(dir)?;
         let Some(checkpoint) = Checkpoint::load(dir)? else {
-            if on_disk.is_empty() {
-                return Ok((0, Parts::new()));
-            }
-            return Err(Error::Damaged("it has no checkpoint"));
+            return Ok(on_disk.is_empty().then(|| (0, Parts::new())));
         };
         if !checkpoint.partitions.is_subset(&on_disk) {
             return Err(Error::Damaged("a partition is missing"));
@@ -124,7 +127,7 @@ impl Index {
             let db = schema::open_writer(&partition_file(dir, first))?;
             parts.insert(first, Part { first, meta: Meta::load(&db)? });
         }
-        Ok((checkpoint.position, parts))
+        Ok(Some((checkpoint.position, parts)))
     }
 
     /// Removes all files of an index that is not open; the next one begins anew.

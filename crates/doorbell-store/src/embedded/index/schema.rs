@@ -14,6 +14,7 @@
 //! the rows of each in order. That answers every combination of filters without a look at rows that do not fit.
 
 use super::Error;
+use crate::embedded::private;
 use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
 
@@ -115,9 +116,9 @@ CREATE INDEX delivery_by_replay ON deliveries (replay, state) WHERE replay IS NO
 
 /// Opens (and if need be makes) the file of a partition for its one writer.
 pub(super) fn open_writer(file: &Path) -> Result<Connection, Error> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-        | OpenFlags::SQLITE_OPEN_CREATE
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    // SQLite would make it for everyone to read; its other files get the mode of this one.
+    private::new_file(file)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(file, flags)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;

@@ -6,9 +6,10 @@
 //! ready in time, the next segment is an empty file that grows: that works as well, and only costs more.
 
 use super::space;
+use crate::embedded::private;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -91,8 +92,8 @@ impl Drop for Room {
 /// Writes the zeros past the page cache where that can be had: they will not be read.
 fn fill(path: &Path, bytes: u64, stop: &AtomicBool) -> io::Result<()> {
     let past_cache = rustix::fs::OFlags::DIRECT.bits().cast_signed();
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
+    let mut options = private::options();
+    options.truncate(true);
     let made = options
         .clone()
         .custom_flags(past_cache)

@@ -3,9 +3,10 @@
 use super::room::{self, BLOCK, Room};
 use super::segment::{self, Segment, Segments, StoreId};
 use super::space;
+use crate::embedded::private;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -189,9 +190,7 @@ fn undone(fault: io::Error) -> WriteError {
 /// cannot be removed is an unborn segment, which is made anew here or removed at the next open.
 fn make(dir: &Path, id: StoreId, base: u64) -> Result<File, WriteError> {
     let path = segment::path(dir, base);
-    let mut options = OpenOptions::new();
-    let made = options.write(true).create(true).truncate(true).mode(0o600).open(&path);
-    let written = made.and_then(|mut file| {
+    let written = private::file(&path).and_then(|mut file| {
         file.write_all(&segment::header(id, base))?;
         Ok(file)
     });

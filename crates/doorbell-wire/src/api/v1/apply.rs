@@ -31,7 +31,8 @@ pub struct ApplyIn {
 pub struct ApplyOut {
     /// Whether it was only told.
     pub dry_run: bool,
-    /// Each source and endpoint that was declared, in that order, then those that are removed.
+    /// Each source and endpoint that was declared, in that order, then those that were not: removed with `prune`, else left
+    /// alone.
     pub changes: Vec<AppliedOut>,
 }
 
@@ -82,6 +83,8 @@ pub enum AppliedAction {
     Update,
     /// It is removed: it was not declared.
     Delete,
+    /// It was not declared, and is left alone.
+    Undeclared,
     /// It is as it was declared.
     Unchanged,
 }

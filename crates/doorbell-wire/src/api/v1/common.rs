@@ -1,12 +1,9 @@
-//! What several resources share: pages, the names of what ids stand for, and where a key stands.
+//! What several resources share: pages, and where a key stands.
 
-use doorbell_core::configuration::Configuration;
-use doorbell_core::id::{EndpointId, SourceId};
 use doorbell_core::key::{self, RuleRefused};
 use doorbell_core::source;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// One page of a list, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -28,36 +25,6 @@ pub struct PageQuery {
     /// The `next_cursor` of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
-}
-
-/// The names of sources and endpoints by their ids, for lists.
-#[derive(Debug, Clone, Default)]
-pub struct Names {
-    sources: BTreeMap<SourceId, String>,
-    endpoints: BTreeMap<EndpointId, String>,
-}
-
-impl Names {
-    /// Those of a configuration.
-    #[must_use]
-    pub fn of(configuration: &Configuration) -> Self {
-        Self {
-            sources: configuration.sources.iter().map(|s| (s.id, s.name.to_string())).collect(),
-            endpoints: configuration.endpoints.iter().map(|e| (e.id, e.name.to_string())).collect(),
-        }
-    }
-
-    /// The source's name, unless it is gone.
-    #[must_use]
-    pub fn source(&self, id: SourceId) -> Option<String> {
-        self.sources.get(&id).cloned()
-    }
-
-    /// The endpoint's name, unless it is gone.
-    #[must_use]
-    pub fn endpoint(&self, id: EndpointId) -> Option<String> {
-        self.endpoints.get(&id).cloned()
-    }
 }
 
 /// Where a key stands in a request: `{"header": "x-key"}` or `{"pointer": "/data/id"}`.

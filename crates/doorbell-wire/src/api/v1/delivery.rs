@@ -1,6 +1,5 @@
 //! Deliveries and their attempts.
 
-use super::common::Names;
 use super::http::{BodyOut, HeaderOut, header_lines};
 use super::redact::{Veil, View};
 use super::standing::WaitsFor;
@@ -8,6 +7,7 @@ use super::text::Moment;
 use doorbell_core::attempt::{self, Attempt, Ending, Outcome, Timings};
 use doorbell_core::credentials::Credentials;
 use doorbell_core::delivery::{Delivery, State};
+use doorbell_core::directory::Directory;
 use doorbell_core::endpoint::{Endpoint, Status};
 use doorbell_core::explain;
 use doorbell_core::name::EventType;
@@ -50,8 +50,11 @@ pub struct DeliveryOut {
     pub at: Moment,
     /// The id of the endpoint to which it goes.
     pub endpoint: String,
-    /// The endpoint's name, unless the endpoint is gone.
+    /// The endpoint's name; `null` when the endpoint was removed.
     pub endpoint_name: Option<String>,
+    /// Whether the endpoint was removed: its name is not known any more.
+    #[serde(default)]
+    pub endpoint_removed: bool,
     /// Where it stands.
     pub state: DeliveryState,
     /// When it is due, while it waits.
@@ -110,7 +113,7 @@ pub struct Beside<'a> {
 impl DeliveryOut {
     /// A delivery as it is shown at `now`.
     #[must_use]
-    pub fn of(delivery: &Delivery, beside: Beside<'_>, names: &Names, now: Time) -> Self {
+    pub fn of(delivery: &Delivery, beside: Beside<'_>, directory: &Directory, now: Time) -> Self {
         let (due_at, settled_at, discarded_because) = match delivery.state {
             State::Waiting { due } => (Some(due), None, None),
             State::Delivered { at } | State::Failed { at, .. } => (None, Some(at), None),
@@ -120,13 +123,15 @@ impl DeliveryOut {
             .endpoint
             .filter(|_| !beside.in_flight)
             .and_then(|endpoint| standing::wait(delivery, endpoint, beside.standing, now));
+        let name = directory.endpoint_name(delivery.endpoint);
         Self {
             id: delivery.id.to_string(),
             event: delivery.event.to_string(),
             event_type: beside.event_type.map(ToString::to_string),
             at: Moment(beside.at),
             endpoint: delivery.endpoint.to_string(),
-            endpoint_name: names.endpoint(delivery.endpoint),
+            endpoint_removed: name.is_none(),
+            endpoint_name: name.map(ToString::to_string),
             state: state(delivery.state, beside, now),
             due_at: due_at.map(Moment),
             waits_for: waits.as_ref().map(|waits| WaitsFor::from(waits.what)),

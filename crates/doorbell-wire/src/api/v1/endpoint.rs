@@ -1,6 +1,5 @@
 //! Endpoints: where events go.
 
-use super::common::Names;
 use super::http::HeaderIn;
 use super::policy::{OrderRule, RateRule, RetryRule};
 use super::redact::{self, Veil, View};
@@ -9,6 +8,7 @@ use super::standing::StandingOut;
 use super::text::{Moment, Span};
 use crate::problem::Faults;
 use doorbell_core::credentials::Credentials;
+use doorbell_core::directory::Directory;
 use doorbell_core::endpoint::{self, Endpoint, Policy, Status, Subscription};
 use doorbell_core::endpoint_url::{EndpointUrl, UrlPolicy};
 use doorbell_core::filter::Filter;
@@ -388,9 +388,11 @@ impl From<&Status> for EndpointStatus {
 impl EndpointIn {
     /// As the endpoint would be asked for, without its secrets; what `PATCH` changes.
     #[must_use]
-    pub fn of(endpoint: &Endpoint, names: &Names) -> Self {
+    pub fn of(endpoint: &Endpoint, directory: &Directory) -> Self {
         let wanted = &endpoint.subscription;
-        let source = |id: &SourceId| names.source(*id).unwrap_or_else(|| id.to_string());
+        let source = |id: &SourceId| {
+            directory.source_name(*id).map_or_else(|| id.to_string(), ToString::to_string)
+        };
         Self {
             name: endpoint.name.to_string(),
             url: endpoint.url.clone(),
@@ -428,8 +430,8 @@ impl EndpointOut {
 
     /// An endpoint as it is shown: secrets masked, credentials in its headers hidden.
     #[must_use]
-    pub fn of(endpoint: &Endpoint, names: &Names) -> Self {
-        let written = EndpointIn::of(endpoint, names);
+    pub fn of(endpoint: &Endpoint, directory: &Directory) -> Self {
+        let written = EndpointIn::of(endpoint, directory);
         let (disabled_at, disabled_because) = match &endpoint.status {
             Status::Disabled { at, why } => (Some(Moment(*at)), Some(why.clone())),
             Status::Enabled | Status::Paused => (None, None),

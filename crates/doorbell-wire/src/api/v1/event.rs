@@ -1,12 +1,12 @@
 //! Events and the requests that told of them, and publishing. An event and its request share their 26 characters.
 
-use super::common::Names;
 use super::http::{BodyOut, HeaderOut, header_lines};
 use super::redact::{self, Veil};
 use super::text::Moment;
-use doorbell_core::event::{self, Event, Origin};
+use doorbell_core::directory::Directory;
+use doorbell_core::event::{self, Event};
 use doorbell_core::explain;
-use doorbell_core::id::{EventId, RequestId};
+use doorbell_core::id::{EventId, RequestId, SourceId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -153,8 +153,11 @@ pub struct EventLine {
     pub at: Moment,
     /// The id of the source that received it; `null`: it was published.
     pub source: Option<String>,
-    /// The source's name, unless the source is gone.
+    /// The source's name; `null` when it was published, or the source was removed.
     pub source_name: Option<String>,
+    /// Whether the source was removed: its name is not known any more.
+    #[serde(default)]
+    pub source_removed: bool,
     /// What became of it.
     pub fate: Fate,
     /// Bytes of its body.
@@ -174,8 +177,11 @@ pub struct RequestLine {
     pub at: Moment,
     /// The id of the source that received it; `null`: it was published.
     pub source: Option<String>,
-    /// The source's name, unless the source is gone.
+    /// The source's name; `null` when it was published, or the source was removed.
     pub source_name: Option<String>,
+    /// Whether the source was removed: its name is not known any more.
+    #[serde(default)]
+    pub source_removed: bool,
     /// The event type that was read from it.
     pub event_type: Option<String>,
     /// The method.
@@ -200,7 +206,7 @@ pub struct Row<'a> {
     /// When it was received.
     pub at: doorbell_core::time::Time,
     /// The source.
-    pub source: Option<doorbell_core::id::SourceId>,
+    pub source: Option<SourceId>,
     /// The type.
     pub event_type: Option<&'a doorbell_core::name::EventType>,
     /// The method.
@@ -216,13 +222,15 @@ pub struct Row<'a> {
 impl EventLine {
     /// A row as a line of the list of events.
     #[must_use]
-    pub fn of(row: Row<'_>, names: &Names) -> Self {
+    pub fn of(row: Row<'_>, directory: &Directory) -> Self {
+        let (source, source_name, source_removed) = source_of(row.source, directory);
         Self {
             id: row.id.to_string(),
             event_type: row.event_type.map(ToString::to_string),
             at: Moment(row.at),
-            source: row.source.map(|id| id.to_string()),
-            source_name: row.source.and_then(|id| names.source(id)),
+            source,
+            source_name,
+            source_removed,
             fate: Fate::from(row.fate),
             body_len: row.body_len,
             deliveries: row.tally,
@@ -233,14 +241,16 @@ impl EventLine {
 impl RequestLine {
     /// A row as a line of the list of requests.
     #[must_use]
-    pub fn of(row: Row<'_>, names: &Names) -> Self {
+    pub fn of(row: Row<'_>, directory: &Directory) -> Self {
+        let (source, source_name, source_removed) = source_of(row.source, directory);
         let (duplicate_of, rejection) = fate_details(row.fate);
         Self {
             id: RequestId::from(row.id).to_string(),
             event: row.fate.is_event().then(|| row.id.to_string()),
             at: Moment(row.at),
-            source: row.source.map(|id| id.to_string()),
-            source_name: row.source.and_then(|id| names.source(id)),
+            source,
+            source_name,
+            source_removed,
             event_type: row.event_type.map(ToString::to_string),
             method: row.method.to_owned(),
             body_len: row.body_len,
@@ -263,8 +273,11 @@ pub struct EventOut {
     pub at: Moment,
     /// The id of the source that received it; `null`: it was published.
     pub source: Option<String>,
-    /// The source's name, unless the source is gone.
+    /// The source's name; `null` when it was published, or the source was removed.
     pub source_name: Option<String>,
+    /// Whether the source was removed: its name is not known any more.
+    #[serde(default)]
+    pub source_removed: bool,
     /// What became of it.
     pub fate: Fate,
     /// What became of it, in a sentence, and what to do about it.
@@ -290,8 +303,11 @@ pub struct RequestOut {
     pub at: Moment,
     /// The id of the source that received it; `null`: it was published.
     pub source: Option<String>,
-    /// The source's name, unless the source is gone.
+    /// The source's name; `null` when it was published, or the source was removed.
     pub source_name: Option<String>,
+    /// Whether the source was removed: its name is not known any more.
+    #[serde(default)]
+    pub source_removed: bool,
     /// The event type that was read from it.
     pub event_type: Option<String>,
     /// What became of it.
@@ -341,9 +357,14 @@ impl HttpRequestOut {
     }
 }
 
-fn source_of(origin: Origin, names: &Names) -> (Option<String>, Option<String>) {
-    let source = origin.source();
-    (source.map(|id| id.to_string()), source.and_then(|id| names.source(id)))
+/// The source's id, its name, and whether it was removed.
+fn source_of(
+    source: Option<SourceId>,
+    directory: &Directory,
+) -> (Option<String>, Option<String>, bool) {
+    let name = source.and_then(|id| directory.source_name(id)).map(ToString::to_string);
+    let removed = source.is_some() && name.is_none();
+    (source.map(|id| id.to_string()), name, removed)
 }
 
 impl EventOut {
@@ -352,10 +373,10 @@ impl EventOut {
     pub fn of(
         (event, fate): (&Event, &event::Fate),
         deliveries: TallyOut,
-        names: &Names,
+        directory: &Directory,
         veil: Veil<'_>,
     ) -> Self {
-        let (source, source_name) = source_of(event.origin, names);
+        let (source, source_name, source_removed) = source_of(event.origin.source(), directory);
         let key = event.dedupe_key.as_deref();
         Self {
             id: event.id.to_string(),
@@ -363,6 +384,7 @@ impl EventOut {
             at: Moment(event.at),
             source,
             source_name,
+            source_removed,
             fate: Fate::from(fate),
             explanation: explain::fate(fate),
             dedupe_key: key.map(|bytes| String::from_utf8_lossy(bytes).into_owned()),
@@ -376,8 +398,12 @@ impl EventOut {
 impl RequestOut {
     /// A request as it is shown.
     #[must_use]
-    pub fn of((event, fate): (&Event, &event::Fate), names: &Names, veil: Veil<'_>) -> Self {
-        let (source, source_name) = source_of(event.origin, names);
+    pub fn of(
+        (event, fate): (&Event, &event::Fate),
+        directory: &Directory,
+        veil: Veil<'_>,
+    ) -> Self {
+        let (source, source_name, source_removed) = source_of(event.origin.source(), directory);
         let (duplicate_of, rejection) = fate_details(fate);
         Self {
             id: RequestId::from(event.id).to_string(),
@@ -385,6 +411,7 @@ impl RequestOut {
             at: Moment(event.at),
             source,
             source_name,
+            source_removed,
             event_type: event.event_type.as_ref().map(ToString::to_string),
             fate: Fate::from(fate),
             duplicate_of,

@@ -43,8 +43,11 @@ pub struct TriedOut {
     pub event: String,
     /// The id of the endpoint.
     pub endpoint: String,
-    /// The endpoint's name, unless the endpoint is gone.
+    /// The endpoint's name; `null` when the endpoint was removed.
     pub endpoint_name: Option<String>,
+    /// Whether the endpoint was removed: its name is not known any more.
+    #[serde(default)]
+    pub endpoint_removed: bool,
     /// When the try ended.
     pub at: Moment,
     /// Which try it was, from 1.

@@ -363,12 +363,14 @@ impl From<&source::Response> for ResponseRule {
     }
 }
 
-impl From<&Source> for SourceOut {
-    fn from(source: &Source) -> Self {
+impl SourceOut {
+    /// A source as it is shown, where sources receive under `/{prefix}/`.
+    #[must_use]
+    pub fn of(source: &Source, prefix: &Label) -> Self {
         let written = SourceIn::from(source);
         Self {
             id: source.id.to_string(),
-            path: format!("/in/{}", written.name),
+            path: format!("/{prefix}/{}", written.name),
             name: written.name,
             provider: written.provider,
             options: written.options,

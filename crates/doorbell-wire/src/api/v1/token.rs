@@ -55,7 +55,7 @@ pub struct TokenIn {
     pub name: String,
     /// What it may do; at least one.
     pub scopes: Vec<Scope>,
-    /// For how long it is good; for ever unless said.
+    /// For how long it is good, at most as long as the token that makes it; just as long unless said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_in: Option<Span>,
 }
