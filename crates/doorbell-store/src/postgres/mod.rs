@@ -18,15 +18,15 @@ mod kinds;
 
 mod partitions;
 
-mod config;
-
-mod schema;
-
 mod leases;
 
 mod members;
 
 mod parts;
+
+mod config;
+
+mod schema;
 
 mod batch;
 
