@@ -185,7 +185,7 @@ impl Directory {
     /// The tenant's endpoint of that name.
     #[must_use]
     pub fn endpoint_named(&self, tenant: TenantId, name: &str) -> Option<&Endpoint> {
-        let id = self.endpoints_by_name.get(&(tenant, name.to_string()))?;
+        let id = self.endpoints_by_name.get(&(tenant, name.to_owned()))?;
         self.endpoints.get(id).map(|ready| ready.endpoint())
     }
 

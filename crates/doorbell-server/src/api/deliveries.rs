@@ -52,7 +52,7 @@ fn shown(row: &DeliveryRow, settings: &Directory, now: Time) -> DeliveryOut {
         updated: row.updated,
         last_status: row.last_status,
     };
-    DeliveryOut::of(&row.delivery, beside, &settings, now)
+    DeliveryOut::of(&row.delivery, beside, settings, now)
 }
 
 async fn one(state: &ApiState, caller: Caller, id: DeliveryId) -> Result<DeliveryOut, Refused> {
