@@ -17,6 +17,7 @@ mod fleet;
 mod backlog;
 mod stored;
 mod crowd;
+mod configure;
 mod verify;
 
 pub(crate) use bare::serve as serve_bare;
@@ -49,6 +50,8 @@ pub(crate) enum What {
     Stored,
     /// Ten thousand connections, honest or slow.
     Crowd,
+    /// Changes of the configuration, of little and of much.
+    Configure,
     /// Full rate for long: memory.
     Soak,
     /// The check of each kind of scheme, against the bare hash of the same bytes.
@@ -80,7 +83,7 @@ pub(crate) struct Flags {
     /// A binary that is there already.
     #[arg(long)]
     binary: Option<PathBuf>,
-    /// Endpoints (isolation, fanout) or waiting deliveries (backlog), stored events (stored).
+    /// Endpoints (isolation, fanout, configure) or waiting deliveries (backlog), stored events (stored).
     #[arg(long)]
     count: Option<u64>,
 }
@@ -125,17 +128,18 @@ fn measure(what: What, flags: &Flags) -> Result<()> {
         What::Backlog => backlog::run(flags),
         What::Stored => stored::run(flags),
         What::Crowd => crowd::run(flags),
+        What::Configure => configure::run(flags),
         What::Soak => ingest::soak(flags),
         What::Verify => verify::run(flags),
         What::Plot => plot::run(),
         What::All => {
             use What::{
-                Backlog, Crowd, Deliver, Fanout, Ingest, Isolation, Latency, Plot, Soak, Stored,
-                Verify,
+                Backlog, Configure, Crowd, Deliver, Fanout, Ingest, Isolation, Latency, Plot, Soak,
+                Stored, Verify,
             };
             let all = [
-                Verify, Ingest, Deliver, Latency, Isolation, Fanout, Crowd, Backlog, Stored, Soak,
-                Plot,
+                Verify, Ingest, Deliver, Latency, Isolation, Fanout, Configure, Crowd, Backlog,
+                Stored, Soak, Plot,
             ];
             all.into_iter().try_for_each(|what| measure(what, flags))
         }

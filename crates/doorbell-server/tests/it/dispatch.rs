@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use doorbell_core::attempt::{Outcome, Trigger};
 use doorbell_core::breaker::Condition;
-use doorbell_core::configuration::{Change, Resource};
+use doorbell_core::configuration::{Change, Resource, ResourceId};
 use doorbell_core::delivery::{DiscardReason, State};
 use doorbell_core::directory;
 use doorbell_core::endpoint::{Endpoint, OnDead, Order, Policy, Rate, Retry, Status, Subscription};
@@ -532,6 +532,31 @@ async fn the_backlog_of_a_disabled_endpoint_is_written_off() {
     world.pass(SECOND * 5).await;
     assert_eq!(script.carried().len(), 0);
     assert!(world.states().await.iter().all(|state| matches!(state, State::Discarded { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_a_removed_endpoint_is_written_off_and_its_neighbour_is_not_disturbed() {
+    let script = Script::steps([]);
+    let paused = |n| Endpoint { status: Status::Paused, ..endpoint(n) };
+    let world = World::new(script.clone(), vec![paused(1), paused(2)]).await;
+    for n in 0..50 {
+        world.publish(&n.to_string(), "a").await;
+    }
+    let gone = endpoint(1).id;
+    let delete = |_: &directory::Directory| -> Result<_, StoreError> {
+        Ok((vec![Change::Delete(ResourceId::Endpoint(gone))], ()))
+    };
+    world.configured.change(delete).await.unwrap();
+    world.pass(SECOND * 5).await;
+    for row in world.deliveries().await {
+        let (state, to) = (row.delivery.state, row.delivery.endpoint);
+        let written_off =
+            matches!(state, State::Discarded { why: DiscardReason::EndpointDeleted, .. });
+        assert_eq!(written_off, to == gone, "{state:?}");
+    }
+    world.change(endpoint(2)).await;
+    world.pass(SECOND * 5).await;
+    assert_eq!(script.carried().len(), 50);
 }
 
 #[tokio::test(start_paused = true)]

@@ -206,144 +206,62 @@ fn header_lines(texts: &[String]) -> Result<Option<Value>> {
 #[cfg(test)]
 mod tests {
     use crate::cli::{endpoint, source};
-    use clap::{Command, Subcommand};
+    use clap::{Args, Command, Subcommand};
     use serde_json::{Value, json};
 
-    #[derive(clap::Parser)]
-    struct Sources {
-        #[command(subcommand)]
-        verb: source::Verb,
-    }
-
-    #[derive(clap::Parser)]
-    struct Endpoints {
-        #[command(subcommand)]
-        verb: endpoint::Verb,
-    }
-
-    fn source(line: &[&str]) -> Value {
-        let asked = <Sources as clap::Parser>::try_parse_from([&["x"], line].concat()).unwrap();
-        match asked.verb {
-            source::Verb::Create(create) => create.body().unwrap(),
-            source::Verb::Update(update) => update.body().unwrap(),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn endpoint(line: &[&str]) -> Value {
-        let asked = <Endpoints as clap::Parser>::try_parse_from([&["x"], line].concat()).unwrap();
-        match asked.verb {
-            endpoint::Verb::Create(create) => create.body().unwrap(),
-            endpoint::Verb::Update(update) => update.body().unwrap(),
-            other => panic!("{other:?}"),
-        }
+    fn read<A: Args>(line: &str) -> A {
+        let words = std::iter::once("x").chain(line.split_whitespace());
+        let matches = A::augment_args(Command::new("x")).try_get_matches_from(words).unwrap();
+        A::from_arg_matches(&matches).unwrap()
     }
 
     #[test]
-    fn flags_become_what_the_api_takes() {
-        let body = source(&[
-            "create",
-            "in",
-            "--provider",
-            "hmac",
-            "--secret",
-            "s",
-            "--option",
-            "header=X-Sig",
-            "--public-url",
-            "https://a.example/in",
-            "--enabled",
-            "false",
-            "--method",
-            "POST",
-            "--event-type",
-            "a.*",
-            "--type-rule",
-            "header:x-type",
-            "--dedupe-window",
-            "0s",
-            "--dedupe-key",
-            "/id",
-            "--body-max",
-            "10",
-            "--response-status",
-            "202",
-            "--response-type",
-            "text/xml",
-            "--response-body",
-            "<ok/>",
-        ]);
-        assert_eq!(
-            body,
-            json!({
-                "name": "in", "provider": "hmac", "secrets": ["s"], "options": {"header": "X-Sig"},
-                "public_url": "https://a.example/in", "enabled": false, "methods": ["POST"],
-                "event_types": ["a.*"], "type_rule": {"header": "x-type"},
-                "dedupe": {"window": "0s", "key": {"pointer": "/id"}}, "body_max": 10,
-                "response": {"status": 202, "content_type": "text/xml", "body": "<ok/>"},
-            })
+    fn flags_of_a_source_become_what_the_api_takes() {
+        let create: source::Create = read(
+            "in --provider hmac --secret s --option header=X-Sig --public-url https://a.example/in --enabled false \
+             --method POST --event-type a.* --type-rule header:x-type --dedupe-window 0s --dedupe-key /id \
+             --body-max 10 --response-status 202 --response-type text/xml --response-body <ok/>",
         );
-        let body = endpoint(&[
-            "create",
-            "app",
-            "--url",
-            "https://a.example/",
-            "--secret",
-            "whsec_x",
-            "--status",
-            "paused",
-            "--source",
-            "in",
-            "--event-type",
-            "b",
-            "--channel",
-            "eu",
-            "--filter",
-            r#"{"body":{}}"#,
-            "--header",
-            "x-key=1=2",
-            "--timeout",
-            "3s",
-            "--concurrency",
-            "4",
-            "--rate",
-            "100/1m",
-            "--retry-schedule",
-            "0s,10s",
-            "--retry-never",
-            "404",
-            "--order-key",
-            "header:x-key",
-            "--order-on-dead",
-            "block",
-            "--extra-signature",
-            "github",
-            "--extra-signature-secret",
-            "t",
-            "--extra-signature-option",
-            "a=b",
-        ]);
-        assert_eq!(
-            body,
-            json!({
-                "name": "app", "url": "https://a.example/", "secret": "whsec_x", "status": "paused",
-                "sources": ["in"], "event_types": ["b"], "channels": ["eu"], "filter": {"body": {}},
-                "headers": [{"name": "x-key", "value": "1=2"}], "timeout": "3s", "concurrency": 4,
-                "rate": {"count": 100, "per": "1m"},
-                "retry": {"schedule": ["0s", "10s"], "never": ["404"]},
-                "order": {"key": {"header": "x-key"}, "on_dead": "block"},
-                "extra_signature": {"provider": "github", "secret": "t", "options": {"a": "b"}},
-            })
+        let wanted = json!({
+            "name": "in", "provider": "hmac", "secrets": ["s"], "options": {"header": "X-Sig"},
+            "public_url": "https://a.example/in", "enabled": false, "methods": ["POST"],
+            "event_types": ["a.*"], "type_rule": {"header": "x-type"},
+            "dedupe": {"window": "0s", "key": {"pointer": "/id"}}, "body_max": 10,
+            "response": {"status": 202, "content_type": "text/xml", "body": "<ok/>"},
+        });
+        assert_eq!(create.body().unwrap(), wanted);
+    }
+
+    #[test]
+    fn flags_of_an_endpoint_become_what_the_api_takes() {
+        let create: endpoint::Create = read(
+            "app --url https://a.example/ --secret whsec_x --status paused --source in --event-type b --channel eu \
+             --filter {\"body\":{}} --header x-key=1=2 --timeout 3s --concurrency 4 --rate 100/1m \
+             --retry-schedule 0s,10s --retry-never 404 --order-key header:x-key --order-on-dead block \
+             --extra-signature github --extra-signature-secret t --extra-signature-option a=b",
         );
+        let wanted = json!({
+            "name": "app", "url": "https://a.example/", "secret": "whsec_x", "status": "paused",
+            "sources": ["in"], "event_types": ["b"], "channels": ["eu"], "filter": {"body": {}},
+            "headers": [{"name": "x-key", "value": "1=2"}], "timeout": "3s", "concurrency": 4,
+            "rate": {"count": 100, "per": "1m"},
+            "retry": {"schedule": ["0s", "10s"], "never": ["404"]},
+            "order": {"key": {"header": "x-key"}, "on_dead": "block"},
+            "extra_signature": {"provider": "github", "secret": "t", "options": {"a": "b"}},
+        });
+        assert_eq!(create.body().unwrap(), wanted);
     }
 
     #[test]
     fn an_update_says_only_what_changes() {
-        let body = source(&["update", "in", "--public-url", "https://b.example/"]);
-        assert_eq!(body, json!({"public_url": "https://b.example/"}));
-        let body = endpoint(&["update", "app", "--name", "other", "--url", "https://b.example/"]);
-        assert_eq!(body, json!({"name": "other", "url": "https://b.example/"}));
-        assert_eq!(endpoint(&["update", "app", "--rate", "5"]), json!({"rate": {"count": 5}}));
+        let update: source::Update = read("in --public-url https://b.example/");
+        assert_eq!(update.body().unwrap(), json!({"public_url": "https://b.example/"}));
+        let update: endpoint::Update = read("app --name other --url https://b.example/ --rate 5");
+        let wanted = json!({"name": "other", "url": "https://b.example/", "rate": {"count": 5}});
+        assert_eq!(update.body().unwrap(), wanted);
+        for wrong in ["app --rate many", "app --header x", "app --filter {"] {
+            assert!(read::<endpoint::Update>(wrong).body().is_err(), "{wrong}");
+        }
     }
 
     /// The fields that the API takes, from its document.

@@ -224,117 +224,49 @@ async fn no_token_makes_one_that_outlives_it() {
     }
 }
 
+/// Bodies that cannot be read: what is posted where (`s`: a field of a source, `e`: of an endpoint, `r`: a whole source),
+/// the place that is named, and what is said of it.
+const MISREAD: &str = r#"
+s | "body_max": "1M"               | /body_max        | a text is given; a whole number that is not negative is expected
+s | "body_max": -1                 | /body_max        | the number -1 is given; a whole number that is not negative is expected
+s | "response": {"status": 70000}  | /response/status | the number 70000 is given; a whole number from 0 to 65535 is expected
+s | "enabled": "yes"               | /enabled         | a text is given; true or false is expected
+s | "enabled": null                | /enabled         | null is given; true or false is expected
+s | "secrets": "hunter2hunter2"    | /secrets         | a text is given; a list is expected
+s | "secrets": ["x", 5]            | /secrets/1       | the number 5 is given; a text is expected
+s | "options": []                  | /options         | a list is given; an object is expected
+s | "dedupe": {"window": "1 day"}  | /dedupe/window   | not a duration: use whole numbers with ms, s, m, h or d, such as 15s or 1h30m
+s | "dedupe": {"windw": "1d"}      | /dedupe/windw    | there is no such field; there are window, key
+s | "type_rule": {"path": "/a"}    | /type_rule       | path is given; one of header, pointer is expected
+e | "status": "on"                 | /status          | on is given; one of enabled, paused, disabled is expected
+e | "status": 1                    | /status          | a value of this kind cannot stand here; a word is expected
+e | "rate": {"per": "1s"}          | /rate/count      | it is missing, and has to be given
+e | "concurrency": 1.5             | /concurrency     | the number 1.5 is given; a whole number from 0 to 4294967295 is expected
+r | {"provider": "none"}           | /name            | it is missing, and has to be given
+r | []                             |                  | an object is expected
+r | {"name": "a", "name": "b"}     | /name            | it is given twice; once is expected
+r | {"name": "a" "provider": 1}    |                  | this is not JSON: look for a quote, comma or bracket that is missing or too much before line 1, column 14
+r | {'name': 1}                    |                  | this is not JSON: look for a quote, comma or bracket that is missing or too much before line 1, column 2
+r | {"name": "a"                   |                  | this is not JSON: it breaks off at line 1, column 12
+r |                                |                  | there is no body; JSON is expected
+"#;
+
 #[tokio::test]
 async fn what_cannot_be_read_is_told_in_plain_words() {
     let world = World::new().await;
-    let source = |field: &str, value: Value| {
-        let mut body = json!({"name": "a", "provider": "none"});
-        body[field] = value;
-        ("/v1/sources", body.to_string())
-    };
-    let endpoint = |field: &str, value: Value| {
-        let mut body = json!({"name": "a", "url": "https://example.com/"});
-        body[field] = value;
-        ("/v1/endpoints", body.to_string())
-    };
-    let raw = |body: &str| ("/v1/sources", body.to_owned());
-    let broken = "this is not JSON: look for a quote, comma or bracket that is missing or too much before line 1, column";
-    for ((path, body), pointer, detail) in [
-        (
-            source("body_max", json!("1M")),
-            "/body_max",
-            "a text is given; a whole number that is not negative is expected".to_owned(),
-        ),
-        (
-            source("body_max", json!(-1)),
-            "/body_max",
-            "the number -1 is given; a whole number that is not negative is expected".to_owned(),
-        ),
-        (
-            source("response", json!({"status": 70000})),
-            "/response/status",
-            "the number 70000 is given; a whole number from 0 to 65535 is expected".to_owned(),
-        ),
-        (
-            source("enabled", json!("yes")),
-            "/enabled",
-            "a text is given; true or false is expected".to_owned(),
-        ),
-        (
-            source("enabled", Value::Null),
-            "/enabled",
-            "null is given; true or false is expected".to_owned(),
-        ),
-        (
-            source("secrets", json!("hunter2hunter2")),
-            "/secrets",
-            "a text is given; a list is expected".to_owned(),
-        ),
-        (
-            source("secrets", json!(["x", 5])),
-            "/secrets/1",
-            "the number 5 is given; a text is expected".to_owned(),
-        ),
-        (
-            source("options", json!([])),
-            "/options",
-            "a list is given; an object is expected".to_owned(),
-        ),
-        (
-            source("dedupe", json!({"window": "1 day"})),
-            "/dedupe/window",
-            "not a duration: use whole numbers with ms, s, m, h or d, such as 15s or 1h30m"
-                .to_owned(),
-        ),
-        (
-            source("dedupe", json!({"windw": "1d"})),
-            "/dedupe/windw",
-            "there is no such field; there are window, key".to_owned(),
-        ),
-        (
-            source("type_rule", json!({"path": "/a"})),
-            "/type_rule",
-            "path is given; one of header, pointer is expected".to_owned(),
-        ),
-        (
-            endpoint("status", json!("on")),
-            "/status",
-            "on is given; one of enabled, paused, disabled is expected".to_owned(),
-        ),
-        (
-            endpoint("status", json!(1)),
-            "/status",
-            "a value of this kind cannot stand here; a word is expected".to_owned(),
-        ),
-        (
-            endpoint("rate", json!({"per": "1s"})),
-            "/rate/count",
-            "it is missing, and has to be given".to_owned(),
-        ),
-        (
-            endpoint("concurrency", json!(1.5)),
-            "/concurrency",
-            "the number 1.5 is given; a whole number from 0 to 4294967295 is expected".to_owned(),
-        ),
-        (raw(r#"{"provider": "none"}"#), "/name", "it is missing, and has to be given".to_owned()),
-        (raw("[]"), "", "an object is expected".to_owned()),
-        (
-            raw(r#"{"name": "a", "name": "b", "provider": "none"}"#),
-            "/name",
-            "it is given twice; once is expected".to_owned(),
-        ),
-        (raw(r#"{"name": "a" "provider": "none"}"#), "", format!("{broken} 14")),
-        (raw("{'name': 1}"), "", format!("{broken} 2")),
-        (
-            raw(r#"{"name": "a""#),
-            "",
-            "this is not JSON: it breaks off at line 1, column 12".to_owned(),
-        ),
-        (raw(""), "", "there is no body; JSON is expected".to_owned()),
-    ] {
-        let answer = world.call("POST", path).raw("application/json", body.clone()).answer().await;
+    for line in MISREAD.trim().lines() {
+        let mut cells = line.splitn(4, '|').map(str::trim);
+        let mut cell = || cells.next().unwrap();
+        let (kind, text, pointer, detail) = (cell(), cell(), cell(), cell());
+        let (path, body) = match kind {
+            "s" => ("/v1/sources", format!(r#"{{"name": "a", "provider": "none", {text}}}"#)),
+            "e" => ("/v1/endpoints", format!(r#"{{"name": "a", "url": "http://a/", {text}}}"#)),
+            _ => ("/v1/sources", text.to_owned()),
+        };
+        let answer = world.call("POST", path).raw("application/json", body).answer().await;
         let problem = answer.problem("malformed");
-        assert_eq!(problem["errors"], json!([{"pointer": pointer, "detail": detail}]), "{body}");
+        let wanted = json!([{"pointer": pointer, "detail": detail}]);
+        assert_eq!(problem["errors"], wanted, "{line}");
         assert!(problem["remedy"].as_str().unwrap().contains("openapi.json"), "{problem}");
     }
     for (query, pointer, detail) in [
@@ -343,7 +275,8 @@ async fn what_cannot_be_read_is_told_in_plain_words() {
         ("limit=99999999999", "?limit", "the number is too large"),
     ] {
         let problem = world.get(&format!("/v1/sources?{query}")).await.problem("parameter");
-        assert_eq!(problem["errors"], json!([{"pointer": pointer, "detail": detail}]), "{query}");
+        let wanted = json!([{"pointer": pointer, "detail": detail}]);
+        assert_eq!(problem["errors"], wanted, "{query}");
     }
 }
 
