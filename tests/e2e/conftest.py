@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import http.client
 import http.server
+import itertools
 import json
 import os
 import pathlib
@@ -119,11 +120,26 @@ class Receiver:
         assert len(self.got) == count, [item.header("webhook-id") for item in self.got]
 
 
+# Where nodes are to keep their events: a PostgreSQL, or, when there is none, each in its own folder.
+DATABASE, PSQL = os.environ.get("DOORBELL_E2E_DATABASE"), os.environ.get("DOORBELL_E2E_PSQL")
+NUMBERS = itertools.count()
+
+
+def own_database():
+    """The flags for a database of one's own."""
+    if not DATABASE:
+        return []
+    name = f"e2e_{next(NUMBERS)}"
+    subprocess.run([PSQL, "--quiet", "--command", f"CREATE DATABASE {name}", DATABASE], check=True)
+    return ["--store", DATABASE.rsplit("/", 1)[0] + "/" + name]
+
+
 class Doorbell:
     """A running `doorbell serve`."""
 
     def __init__(self, folder, environment=None):
         self.folder, self.token, self.environment = pathlib.Path(folder), None, environment or {}
+        self.store = own_database()
         (self.folder / "doorbell.toml").write_text(CONFIGURATION)
         self.start()
 
@@ -131,7 +147,7 @@ class Doorbell:
         self.log = open(self.folder / "node.log", "ab")
         self.process = subprocess.Popen(
             [BINARY, "serve", "--json", "--data", self.folder / "data", "--config", self.folder / "doorbell.toml",
-             "--ingest-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0"],
+             "--ingest-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0", *self.store],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log, env={**os.environ, **self.environment})
         line = self.process.stdout.readline()
         assert line, f"the node ended at its start: {(self.folder / 'node.log').read_text()[-2000:]}"

@@ -90,7 +90,10 @@ impl Step {
                     .args(["doc", "--quiet", "--workspace", "--no-deps"])
                     .env("RUSTDOCFLAGS", "-D warnings"))
             }
-            Self::E2e => e2e::run(&e2e::Flags::default()),
+            Self::E2e => {
+                e2e::run(&e2e::Flags::default())?;
+                e2e::run(&e2e::Flags::on_postgres())
+            }
             Self::Judges => {
                 let script = place::root().join("crates/webhook-signatures/judges/run");
                 run(Command::new(script).arg(place::work_folder("judges")?))

@@ -3,9 +3,10 @@
 
 use crate::node::CONFIGURATION;
 use crate::place::{self, Profile};
+use crate::postgres::{Cluster, Sync};
 use crate::shim;
 use anyhow::{Context, Result};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -15,9 +16,30 @@ pub(crate) struct Flags {
     /// A binary that is there already.
     #[arg(long)]
     binary: Option<PathBuf>,
+    /// Where the nodes keep their events.
+    #[arg(long, value_enum, default_value = "embedded")]
+    store: Home,
     /// Arguments for pytest.
     #[arg(last = true)]
     pytest: Vec<String>,
+}
+
+/// A kind of store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum Home {
+    /// Each in its own folder.
+    #[default]
+    Embedded,
+    /// In a `PostgreSQL` that is started for it.
+    Postgres,
+}
+
+impl Flags {
+    /// What every store must do as the embedded one does: the main job and all of delivery.
+    pub(crate) fn on_postgres() -> Self {
+        let files = ["test_main_job.py", "test_delivery.py"].map(str::to_owned);
+        Self { store: Home::Postgres, pytest: files.to_vec(), ..Self::default() }
+    }
 }
 
 /// Installs what is missing, and runs the tests.
@@ -39,6 +61,14 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         .env("DOORBELL_CONFIGURATION", CONFIGURATION)
         .env("JUDGES", judges)
         .env("CLOCK_SHIM", shim::build("clock")?);
+    let database = match flags.store {
+        Home::Embedded => None,
+        Home::Postgres => Some(Cluster::start(Sync::No)?),
+    };
+    if let Some(database) = &database {
+        pytest.env("DOORBELL_E2E_DATABASE", database.url());
+        pytest.env("DOORBELL_E2E_PSQL", database.program("psql"));
+    }
     place::run(&mut pytest)
 }
 

@@ -126,7 +126,7 @@ impl Cluster {
 
     /// Runs a statement and gives back what it prints, without head and frame.
     pub(crate) fn sql(&self, statement: &str) -> Result<String> {
-        let mut psql = Command::new(self.programs.join("psql"));
+        let mut psql = Command::new(self.program("psql"));
         psql.args([
             "--no-psqlrc",
             "--quiet",
@@ -145,9 +145,14 @@ impl Cluster {
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }
 
+    /// Where a program of the server's is.
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
+        self.programs.join(name)
+    }
+
     /// A program of the server's, as its user.
-    pub(crate) fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(self.programs.join(program));
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(self.program(program));
         command.current_dir(self.folder.path());
         if let Some((uid, gid)) = self.user {
             command.uid(uid).gid(gid);

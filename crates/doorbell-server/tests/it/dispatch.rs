@@ -731,8 +731,8 @@ async fn open_breakers_are_counted_and_tell_how_they_stand() {
     let one = standing[&endpoint(1).id];
     assert_eq!((count(), one.in_flight), (1, 0));
     assert!(one.waiting > 0);
-    world.change(Endpoint { url: "https://new.example.com".to_owned(), ..endpoint(1) }).await;
     up.store(true, Ordering::SeqCst);
+    world.change(Endpoint { url: "https://new.example.com".to_owned(), ..endpoint(1) }).await;
     world.pass(SECOND).await;
     assert_eq!((count(), world.breaker().await), (0, Condition::Closed), "it moved");
     world.stopper.advance(Stage::Draining);

@@ -68,7 +68,8 @@ mod tests {
 
     #[test]
     fn places_grow_and_tell_the_time() {
-        let mut places = Places { last: 0, numbers: Vec::from([1_048_570..1_048_580]) };
+        let mut places =
+            Places { last: 0, numbers: std::iter::once(1_048_570..1_048_580).collect() };
         let at = Time::from_ms(1_767_225_600_000);
         let given: Vec<i64> = std::iter::from_fn(|| places.next(at)).collect();
         assert_eq!(given.len(), 10);
