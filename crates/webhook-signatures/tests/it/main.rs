@@ -8,4 +8,5 @@ mod handshakes;
 mod hostile;
 mod keys;
 mod properties;
+mod symmetric;
 mod vectors;
