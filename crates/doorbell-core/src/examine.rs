@@ -6,7 +6,9 @@ use crate::limits;
 use crate::request::Request;
 use crate::time::Time;
 use crate::verifier::Misconfigured;
-use webhook_signatures::{Described, Explanation, Incoming, Known};
+use webhook_signatures::{
+    Described, Explanation, Incoming, KeyRequest, Known, Provider, Refusal, Secret,
+};
 
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,8 +23,24 @@ pub struct Examined {
     pub doubt: Option<String>,
 }
 
-/// Examines a request as if it had come in at `at`. `url` is the called one, where the caller knows better than the
-/// source's settings. `known` are the secrets of other sources; with a large body they are not tried.
+/// What a request is examined with, beside its source.
+#[derive(Clone, Copy)]
+pub struct Tried<'a> {
+    /// The called URL, where the caller knows better than the source's settings.
+    pub url: Option<&'a str>,
+    /// The secrets of other sources; with a large body they are not tried.
+    pub known: &'a [Known<'a>],
+    /// The provider's own key, where it was fetched before.
+    pub fetched: &'a dyn Fn(&Provider, &KeyRequest) -> Option<Secret>,
+}
+
+impl std::fmt::Debug for Tried<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tried").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+/// Examines a request as if it had come in at `at`.
 ///
 /// It runs many checks: bytes times some fifty. Not for the way to an answer.
 ///
@@ -31,16 +49,22 @@ pub struct Examined {
 pub fn examine<'r>(
     ready: &'r ReadySource,
     request: &Request,
-    url: Option<&str>,
     at: Time,
-    known: &[Known<'_>],
+    tried: Tried<'_>,
 ) -> Result<Examined, &'r Misconfigured> {
     let verifier = ready.verifier()?;
+    let Tried { url, known, fetched } = tried;
     let url = url.map_or_else(|| called_url(ready, request), str::to_owned);
     let Request { method, headers, body, .. } = request;
     let incoming = Incoming { method, url: &url, headers, body };
     let known = if body.len() > limits::EXAMINED_WITH_OTHERS { &[] } else { known };
-    let explanation = verifier.explain(known, &incoming, at.unix_seconds());
+    let now = at.unix_seconds();
+    let keyed = match verifier.verify(&incoming, now) {
+        Err(Refusal::Need(key)) => fetched(verifier.provider(), &key),
+        Ok(_) | Err(_) => None,
+    };
+    let keyed = keyed.map(|key| verifier.with_fetched(key));
+    let explanation = keyed.as_ref().unwrap_or(verifier).explain(known, &incoming, now);
     let described = webhook_signatures::describe(verifier.provider(), &incoming);
     Ok(Examined { explanation, described, doubt: cut(request), url })
 }

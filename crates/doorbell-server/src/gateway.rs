@@ -5,6 +5,7 @@ use crate::clock::Clock;
 use crate::configured::Configured;
 use crate::desk::Desk;
 use crate::dispatch::{Parts, dispatch};
+use crate::keys::Keys;
 use crate::listen::{Hosts, ListenConfig};
 use crate::node::{Node, NodeConfig, Running, Shared, StartError};
 use crate::replay::{Engine, Replays};
@@ -65,10 +66,11 @@ pub async fn start(
     let (first_login, listeners) = (config.first_login.clone(), config.node.clone());
     let (api_replays, followed) = (replays.clone(), replays.clone());
     let (standings, questions) = Standings::new();
-    let api = move |shared: &Shared| {
+    let api = move |shared: &Shared, keys: Arc<Keys>| {
         let parts = ApiParts {
             admitting: Arc::clone(&shared.admitting),
             configured: Arc::clone(&shared.configured),
+            keys,
             replays: api_replays,
             standings,
             root_token,

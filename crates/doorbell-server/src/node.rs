@@ -109,7 +109,7 @@ pub struct Node;
 
 impl Node {
     /// Opens both listeners, reads the configuration and begins to answer. `admin` makes what answers on the admin
-    /// listener.
+    /// listener; the keys of providers are only for it, since they are fetched until nobody holds them any more.
     ///
     /// # Errors
     /// [`StartError`]; nothing is left running.
@@ -118,7 +118,7 @@ impl Node {
         store: Arc<AnyStore>,
         desk: Desk,
         clock: Clock,
-        admin: impl FnOnce(&Shared) -> Arc<H>,
+        admin: impl FnOnce(&Shared, Arc<Keys>) -> Arc<H>,
     ) -> Result<Running, StartError> {
         let ingest = bind("ingest", config.ingest.clone())?;
         let admin_listener = bind("admin", config.admin.clone())?;
@@ -127,6 +127,7 @@ impl Node {
         let (stopper, tasks) = (Stopper::default(), TaskSet::default());
         let metrics = Arc::new(Metrics::default());
         let (keys, fetcher) = Keys::new(config.keys, urls, clock.clone(), Arc::clone(&metrics));
+        let keys = Arc::new(keys);
         let shared = Shared {
             admitting: Arc::new(Admitting {
                 store,
@@ -150,13 +151,13 @@ impl Node {
             },
             Arc::clone(&shared.admitting),
             Arc::clone(&shared.configured),
-            keys,
+            Arc::clone(&keys),
         );
         let patience = config.ingest.drain.max(config.admin.drain) + AFTERGLOW;
         let running = Running { shared, stopper, tasks, patience };
         running.tasks.spawn("keeper of rejected requests", keeper.run());
         running.tasks.spawn("fetcher of keys", fetcher.run());
-        let admin = admin(&running.shared);
+        let admin = admin(&running.shared, keys);
         running.listen("ingest", ingest, Arc::new(handler));
         running.listen("admin", admin_listener, admin);
         Ok(running)

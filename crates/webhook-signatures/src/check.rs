@@ -1,5 +1,6 @@
 //! What every scheme's check shares: the request with its secrets, where keys come from, and how old is too old.
 
+use crate::der::Validity;
 use crate::incoming::Incoming;
 use crate::key::KeyRequest;
 use crate::provider::Provider;
@@ -56,8 +57,15 @@ impl<'a> Check<'a> {
         Verified { scheme: self.index, secret: None, stamp_ms: None }
     }
 
-    pub(crate) fn passed(self, secret: usize, stamp_ms: Option<i64>) -> Verified {
-        Verified { scheme: self.index, secret: Some(secret), stamp_ms }
+    /// For a right signature by the secret at this place, unless the key stands in a certificate that is not good now.
+    pub(crate) fn passed(self, secret: usize, stamp_ms: Option<i64>) -> Result<Verified, Refusal> {
+        let key = self.secrets.get(secret).and_then(|secret| secret.key(self.index));
+        if let Some(Key::Asymmetric(keys)) = key
+            && let Some(Validity { from, until }) = keys.out_of_date(self.now)
+        {
+            return Err(Refusal::Certificate { from, until });
+        }
+        Ok(Verified { scheme: self.index, secret: Some(secret), stamp_ms })
     }
 
     /// The secrets that the operator gave for this scheme, with their places.

@@ -1,7 +1,9 @@
 //! Just enough DER to take a public key out of `SubjectPublicKeyInfo`, a certificate or a bare RSA key.
 //!
-//! A certificate's own signature and dates are not checked here: it comes over TLS from an address that the provider's
-//! rule allows, or from the operator's hand.
+//! Of a certificate the dates are read too. Its own signature is not checked: it comes over TLS from an address that the
+//! provider's rule allows, or from the operator's hand.
+
+use crate::time;
 
 /// One public key.
 #[derive(Clone, PartialEq, Eq)]
@@ -14,21 +16,32 @@ pub(crate) enum Public {
     Rsa { n: Vec<u8>, e: Vec<u8> },
 }
 
+/// From when until when a certificate is good, in Unix seconds; both belong to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Validity {
+    pub(crate) from: i64,
+    pub(crate) until: i64,
+}
+
 const SEQUENCE: u8 = 0x30;
 const INTEGER: u8 = 0x02;
 const BITS: u8 = 0x03;
 const OID: u8 = 0x06;
 const VERSION: u8 = 0xa0;
+const UTC_TIME: u8 = 0x17;
+const GENERALIZED_TIME: u8 = 0x18;
 
 const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
 const EC: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
 const P256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
 const ED25519: &[u8] = &[0x2b, 0x65, 0x70];
 
-/// The key in a `SubjectPublicKeyInfo`, an X.509 certificate, or a PKCS #1 RSA public key.
-pub(crate) fn spki(der: &[u8]) -> Option<Public> {
+/// The key in a `SubjectPublicKeyInfo`, an X.509 certificate, or a PKCS #1 RSA public key; and the certificate's dates.
+pub(crate) fn spki(der: &[u8]) -> Option<(Public, Option<Validity>)> {
     let (outer, _) = take(der, SEQUENCE)?;
-    from_spki(outer).or_else(|| from_certificate(outer)).or_else(|| rsa(der))
+    let bare = || from_spki(outer).or_else(|| rsa(der)).map(|key| (key, None));
+    let certificate = || from_certificate(outer).map(|(key, valid)| (key, Some(valid)));
+    bare().or_else(certificate)
 }
 
 fn from_spki(inside: &[u8]) -> Option<Public> {
@@ -47,15 +60,31 @@ fn from_spki(inside: &[u8]) -> Option<Public> {
 }
 
 /// Certificate → tbsCertificate → the seventh field, counting the version that may be left out (RFC 5280, 4.1).
-fn from_certificate(inside: &[u8]) -> Option<Public> {
+fn from_certificate(inside: &[u8]) -> Option<(Public, Validity)> {
     let (tbs, _) = take(inside, SEQUENCE)?;
     let tbs = take(tbs, VERSION).map_or(tbs, |(_, rest)| rest);
-    let (_, rest) = take(tbs, INTEGER)?;
-    let (_, rest) = take(rest, SEQUENCE)?;
-    let (_, rest) = take(rest, SEQUENCE)?;
-    let (_, rest) = take(rest, SEQUENCE)?;
-    let (_, rest) = take(rest, SEQUENCE)?;
-    from_spki(take(rest, SEQUENCE)?.0)
+    let (_serial, rest) = take(tbs, INTEGER)?;
+    let (_algorithm, rest) = take(rest, SEQUENCE)?;
+    let (_issuer, rest) = take(rest, SEQUENCE)?;
+    let (dates, rest) = take(rest, SEQUENCE)?;
+    let (_subject, rest) = take(rest, SEQUENCE)?;
+    Some((from_spki(take(rest, SEQUENCE)?.0)?, validity(dates)?))
+}
+
+fn validity(dates: &[u8]) -> Option<Validity> {
+    let (from, rest) = date(dates)?;
+    let (until, _) = date(rest)?;
+    Some(Validity { from, until })
+}
+
+/// `YYMMDDHHMMSSZ`, whose years end with 2049, or `YYYYMMDDHHMMSSZ` (RFC 5280, 4.1.2.5).
+fn date(der: &[u8]) -> Option<(i64, &[u8])> {
+    if let Some((text, rest)) = take(der, GENERALIZED_TIME) {
+        return Some((time::compact(text)?, rest));
+    }
+    let (text, rest) = take(der, UTC_TIME)?;
+    let century = if text.first()? < &b'5' { b"20" } else { b"19" };
+    Some((time::compact(&[century, text].concat())?, rest))
 }
 
 fn rsa(der: &[u8]) -> Option<Public> {
@@ -85,4 +114,29 @@ fn take(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
         _ => return None,
     };
     rest.split_at_checked(length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_of_certificates() {
+        let read = |tag: u8, text: &str| {
+            let length = u8::try_from(text.len()).unwrap();
+            let der = [&[tag, length], text.as_bytes(), b"rest"].concat();
+            date(&der).map(|(at, rest)| (at, rest == b"rest"))
+        };
+        let (utc, general) = (|text| read(UTC_TIME, text), |text| read(GENERALIZED_TIME, text));
+        assert_eq!(utc("700101000000Z"), Some((0, true)));
+        assert_eq!(utc("260101000000Z"), Some((1_767_225_600, true)));
+        assert_eq!(utc("491231235959Z"), Some((2_524_607_999, true)));
+        assert_eq!(utc("500101000000Z"), Some((-631_152_000, true)));
+        assert_eq!(general("20500101000000Z"), Some((2_524_608_000, true)));
+        for bad in ["", "Z", "2601010000Z", "260101000000", "261301000000Z", "2601010000000Z"] {
+            assert_eq!((utc(bad), general(bad)), (None, None), "{bad}");
+        }
+        assert_eq!(general("20260101000000+"), None);
+        assert_eq!(validity(&[UTC_TIME, 13]), None);
+    }
 }

@@ -89,7 +89,7 @@ fn one(
             keys.iter().find(|(_, _, key)| matches(key, *algorithm, (&base, &signature), kid));
         if let Some((at, _, _)) = found {
             digest(check.incoming, &input)?;
-            return Ok(check.passed(*at, Some(times(check.now, scheme, &input)?)));
+            return check.passed(*at, Some(times(check.now, scheme, &input)?));
         }
     }
     match (tried, named) {

@@ -1,6 +1,6 @@
 //! Public and private keys: reading them from what people paste and providers serve, verifying and signing.
 
-use crate::der::Public;
+use crate::der::{Public, Validity};
 use crate::encoding::Encoding;
 use crate::scheme::Algorithm;
 
@@ -57,6 +57,8 @@ pub(crate) struct Named {
 #[derive(Clone)]
 pub(crate) struct Keys {
     pub(crate) public: Vec<Named>,
+    /// When the certificate is good, where the text is one.
+    valid: Option<Validity>,
     private: Option<imp::Private>,
 }
 
@@ -64,11 +66,6 @@ impl Public {
     /// Whether `signature` over `message` is this key's, made with `algorithm`. A key of another kind never is.
     pub(crate) fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
         imp::verify(self, algorithm, message, signature)
-    }
-
-    /// From `SubjectPublicKeyInfo`, a certificate, or the bare forms of one algorithm.
-    fn from_der(der: &[u8]) -> Option<Self> {
-        crate::der::spki(der)
     }
 
     fn from_jwk(jwk: &[u8]) -> Option<Named> {
@@ -109,13 +106,20 @@ impl Keys {
         let bytes = Encoding::Hex
             .decode(text.as_bytes())
             .or_else(|| crate::encoding::base64_pasted(text))?;
-        let key =
-            if bytes.len() == 32 { Public::Ed25519(bytes) } else { Public::from_der(&bytes)? };
-        Some(Self::of(key))
+        if bytes.len() == 32 {
+            return Some(Self::of(Public::Ed25519(bytes)));
+        }
+        Self::from_der(&bytes)
+    }
+
+    /// From `SubjectPublicKeyInfo`, a certificate, or a bare RSA key.
+    fn from_der(der: &[u8]) -> Option<Self> {
+        let (key, valid) = crate::der::spki(der)?;
+        Some(Self { valid, ..Self::of(key) })
     }
 
     fn of(key: Public) -> Self {
-        Self { public: vec![Named { kid: None, key }], private: None }
+        Self { public: vec![Named { kid: None, key }], valid: None, private: None }
     }
 
     fn pair((private, public): (imp::Private, Public)) -> Self {
@@ -137,7 +141,7 @@ impl Keys {
                     .collect(),
             },
         };
-        (!public.is_empty()).then_some(Self { public, private: None })
+        (!public.is_empty()).then_some(Self { public, valid: None, private: None })
     }
 
     fn from_pem(text: &str) -> Option<Self> {
@@ -145,7 +149,7 @@ impl Keys {
         if label == "PRIVATE KEY" {
             return imp::from_pkcs8(der).map(Self::pair);
         }
-        Some(Self::of(Public::from_der(&der)?))
+        Self::from_der(&der)
     }
 
     /// A bare Ed25519 public key.
@@ -173,6 +177,11 @@ impl Keys {
                 _ => true,
             })
             .map(|named| &named.key)
+    }
+
+    /// The dates of the certificate, where it is not good at this time in Unix seconds; a bare key always is.
+    pub(crate) fn out_of_date(&self, now: i64) -> Option<Validity> {
+        self.valid.filter(|valid| !(valid.from..=valid.until).contains(&now))
     }
 
     /// Signs, where the text held a private key that fits `algorithm`.

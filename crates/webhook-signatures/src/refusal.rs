@@ -2,6 +2,7 @@
 
 use crate::key::KeyRequest;
 use crate::scheme::Text;
+use crate::time::Unit;
 
 /// Why a request was not believed. `Display` is a sentence for the operator; nothing secret is in it, and no
 /// signature that would have been right.
@@ -71,6 +72,17 @@ pub enum Refusal {
         /// The limit in seconds.
         limit_s: u32,
     },
+    /// The signature is right, and the certificate in which its key stands is not good at this time.
+    #[error(
+        "the key's certificate is good from {} to {} only: it ran out, or this machine's clock is wrong",
+        shown(*from), shown(*until)
+    )]
+    Certificate {
+        /// From when, in Unix seconds.
+        from: i64,
+        /// Until when, in Unix seconds.
+        until: i64,
+    },
     /// A JWT names an algorithm that the source does not allow.
     #[error("the token says it is signed with {found:?}, which this source does not allow")]
     Algorithm {
@@ -96,6 +108,10 @@ pub enum Refusal {
     Unsupported(&'static str),
 }
 
+fn shown(seconds: i64) -> String {
+    Unit::Iso8601.write(seconds)
+}
+
 impl Refusal {
     /// A short stable name for metrics and lists.
     #[must_use]
@@ -113,6 +129,7 @@ impl Refusal {
             Self::BodyHash => "body_hash",
             Self::TooOld { .. } => "too_old",
             Self::InFuture { .. } => "in_future",
+            Self::Certificate { .. } => "certificate",
             Self::Algorithm { .. } => "algorithm",
             Self::Claim { .. } => "claim",
             Self::KeyAddress(_) => "key_address",
@@ -140,7 +157,7 @@ impl Refusal {
             Self::NoMatch { .. } | Self::WrongToken | Self::NotOurs(_) | Self::KeyAddress(_) => 5,
             Self::Need(_) => 6,
             Self::BodyHash | Self::Claim { .. } => 7,
-            Self::TooOld { .. } | Self::InFuture { .. } => 8,
+            Self::TooOld { .. } | Self::InFuture { .. } | Self::Certificate { .. } => 8,
         }
     }
 }

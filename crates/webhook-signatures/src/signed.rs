@@ -136,7 +136,7 @@ fn one_group<'a>(
             };
             if matches(signed.algorithm, key, &message::parts(source)?, &signatures) {
                 let stamp_ms = check.fresh(signed.stamp.as_ref(), stamp.as_deref())?;
-                return Ok(check.passed(*at, stamp_ms));
+                return check.passed(*at, stamp_ms);
             }
         }
     }

@@ -176,6 +176,23 @@ fn fraction(rest: &[u8]) -> Option<(i64, &[u8])> {
     Some((millis, zone))
 }
 
+/// `20260101000000Z` → Unix seconds.
+pub(crate) fn compact(text: &[u8]) -> Option<i64> {
+    if text.len() != 15 {
+        return None;
+    }
+    expect(text, 14, b'Z')?;
+    let civil = Civil {
+        year: number(text, 0, 4)?,
+        month: number(text, 4, 2)?,
+        day: number(text, 6, 2)?,
+        hour: number(text, 8, 2)?,
+        minute: number(text, 10, 2)?,
+        second: number(text, 12, 2)?,
+    };
+    civil.seconds()
+}
+
 fn http_date(text: &[u8]) -> Option<i64> {
     if text.len() != 29 || text.get(25..)? != b" GMT" || text.get(3..5)? != b", " {
         return None;

@@ -6,12 +6,13 @@ use super::find;
 use super::input::{Json, Named, json};
 use super::refused::Refused;
 use super::state::ApiState;
+use crate::keys::{Keys, Wanted};
 use axum::extract::State;
 use axum::response::Response;
 use doorbell_core::credentials::Credentials;
 use doorbell_core::directory::Directory;
 use doorbell_core::directory::ReadySource;
-use doorbell_core::examine::examine;
+use doorbell_core::examine::{Tried, examine};
 use doorbell_core::id::SourceId;
 use doorbell_core::limits;
 use doorbell_core::request::Request;
@@ -23,7 +24,7 @@ use doorbell_wire::problem::Code;
 use http::StatusCode;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
-use webhook_signatures::Known;
+use webhook_signatures::{KeyRequest, Known, Provider};
 
 /// It hashes the body some fifty times, so only so many at once, on threads where nobody else waits.
 static ROOM: Semaphore = Semaphore::const_new(limits::EXAMINED_AT_ONCE);
@@ -50,7 +51,7 @@ pub(super) async fn for_source(
     };
     question.at = body.at.map_or(question.at, |at| at.0);
     question.url = body.url;
-    answer(&settings, caller, question).await
+    answer(&state, &settings, caller, question).await
 }
 
 pub(super) async fn request(
@@ -65,7 +66,7 @@ pub(super) async fn request(
     let settings = state.configured.directory();
     let known = Credentials::of(found.origin, &settings);
     let question = Question { at: found.at, request: found.request, url: None, source, known };
-    answer(&settings, caller, question).await
+    answer(&state, &settings, caller, question).await
 }
 
 struct Question {
@@ -78,6 +79,7 @@ struct Question {
 }
 
 async fn answer(
+    state: &ApiState,
     settings: &Directory,
     caller: Caller,
     question: Question,
@@ -91,9 +93,9 @@ async fn answer(
         )
     })?;
     let others = others(settings, caller, question.source);
-    let ready = Arc::clone(ready);
-    let found =
-        tokio::task::spawn_blocking(move || found(&ready, &question, &others, caller)).await;
+    let (ready, keys) = (Arc::clone(ready), Arc::clone(&state.keys));
+    let work = move || found(&keys, &ready, &question, (&others, caller));
+    let found = tokio::task::spawn_blocking(work).await;
     drop(room);
     let found = found.map_err(|_| Refused::new(Code::Internal, "It could not be explained."))?;
     Ok(json(StatusCode::OK, &found?))
@@ -111,15 +113,20 @@ fn others(settings: &Directory, caller: Caller, than: SourceId) -> Vec<(String, 
 }
 
 fn found(
+    keys: &Keys,
     ready: &ReadySource,
     question: &Question,
-    others: &[(String, SecretText)],
-    caller: Caller,
+    (others, caller): (&[(String, SecretText)], Caller),
 ) -> Result<ExplainOut, Refused> {
     let known: Vec<Known<'_>> =
         others.iter().map(|(name, secret)| Known { name, text: secret.reveal() }).collect();
     let Question { at, request, url, known: received, .. } = question;
-    let found = examine(ready, request, url.as_deref(), *at, &known).map_err(|why| {
+    // By a key that was fetched for some request; for this look, which anyone with a token can cause, nobody is called.
+    let fetched = |provider: &Provider, key: &KeyRequest| {
+        keys.known(Wanted { provider, key, source: question.source })
+    };
+    let tried = Tried { url: url.as_deref(), known: &known, fetched: &fetched };
+    let found = examine(ready, request, *at, tried).map_err(|why| {
         Refused::new(Code::State, format!("The source is not set up rightly: {why}"))
     })?;
     let hidden = Credentials::for_source(ready).and(received.clone());

@@ -5,6 +5,7 @@ use super::failures::Failures;
 use super::logins::{LoginCode, Logins};
 use crate::admitting::Admitting;
 use crate::configured::Configured;
+use crate::keys::Keys;
 use crate::replay::Replays;
 use crate::standings::Standings;
 use doorbell_core::limits;
@@ -21,6 +22,8 @@ pub struct Parts {
     pub admitting: Arc<Admitting>,
     /// What is configured.
     pub configured: Arc<Configured>,
+    /// The keys of providers that sign with their own, as far as they are known.
+    pub keys: Arc<Keys>,
     /// The replays.
     pub replays: Replays,
     /// How the deliveries of endpoints stand.

@@ -50,7 +50,7 @@ pub struct Ingest {
     configured: Arc<Configured>,
     rejections: Rejections,
     budget: Arc<Budget>,
-    keys: Keys,
+    keys: Arc<Keys>,
 }
 
 /// Takes the rejected requests of an [`Ingest`] to the store; to be run as a task.
@@ -82,7 +82,7 @@ impl Ingest {
         config: IngestConfig,
         admitting: Arc<Admitting>,
         configured: Arc<Configured>,
-        keys: Keys,
+        keys: Arc<Keys>,
     ) -> (Self, Keeper) {
         let (rejections, queue) = Rejections::new(Arc::clone(&admitting.metrics));
         let keeper = Keeper { admitting: Arc::clone(&admitting), queue };

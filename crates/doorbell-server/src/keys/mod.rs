@@ -99,6 +99,12 @@ impl Keys {
         }
     }
 
+    /// The key, if it is known; the network is left alone. For looking at a request after the fact.
+    #[must_use]
+    pub fn known(&self, wanted: Wanted<'_>) -> Option<Secret> {
+        self.shelf().known(&Place::of(wanted), self.clock.monotonic()).map(|held| held.key)
+    }
+
     /// Calls an address of a provider's own once, by which a subscription is confirmed.
     ///
     /// # Errors

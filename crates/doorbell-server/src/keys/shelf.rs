@@ -111,6 +111,13 @@ impl Shelf {
         }
     }
 
+    /// The key, where it is there and may be used. Nothing is fetched for it, and it does not count as a use.
+    pub(super) fn known(&mut self, place: &Place, now: Duration) -> Option<Held> {
+        let slot = self.slots.get_mut(place)?;
+        slot.take_in();
+        slot.usable(None, now)
+    }
+
     /// Whether this source may cause one call more.
     pub(super) fn allow(&mut self, source: SourceId, now: Duration) -> bool {
         allow(&mut self.sources, source, now)
@@ -239,6 +246,17 @@ mod tests {
         assert!(fetch(&mut shelf, old, Err("away".into())));
         assert_eq!(looks(&mut shelf, None, old + SECOND), "use");
         assert_eq!(looks(&mut shelf, None, SECOND + limits::KEY_STALE), "fetch");
+    }
+
+    #[test]
+    fn a_look_at_what_is_known_fetches_nothing() {
+        let mut shelf = Shelf::default();
+        assert!(shelf.known(&place("u"), SECOND).is_none());
+        assert!(fetch(&mut shelf, SECOND, Ok(held(SECOND))));
+        let old = SECOND + limits::KEY_FRESH;
+        assert!(shelf.known(&place("u"), old).is_some() && shelf.known(&place("v"), old).is_none());
+        assert_eq!(looks(&mut shelf, None, old), "use and refresh");
+        assert!(shelf.known(&place("u"), SECOND + limits::KEY_STALE).is_none());
     }
 
     #[test]

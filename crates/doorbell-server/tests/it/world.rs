@@ -76,7 +76,7 @@ pub(crate) async fn start(config: NodeConfig) -> World {
     let clock = ManualClock::new(NOW, 1);
     let desk = Desk::default();
     let home = Arc::new(AnyStore::from(store.clone()));
-    let node = Node::start(config, home, desk.clone(), Clock::Manual(clock.clone()), |_| {
+    let node = Node::start(config, home, desk.clone(), Clock::Manual(clock.clone()), |_, _| {
         Arc::new(NoAdmin)
     });
     World { node: node.await.unwrap(), store, clock, desk }

@@ -195,7 +195,7 @@ fn wallets() -> Vec<Provider> {
             .kind(json("/event_type"))
             .retries("25 times in 3 days (general knowledge)")
             .success(200)
-            .caveat("The certificate is believed because it came over TLS from PayPal's host: its own dates and issuer are not checked.")
+            .caveat("The certificate is believed because it came over TLS from PayPal's host, and only between its own dates; its issuer is not checked.")
             .caveat("Of the body only a CRC-32 is signed, which anyone can keep while changing it: ask PayPal's API before money moves.")
             .verified("the crate webhook-verify 0.1.0"),
         hex("coinbase-commerce", "Coinbase Commerce", "x-cc-webhook-signature", "")

@@ -37,7 +37,7 @@ fn clouds() -> Vec<Provider> {
                 .kind(Field::First(vec![json("/Type"), header("x-amz-sns-message-type")]))
                 .setup("Create a subscription of the topic with the protocol HTTPS and the URL below, after the option topic_arn of the source is set: the confirmation is then called by itself.")
                 .needs("topic_arn", "The only topic whose messages are believed and whose subscription is confirmed; `*` believes every topic of anyone and confirms none")
-                .caveat("The certificate is believed because it came over TLS from Amazon's host: its own dates and issuer are not checked.")
+                .caveat("The certificate is believed because it came over TLS from Amazon's host, and only between its own dates; its issuer is not checked.")
                 .caveat("Anyone with an AWS account can send genuine messages of a topic of their own: with `topic_arn = \"*\"` they are believed.")
                 .challenge(Challenge::SnsConfirmation)
                 .deadline(15_000, "as the topic's delivery policy says")

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use serde_json::Value;
 use webhook_signatures::{
-    Headers, Incoming, Provider, Refusal, Secret, Unit, Verified, all, find, verify,
+    Headers, Incoming, Provider, Refusal, Secret, Tolerance, Unit, Verified, all, find, verify,
 };
 
 const NOW: i64 = 1_767_225_600;
@@ -60,6 +60,34 @@ fn what_is_needed_is_asked_for() {
         serde_json::json!({ "data": { "public_key": vector.text("public_key") } }).to_string()
     };
     assert!(fetched("kick", &kick).1.is_ok());
+}
+
+/// From its first second to its last: the vectors' certificates are good from 2020 to 2040.
+#[test]
+fn a_certificate_is_believed_between_its_dates_only() {
+    let (from, until) = (1_577_836_800, 2_208_988_800);
+    let vectors = crate::vectors::all();
+    for name in ["aws-sns", "paypal"] {
+        let vector = vector(&vectors, name);
+        let provider = vector.provider().with_tolerance(Tolerance::OFF);
+        let incoming = vector.incoming();
+        let Err(Refusal::Need(request)) = verify(&provider, &[], &incoming, NOW) else { panic!() };
+        let pem = vector.text("certificate").unwrap();
+        let fetched = Secret::fetched(&provider, &request, pem.as_bytes()).unwrap();
+        for secret in [fetched, Secret::parse(&provider, pem).unwrap()] {
+            let at = |now| verify(&provider, std::slice::from_ref(&secret), &incoming, now);
+            assert!(at(from).is_ok() && at(until).is_ok(), "{name}");
+            for now in [from - 1, until + 1] {
+                let refusal = at(now).unwrap_err();
+                assert_eq!(refusal, Refusal::Certificate { from, until }, "{name}");
+                assert_eq!(refusal.code(), "certificate");
+                assert!(refusal.to_string().contains("from 2020-01-01T00:00:00Z to 2040-01-01"));
+            }
+            let other = Incoming { body: b"{}", ..incoming };
+            let forged = verify(&provider, std::slice::from_ref(&secret), &other, until + 1);
+            assert!(!matches!(forged, Err(Refusal::Certificate { .. })), "told of right ones only");
+        }
+    }
 }
 
 #[test]

@@ -10,5 +10,6 @@ mod httpsig;
 mod keys;
 mod properties;
 mod signed;
+mod symmetric;
 mod tokens;
 mod vectors;

@@ -83,10 +83,11 @@ fn every_provider_accepts_what_is_signed_for_it() {
 }
 
 /// A signed request as it goes out.
+#[derive(Debug, Clone)]
 pub(crate) struct Sent {
-    headers: Vec<(String, Vec<u8>)>,
-    url: String,
-    body: Vec<u8>,
+    pub(crate) headers: Vec<(String, Vec<u8>)>,
+    pub(crate) url: String,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Sent {

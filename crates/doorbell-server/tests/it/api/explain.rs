@@ -2,10 +2,16 @@
 
 use super::world::{START, World};
 use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use doorbell_core::attempt::{Answer, Outcome};
 use doorbell_core::configuration::Scope;
 use doorbell_core::event::{Fate, Rejection, RejectionReason};
+use doorbell_core::id::SourceId;
+use doorbell_core::request::Headers;
+use doorbell_server::keys::Wanted;
+use doorbell_server::sender::{Script, Step};
 use serde_json::{Value, json};
-use webhook_signatures::{Secret, ToSign, find, sign};
+use webhook_signatures::{Incoming, Refusal, Secret, ToSign, find, sign, verify};
 
 const SECRET: &str = "It's a Secret to Everybody";
 /// GitHub's published example.
@@ -119,6 +125,53 @@ async fn a_received_request_by_its_id() {
         .post("/v1/sources/github/explain", json!({"request": "req_none"}))
         .await
         .problem("not_found");
+}
+
+/// A key of the provider's own is used if some request had it fetched; to explain one, nobody is called.
+#[tokio::test]
+async fn by_the_providers_key_if_it_is_known() {
+    let mut world = world().await;
+    let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+    let x = URL_SAFE_NO_PAD.encode(pair.public_key_raw());
+    let jwks = json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "k1", "x": x}]}).to_string();
+    let (headers, body) = (Headers::default(), jwks.into());
+    let served = Answer { status: 200, headers, body, truncated: false };
+    let script = Script::by(move |_| Step::Now(Outcome::Answered(served.clone())));
+    world.fetch(script.clone());
+    let url = "https://keys.example.com/jwks.json";
+    let signed =
+        json!({"name": "signed", "provider": "http-signature", "options": {"jwks_url": url}});
+    world.post("/v1/sources", signed).await.is(201);
+
+    let mut row = find("http-signature").unwrap().clone();
+    assert!(row.set("keyid", "k1") && row.set("jwks_url", url));
+    let (called, now) = ("https://x/in/signed", START.unix_seconds());
+    let nothing: [(&str, &str); 0] = [];
+    let request =
+        ToSign { id: "", now, url: called, method: "POST", headers: &nothing, body: b"{}" };
+    let secret = Secret::parse(&row, &pair.serialize_pem()).unwrap();
+    let lines = sign(&row, &secret, &request).unwrap().headers;
+    let headers: Vec<Value> =
+        lines.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
+    let asked = json!({"headers": headers, "body": "{}", "url": called});
+    let found = explain(&world, "signed", asked.clone()).await;
+    assert_eq!(found["refusal"]["code"], "need_key");
+    assert_eq!(script.carried().len(), 0);
+
+    let incoming = Incoming { method: "POST", url: called, headers: &lines, body: b"{}" };
+    let Err(Refusal::Need(key)) = verify(&row, &[], &incoming, now) else { panic!("no key named") };
+    let wanted = Wanted { provider: &row, key: &key, source: SourceId::new(START, 1) };
+    world.parts.keys.get(wanted, None).await.unwrap();
+    let found = explain(&world, "signed", asked.clone()).await;
+    assert_eq!((&found["verified"], &found["secret"]), (&json!(true), &Value::Null), "{found}");
+    let mut other = asked;
+    other["body"] = "{} ".into();
+    let found = explain(&world, "signed", other).await;
+    assert_eq!(
+        (&found["verified"], &found["refusal"]["code"]),
+        (&json!(false), &json!("body_hash"))
+    );
+    assert_eq!(script.carried().len(), 1);
 }
 
 #[tokio::test]

@@ -30,11 +30,12 @@ async fn it_answers_to_its_own_names_only() {
     let root = TokenText::new([9; 32]);
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let config = NodeConfig::at(any, any, Label::parse("in").unwrap());
-    let admin = |shared: &doorbell_server::node::Shared| {
+    let admin = |shared: &doorbell_server::node::Shared, keys| {
         let state = ApiState::new(Parts {
             ingest_prefix: Label::parse("in").unwrap(),
             admitting: Arc::clone(&shared.admitting),
             configured: Arc::clone(&shared.configured),
+            keys,
             replays,
             standings: Standings::new().0,
             root_token: Some(token_hash(&root)),

@@ -21,6 +21,7 @@ use doorbell_server::configured::Configured;
 use doorbell_server::desk::Desk;
 use doorbell_server::dispatch::{self, dispatch};
 use doorbell_server::health::Health;
+use doorbell_server::keys::Keys;
 use doorbell_server::live::Live;
 use doorbell_server::metrics::Metrics;
 use doorbell_server::replay::{Engine, Replays};
@@ -150,10 +151,13 @@ impl World {
             health: Arc::new(Health::new(Stopper::default().stop())),
             clock,
         };
+        let (clock, metrics) = (admitting.clock.clone(), Arc::clone(&admitting.metrics));
+        let keys = Keys::new(None, UrlPolicy::default(), clock, metrics).0;
         let (root, first) = (TokenText::new([7; 32]), LoginCode::new(7));
         let parts = Parts {
             admitting: Arc::new(admitting),
             configured: Arc::new(configured),
+            keys: Arc::new(keys),
             replays,
             standings: Standings::new().0,
             root_token: Some(token_hash(&root)),
@@ -186,6 +190,17 @@ impl World {
         };
         tokio::spawn(dispatch(parts, stopper.stop()));
         stopper
+    }
+
+    /// Fetches the keys of providers by this script.
+    pub(super) fn fetch(&mut self, script: Script) {
+        let (clock, metrics) =
+            (Clock::Manual(self.hand.clone()), Arc::clone(&self.parts.admitting.metrics));
+        let sender = Some(AnySender::Script(script));
+        let (keys, fetcher) = Keys::new(sender, UrlPolicy::default(), clock, metrics);
+        self.parts.keys = Arc::new(keys);
+        self.router = router(ApiState::new(self.parts.clone()));
+        tokio::spawn(fetcher.run());
     }
 
     /// A request without a token.

@@ -107,7 +107,7 @@ pub struct ExplainOut {
     pub provider: String,
     /// Whether it verifies.
     pub verified: bool,
-    /// The secret by which it does.
+    /// The secret by which it does; nothing where that is a key which the provider serves.
     pub secret: Option<SecretHint>,
     /// Why it does not.
     pub refusal: Option<RefusalOut>,
