@@ -6,7 +6,7 @@ use crate::clock::Clock;
 use crate::configured::Configured;
 use crate::desk::Desk;
 use crate::dispatch::deliver::Deliverer;
-use crate::dispatch::lane::{Held, Lane, Start, Wish};
+use crate::dispatch::lane::{End, Held, Lane, Start, Wish};
 use crate::dispatch::message::{CLAIMS_MAX, IN_FLIGHT_ALL, IN_FLIGHT_MAX, Message, Tried};
 use crate::dispatch::settling::{self, Done};
 use crate::metrics::Metric;
@@ -25,6 +25,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -42,6 +43,8 @@ const PAYLOAD_OVERHEAD: usize = 2 << 10;
 const LEASE: Duration = Duration::from_secs(300);
 /// The clock is looked at at least so often, so that a jump of the wall clock delays nothing for longer.
 const TICK: Duration = Duration::from_secs(1);
+/// Lanes that wait for a larger share and are looked at in one turn.
+const SQUEEZED_LOOKS: usize = 64;
 /// Deliveries that are given back at once.
 const GIVE_BACKS_MAX: usize = 256;
 /// When a claim failed, the store is asked again after this.
@@ -60,6 +63,8 @@ pub(crate) struct Run {
     open: HashSet<EndpointId>,
     /// Lanes that may start something, each once; served in turn.
     ring: VecDeque<EndpointId>,
+    /// Lanes that could start something, were their share larger; each once.
+    squeezed: VecDeque<EndpointId>,
     /// When to look at a lane again. An alarm that no longer matters only costs a look.
     alarms: BinaryHeap<Reverse<(Time, EndpointId)>>,
     /// Deliveries that were started and are not settled.
@@ -94,6 +99,7 @@ impl Run {
             lanes: HashMap::new(),
             open: HashSet::new(),
             ring: VecDeque::new(),
+            squeezed: VecDeque::new(),
             alarms: BinaryHeap::new(),
             in_flight: 0,
             busy: 0,
@@ -113,7 +119,10 @@ impl Run {
         mut stop: Stop,
     ) {
         let mut changed = self.configured.watch();
-        self.take_backlog().await;
+        tokio::select! {
+            () = self.take_backlog() => {}
+            () = stop.reached(Stage::Draining) => return,
+        }
         let mut messages = Vec::with_capacity(256);
         loop {
             self.turn();
@@ -123,7 +132,8 @@ impl Run {
                 lent = self.store.lent() => self.take_lent(lent),
                 stirred = self.store.stirred() => self.take_stirred(&stirred),
                 Some(done) = self.settling.next() => self.take_settled(done),
-                result = changed.changed() => if result.is_ok() { self.take_directory() },
+                // It is taken over with the messages.
+                _ = changed.changed() => {}
                 question = questions.next() => self.answer(question),
                 () = stop.reached(Stage::Draining) => break,
                 () = tokio::time::sleep(wait) => {}
@@ -152,24 +162,26 @@ impl Run {
         metrics.set(Metric::BreakersOpen, self.open.len() as u64);
     }
 
-    /// Lets what is in flight end and gives the rest back.
+    /// Lets what is in flight end, and gives the rest back meanwhile.
     async fn drain(&mut self, mut inbox: mpsc::Receiver<Message>) {
+        let store = Arc::clone(&self.store);
         let waiting: Vec<Lent> = self.lanes.values_mut().flat_map(Lane::clear).collect();
-        give_back(&self.store, waiting).await;
-        while self.in_flight > 0 || self.claims > 0 {
+        let mut backs = FuturesUnordered::from_iter([give_back(&store, waiting)]);
+        while self.in_flight > 0 || self.claims > 0 || !backs.is_empty() {
             let message = tokio::select! {
                 Some(_) = self.settling.next() => {
                     self.in_flight = self.in_flight.saturating_sub(1);
                     continue;
                 }
+                Some(()) = backs.next() => continue,
                 message = inbox.recv() => message,
             };
             match message {
                 Some(Message::Tried(tried)) => self.take_tried(*tried),
                 Some(Message::Claimed { claims, .. }) => {
                     self.claims = self.claims.saturating_sub(1);
-                    give_back(&self.store, claims.map(|claims| claims.lent).unwrap_or_default())
-                        .await;
+                    let lent = claims.map(|claims| claims.lent).unwrap_or_default();
+                    backs.push(give_back(&store, lent));
                 }
                 None => return,
             }
@@ -181,6 +193,7 @@ impl Run {
         loop {
             match self.store.backlog().await {
                 Ok(backlog) => {
+                    self.take_directory();
                     for one in backlog {
                         let now = self.clock.now();
                         self.lane(one.endpoint).store_has(one.next_due, now);
@@ -204,6 +217,7 @@ impl Run {
     }
 
     fn take_lent(&mut self, lent: Vec<Lent>) {
+        self.take_directory();
         let now = self.clock.now();
         for mut one in lent {
             if weight(&one) > self.payload_room() {
@@ -223,6 +237,7 @@ impl Run {
     }
 
     fn take_stirred(&mut self, endpoints: &[EndpointId]) {
+        self.take_directory();
         let now = self.clock.now();
         for endpoint in endpoints {
             self.lane(*endpoint).store_has(Time::EPOCH, now);
@@ -230,14 +245,21 @@ impl Run {
         }
     }
 
+    /// Takes over the configuration if it has changed. What was accepted was accepted under the one of the moment or an
+    /// earlier one: with an older one, a new endpoint would look like one that was deleted.
     fn take_directory(&mut self) {
-        self.directory = self.configured.directory();
+        let directory = self.configured.directory();
+        if Arc::ptr_eq(&directory, &self.directory) {
+            return;
+        }
+        self.directory = directory;
+        let now = self.clock.now();
         let endpoints: Vec<EndpointId> = self.lanes.keys().copied().collect();
         for endpoint in endpoints {
             let configured = self.directory.endpoint(endpoint).cloned();
             let gone = configured.is_none();
             let lane = self.lane(endpoint);
-            lane.configure(configured);
+            lane.configure(configured, now);
             if gone && lane.is_idle() {
                 self.lanes.remove(&endpoint);
                 self.open.remove(&endpoint);
@@ -264,10 +286,11 @@ impl Run {
         self.desk.release(&window, waiting.len());
         self.payloads = self.payloads.saturating_sub(weight);
         let store = Arc::clone(&self.store);
-        tokio::spawn(async move { give_back(&store, waiting).await });
+        tokio::spawn(async move { give_back(&store, waiting.into()).await });
     }
 
     fn take_messages(&mut self, messages: &mut Vec<Message>) {
+        self.take_directory();
         for message in messages.drain(..) {
             match message {
                 Message::Tried(tried) => {
@@ -282,24 +305,25 @@ impl Run {
 
     /// A try has ended: its place is free, and what came of it goes to the store.
     fn take_tried(&mut self, tried: Tried) {
-        let Tried { by_key, pass, dice, settlement, change } = tried;
-        let (now, endpoint) = (self.clock.now(), settlement.delivery.endpoint);
+        let Tried { endpoint, pass, dice, settlement, change } = tried;
+        let (now, url) = (self.clock.now(), endpoint.endpoint().url.as_str());
         let outcome = settlement.attempt.as_ref().map(|attempt| &attempt.outcome);
-        let lane = self.lane(endpoint);
-        lane.tried(pass, outcome, now, dice);
+        let lane = self.lane(settlement.delivery.endpoint);
+        lane.tried(End { url, pass, outcome, dice }, now);
         if lane.out() == 0 {
             self.busy = self.busy.saturating_sub(1);
         }
-        self.settle(settlement, change, by_key);
+        self.settle(settlement, change);
     }
 
-    fn settle(&mut self, settlement: Settlement, change: Option<EndpointChange>, by_key: bool) {
+    fn settle(&mut self, settlement: Settlement, change: Option<EndpointChange>) {
         let deliverer = Arc::clone(&self.deliverer);
-        self.settling.push(settling::settle(deliverer, settlement, change, by_key).boxed());
+        self.settling.push(settling::settle(deliverer, settlement, change).boxed());
     }
 
     /// Takes this one and all others that are settled by now.
     fn take_settled(&mut self, done: Done) {
+        self.take_directory();
         let mut next = Some(done);
         while let Some(done) = next {
             self.take_done(&done);
@@ -316,7 +340,7 @@ impl Run {
             Some(State::Waiting { due }) => lane.store_has(due, now),
             // Its key's next one may be lent now.
             Some(State::Delivered { .. } | State::Failed { .. } | State::Discarded { .. })
-                if done.by_key =>
+                if lane.keeps_order() =>
             {
                 lane.store_has(Time::EPOCH, now);
             }
@@ -347,8 +371,9 @@ impl Run {
             }
         }
         self.empty_if_paused(endpoint);
-        self.look(endpoint);
+        // Those that wait go first.
         self.claim_next();
+        self.look(endpoint);
     }
 
     /// As many of those that wait for their claim as may go on; some do not want it any more.
@@ -369,11 +394,7 @@ impl Run {
     fn look_at(&mut self, endpoint: EndpointId, now: Time) {
         let share = self.share();
         let may_claim = self.claims < CLAIMS_MAX;
-        let lane = self.lane(endpoint);
-        if !lane.lines.ring && lane.is_ready(now, share) {
-            lane.lines.ring = true;
-            self.ring.push_back(endpoint);
-        }
+        self.stand_in_line(endpoint, now, share);
         let lane = self.lane(endpoint);
         if may_claim {
             if let Some(wish) = lane.wish(now) {
@@ -388,6 +409,33 @@ impl Run {
         }
         if let Some(condition) = self.lane(endpoint).breaker_news() {
             self.tell_of_breaker(endpoint, condition);
+        }
+    }
+
+    /// Into the ring of those that may start something, or in line for a larger share.
+    fn stand_in_line(&mut self, endpoint: EndpointId, now: Time, share: usize) {
+        let lane = self.lane(endpoint);
+        let lines = lane.lines;
+        if !lines.ring && lane.is_ready(now, share) {
+            lane.lines.ring = true;
+            self.ring.push_back(endpoint);
+        } else if !lines.ring && !lines.squeezed && lane.is_ready(now, usize::MAX) {
+            lane.lines.squeezed = true;
+            self.squeezed.push_back(endpoint);
+        }
+    }
+
+    /// When there is room again, nobody else would look at those that got too small a share before.
+    fn look_at_squeezed(&mut self, now: Time) {
+        let looks = self.squeezed.len().min(SQUEEZED_LOOKS);
+        if self.in_flight >= IN_FLIGHT_MAX {
+            return;
+        }
+        for endpoint in self.squeezed.drain(..looks).collect::<Vec<_>>() {
+            if let Some(lane) = self.lanes.get_mut(&endpoint) {
+                lane.lines.squeezed = false;
+                self.look_at(endpoint, now);
+            }
         }
     }
 
@@ -421,7 +469,9 @@ impl Run {
         };
         let (store, tell) = (Arc::clone(&self.store), self.tell.clone());
         tokio::spawn(async move {
-            let claims = store.claim(claim).await;
+            let claims = AssertUnwindSafe(store.claim(claim)).catch_unwind().await;
+            let panicked = |_| Err(StoreError::Failed("the claim panicked".to_owned()));
+            let claims = claims.unwrap_or_else(panicked);
             // The loop outlives its tasks; were it gone, the lease would end by itself.
             drop(tell.send(Message::Claimed { endpoint, claims }).await);
         });
@@ -449,6 +499,7 @@ impl Run {
     fn turn(&mut self) {
         let now = self.clock.now();
         self.ring_alarms(now);
+        self.look_at_squeezed(now);
         let mut idle = 0;
         while self.in_flight < IN_FLIGHT_ALL && idle <= self.ring.len() {
             let Some(endpoint) = self.ring.pop_front() else { return };
@@ -495,9 +546,8 @@ impl Run {
             Start::Discard(lent, why) => {
                 self.payloads = self.payloads.saturating_sub(weight(&lent));
                 let Lent { delivery, locator, lease, payload: _ } = lent;
-                let by_key = self.lane(delivery.endpoint).is_by_key();
                 let delivery = settle::discard(&delivery, why, now);
-                self.settle(Settlement { lease, locator, delivery, attempt: None }, None, by_key);
+                self.settle(Settlement { lease, locator, delivery, attempt: None }, None);
             }
         }
     }
@@ -527,7 +577,7 @@ fn weight(lent: &Lent) -> usize {
 }
 
 /// Gives lent deliveries back unchanged, many at once, so that the store writes them together.
-async fn give_back(store: &Arc<AnyStore>, waiting: impl IntoIterator<Item = Lent>) {
+async fn give_back(store: &Arc<AnyStore>, waiting: Vec<Lent>) {
     let mut tasks = JoinSet::new();
     for Lent { delivery, locator, lease, payload: _ } in waiting {
         if tasks.len() >= GIVE_BACKS_MAX {
