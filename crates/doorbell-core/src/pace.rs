@@ -61,6 +61,14 @@ impl Pace {
         self.out = self.out.saturating_sub(1);
     }
 
+    /// One that was let go is back, and was not sent: it takes nothing of the rate.
+    pub fn unsent(&mut self) {
+        self.back();
+        if let Some(bucket) = &mut self.bucket {
+            bucket.next = bucket.next.saturating_sub(bucket.step());
+        }
+    }
+
     /// How many are out.
     #[must_use]
     pub const fn out(&self) -> u32 {
@@ -211,6 +219,18 @@ mod tests {
         assert_eq!(pace.admit(now), Turn::Wait(Time::from_ms(T0 + 60_000)));
         pace.adjust(&Policy::default());
         assert_eq!(pace.admit(now), Turn::Go);
+    }
+
+    #[test]
+    fn what_was_not_sent_takes_nothing_of_the_rate() {
+        let mut pace = pace(1, Duration::from_secs(60));
+        let now = Time::from_ms(T0);
+        for _ in 0..10 {
+            assert_eq!(pace.admit(now), Turn::Go);
+            pace.unsent();
+        }
+        assert_eq!((pace.out(), pace.admit(now)), (0, Turn::Go));
+        assert_eq!(pace.admit(now), Turn::Wait(Time::from_ms(T0 + 60_000)));
     }
 
     proptest! {

@@ -22,6 +22,8 @@ pub struct Step {
 pub enum EndpointChange {
     /// It is to get nothing more until someone enables it.
     Disable {
+        /// The address that wants nothing more.
+        url: String,
         /// Why, in words for the operator.
         why: String,
     },
@@ -103,6 +105,7 @@ fn holds_key(delivery: &Delivery, endpoint: &Endpoint) -> bool {
 
 fn gone(endpoint: &Endpoint, now: Time) -> EndpointChange {
     EndpointChange::Disable {
+        url: endpoint.url.clone(),
         why: format!(
             "{} answered 410 Gone at {now}: the receiver wants no more webhooks at this address; give the endpoint its new address and enable it",
             endpoint.url
@@ -201,7 +204,9 @@ mod tests {
     fn gone_disables_the_endpoint() {
         let step = after(&delivery(0, None), &endpoint(None), &answer(410), NOW, 0);
         assert!(matches!(step.delivery.state, State::Failed { .. }));
-        let Some(EndpointChange::Disable { why }) = step.endpoint else { panic!("not disabled") };
+        let Some(EndpointChange::Disable { url: _, why }) = step.endpoint else {
+            panic!("not disabled")
+        };
         expect!["https://example.com/hooks answered 410 Gone at 2027-01-15T08:00:00.000Z: the receiver wants no more webhooks at this address; give the endpoint its new address and enable it"].assert_eq(&why);
     }
 

@@ -38,8 +38,9 @@ impl Shared {
     fn take_up(&self, changes: Vec<Change>) {
         let touched = changes.iter().map(Change::id).collect();
         let after = Arc::new(self.directory().changed(changes));
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = after;
-        // There may be nobody who watches.
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        *current = after;
+        // Before anyone can see it: whoever watches has been told of all that he sees. There may be nobody.
         drop(self.touched.send(touched));
     }
 }
@@ -158,6 +159,17 @@ pub enum Touched {
 }
 
 impl Changes {
+    /// What the next change touched, if there was one.
+    pub fn try_next(&mut self) -> Option<Touched> {
+        match self.0.try_recv() {
+            Ok(these) => Some(Touched::These(these)),
+            Err(broadcast::error::TryRecvError::Lagged(_)) => Some(Touched::Anything),
+            Err(broadcast::error::TryRecvError::Empty | broadcast::error::TryRecvError::Closed) => {
+                None
+            }
+        }
+    }
+
     /// What the next change touched; `None`: there will be no more.
     pub async fn next(&mut self) -> Option<Touched> {
         match self.0.recv().await {

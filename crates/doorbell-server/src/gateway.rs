@@ -24,6 +24,8 @@ use std::time::Duration;
 
 /// How often retention looks for what may be forgotten.
 const PRUNE_EVERY: Duration = Duration::from_secs(30);
+/// When what another node changed could not be read: how soon it is tried again.
+const RELOAD_AGAIN: Duration = Duration::from_secs(1);
 /// The source that exists from the first start.
 const FIRST_SOURCE: &str = "inbox";
 
@@ -119,12 +121,12 @@ async fn follow(
             () = stop.reached(Stage::Draining) => return,
             () = store.reconfigured() => {}
         }
-        let taken = match configured.reload().await {
-            Ok(()) => replays.reload().await,
-            failed @ Err(_) => failed,
-        };
-        if let Err(error) = taken {
-            tracing::warn!(%error, "what another node changed could not be read; trying again with the next change");
+        while let Err(error) = take_up(&configured, &replays).await {
+            tracing::warn!(%error, "what another node changed could not be read; trying again");
+            tokio::select! {
+                () = stop.reached(Stage::Draining) => return,
+                () = tokio::time::sleep(RELOAD_AGAIN) => {}
+            }
         }
     }
 }
@@ -188,6 +190,11 @@ async fn first_source(store: &AnyStore, clock: &Clock) -> Result<(), StoreError>
         updated: now,
     };
     store.configure(vec![Change::Put(Resource::Source(source))]).await
+}
+
+async fn take_up(configured: &Configured, replays: &Replays) -> Result<(), StoreError> {
+    configured.reload().await?;
+    replays.reload().await
 }
 
 /// Forgets what retention allows, now and then, until the node drains.

@@ -27,6 +27,7 @@ pub struct Memory(Arc<Shared>);
 struct Shared {
     world: Mutex<World>,
     trouble: Mutex<Option<StoreError>>,
+    reading: Mutex<Option<StoreError>>,
     lent: Notify,
     stirred: Notify,
     broken: Notify,
@@ -45,6 +46,7 @@ impl Memory {
         Self(Arc::new(Shared {
             world: Mutex::new(World::new()),
             trouble: Mutex::new(None),
+            reading: Mutex::new(None),
             lent: Notify::new(),
             stirred: Notify::new(),
             broken: Notify::new(),
@@ -56,6 +58,11 @@ impl Memory {
     pub fn fail_with(&self, trouble: Option<StoreError>) {
         *guard(&self.0.trouble) = trouble;
         self.0.broken.notify_waiters();
+    }
+
+    /// From now on every read is answered with this error; `None`: all is well again. For tests, too.
+    pub fn fail_reading(&self, trouble: Option<StoreError>) {
+        *guard(&self.0.reading) = trouble;
     }
 
     fn trouble(&self) -> Option<StoreError> {
@@ -72,7 +79,9 @@ impl Memory {
     fn read(&self) -> Result<MutexGuard<'_, World>, StoreError> {
         match self.trouble() {
             Some(broken @ StoreError::Broken(_)) => Err(broken),
-            Some(_) | None => Ok(guard(&self.0.world)),
+            Some(_) | None => {
+                guard(&self.0.reading).clone().map_or_else(|| Ok(guard(&self.0.world)), Err)
+            }
         }
     }
 }

@@ -21,8 +21,10 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
-/// When an event's bytes cannot be read, its delivery is looked at again after this: a restored backup may bring them back.
+/// When an event's bytes are damaged, its delivery is looked at again after this: a restored backup may bring them back.
 const UNREADABLE_RETRY: Duration = Duration::from_secs(3600);
+/// The same where the store could not be read just now.
+const READ_RETRY: Duration = Duration::from_secs(10);
 /// A delivery whose task panicked is tried again after this.
 const PANICKED_RETRY: Duration = Duration::from_secs(60);
 
@@ -145,10 +147,19 @@ impl Deliverer {
         }
     }
 
-    /// Its bytes are damaged or cannot be read: it keeps waiting, since a repair may bring them back.
+    /// Its bytes are damaged or cannot be read just now: it keeps waiting, since a repair may bring them back.
     fn unreadable(&self, delivery: &Delivery, error: &StoreError) -> Written {
         tracing::error!(delivery = %delivery.id, %error, "the event of a delivery cannot be read");
-        Written::untried(settle::put_off(delivery, self.clock.now().after(UNREADABLE_RETRY)))
+        let wait = match error {
+            StoreError::Corrupt(_) => UNREADABLE_RETRY,
+            StoreError::Busy
+            | StoreError::Full
+            | StoreError::Failed(_)
+            | StoreError::Broken(_)
+            | StoreError::Conflict(_)
+            | StoreError::BadCursor => READ_RETRY,
+        };
+        Written::untried(settle::put_off(delivery, self.clock.now().after(wait)))
     }
 }
 

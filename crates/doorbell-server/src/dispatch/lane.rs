@@ -42,11 +42,14 @@ pub(crate) struct Lane {
 
 /// The lines of the loop in which a lane stands, in each at most once.
 #[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "one for each line: a lane may stand in all")]
 pub(crate) struct Lines {
     /// Of those that may start something.
     pub(crate) ring: bool,
     /// Of those that wait to make a claim.
     pub(crate) claims: bool,
+    /// Of those that could start something, were their share larger.
+    pub(crate) squeezed: bool,
 }
 
 /// Whether a lane may start a delivery now.
@@ -95,6 +98,16 @@ pub(crate) struct Try {
     pub(crate) pass: Pass,
 }
 
+/// How a try ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct End<'a> {
+    /// To where it went.
+    pub(crate) url: &'a str,
+    pub(crate) pass: Pass,
+    pub(crate) outcome: Option<&'a Outcome>,
+    pub(crate) dice: u64,
+}
+
 impl Lane {
     pub(crate) fn new(endpoint: Option<Arc<ReadyEndpoint>>, window: Arc<Window>) -> Self {
         let mut lane = Self {
@@ -110,13 +123,14 @@ impl Lane {
             alarm: None,
             lines: Lines::default(),
         };
-        lane.configure(endpoint);
+        lane.configure(endpoint, Time::EPOCH);
         lane
     }
 
     /// Takes over a changed configuration. An endpoint that moved or was switched on again starts with a closed breaker;
-    /// one that was deleted has none.
-    pub(crate) fn configure(&mut self, endpoint: Option<Arc<ReadyEndpoint>>) {
+    /// one that was deleted has none. Where order is not kept any more, a claim finds what it held back.
+    pub(crate) fn configure(&mut self, endpoint: Option<Arc<ReadyEndpoint>>, now: Time) {
+        let kept_order = self.keeps_order();
         if let Some(new) = endpoint.as_deref().map(ReadyEndpoint::endpoint) {
             let known =
                 self.configured().filter(|old| old.url == new.url && old.status == new.status);
@@ -128,6 +142,9 @@ impl Lane {
             self.breaker = Breaker::default();
         }
         self.endpoint = endpoint;
+        if kept_order && !self.keeps_order() {
+            self.store_has(Time::EPOCH, now);
+        }
         if self.is_paused() {
             self.window.set_spilled(true);
         }
@@ -141,8 +158,9 @@ impl Lane {
         self.configured().is_some_and(|e| e.status == Status::Paused)
     }
 
-    pub(crate) fn is_by_key(&self) -> bool {
-        self.configured().is_some_and(|e| e.policy.order.is_some())
+    /// Whether a delivery waits for those of its key that go before it. What is only written off waits for nothing.
+    pub(crate) fn keeps_order(&self) -> bool {
+        self.off().is_none() && self.configured().is_some_and(|e| e.policy.order.is_some())
     }
 
     /// Why its deliveries are only to be written off, if they are.
@@ -222,7 +240,7 @@ impl Lane {
         let open = self.peek(now, usize::MAX) == Gate::Open;
         let most = if open { limits::ENDPOINT_WINDOW / 2 } else { 1 };
         let events = open && self.off().is_none();
-        Some(Wish { by_key: self.is_by_key(), most, events })
+        Some(Wish { by_key: self.keeps_order(), most, events })
     }
 
     /// When to look again by itself, if ever.
@@ -313,13 +331,19 @@ impl Lane {
     }
 
     /// A try has ended: its place is free, and what came of it is on its way to the store. `outcome`: `None` when nothing
-    /// was sent.
-    pub(crate) fn tried(&mut self, pass: Pass, outcome: Option<&Outcome>, now: Time, dice: u64) {
+    /// was sent. What came of a try at an address that the endpoint has left says nothing about where it is now.
+    pub(crate) fn tried(&mut self, end: End<'_>, now: Time) {
         self.settling += 1;
-        self.pace.back();
-        match outcome {
-            Some(outcome) => self.breaker.after(pass, outcome, now, dice),
-            None => self.breaker.unsent(pass, now),
+        match end.outcome {
+            Some(_) => self.pace.back(),
+            None => self.pace.unsent(),
+        }
+        if self.configured().is_none_or(|endpoint| endpoint.url != end.url) {
+            return;
+        }
+        match end.outcome {
+            Some(outcome) => self.breaker.after(end.pass, outcome, now, end.dice),
+            None => self.breaker.unsent(end.pass, now),
         }
     }
 
@@ -363,8 +387,16 @@ impl Lane {
 
     /// Whether it can be forgotten: its endpoint is deleted, and nothing is held, out, in line, or known to wait.
     pub(crate) fn is_over(&self) -> bool {
+        let in_line = self.lines.ring || self.lines.claims;
+        self.endpoint.is_none() && !in_line && self.is_empty()
+    }
+
+    /// Whether nothing is held, out, claimed, or known to wait.
+    fn is_empty(&self) -> bool {
         let nothing_held = self.waiting.is_empty() && self.settling == 0 && self.pace.out() == 0;
-        let in_line = self.claiming || self.lines.ring || self.lines.claims;
-        self.endpoint.is_none() && nothing_held && !in_line && self.stored_due.is_none()
+        nothing_held && !self.claiming && self.stored_due.is_none()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,10 +2,12 @@
 
 use crate::dispatch::lane::Try;
 use doorbell_core::breaker::Pass;
+use doorbell_core::directory::ReadyEndpoint;
 use doorbell_core::id::EndpointId;
 use doorbell_core::settle::{self, EndpointChange};
 use doorbell_core::time::Time;
 use doorbell_store::{Claims, Settlement, StoreError};
+use std::sync::Arc;
 
 /// Deliveries on their way to all endpoints together, until they are settled. Beyond, only a lane that has none out may
 /// start one,
@@ -27,7 +29,8 @@ pub(crate) enum Message {
 /// A try that has ended, and what is to be written down of it.
 #[derive(Debug)]
 pub(crate) struct Tried {
-    pub(crate) by_key: bool,
+    /// As it was when the try began.
+    pub(crate) endpoint: Arc<ReadyEndpoint>,
     pub(crate) pass: Pass,
     pub(crate) dice: u64,
     pub(crate) settlement: Settlement,
@@ -44,7 +47,6 @@ impl Tried {
             delivery: settle::put_off(&lent.delivery, until),
             attempt: None,
         };
-        let by_key = endpoint.endpoint().policy.order.is_some();
-        Self { by_key, pass: *pass, dice, settlement, change: None }
+        Self { endpoint: Arc::clone(endpoint), pass: *pass, dice, settlement, change: None }
     }
 }

@@ -3,10 +3,10 @@
 //! It decides and starts; it never waits for a delivery, the store or the network itself.
 
 use crate::clock::Clock;
-use crate::configured::{Configured, Touched};
+use crate::configured::{Changes, Configured, Touched};
 use crate::desk::Desk;
 use crate::dispatch::deliver::Deliverer;
-use crate::dispatch::lane::{Held, Lane, Start, Wish};
+use crate::dispatch::lane::{End, Held, Lane, Start, Wish};
 use crate::dispatch::message::{CLAIMS_MAX, IN_FLIGHT_ALL, IN_FLIGHT_MAX, Message, Tried};
 use crate::dispatch::settling::{self, Done};
 use crate::metrics::Metric;
@@ -26,6 +26,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -43,6 +44,8 @@ const PAYLOAD_OVERHEAD: usize = 2 << 10;
 const LEASE: Duration = Duration::from_secs(300);
 /// The clock is looked at at least so often, so that a jump of the wall clock delays nothing for longer.
 const TICK: Duration = Duration::from_secs(1);
+/// Lanes that wait for a larger share and are looked at in one turn.
+const SQUEEZED_LOOKS: usize = 64;
 /// Deliveries that are given back at once.
 const GIVE_BACKS_MAX: usize = 256;
 /// When a claim failed, the store is asked again after this.
@@ -54,6 +57,7 @@ pub(crate) struct Run {
     deliverer: Arc<Deliverer>,
     desk: Desk,
     configured: Arc<Configured>,
+    changed: Changes,
     clock: Clock,
     directory: Arc<Directory>,
     lanes: HashMap<EndpointId, Lane>,
@@ -61,6 +65,8 @@ pub(crate) struct Run {
     open: HashSet<EndpointId>,
     /// Lanes that may start something, each once; served in turn.
     ring: VecDeque<EndpointId>,
+    /// Lanes that could start something, were their share larger; each once.
+    squeezed: VecDeque<EndpointId>,
     /// When to look at a lane again. An alarm that no longer matters only costs a look.
     alarms: BinaryHeap<Reverse<(Time, EndpointId)>>,
     /// Deliveries that were started and are not settled.
@@ -85,16 +91,20 @@ impl Run {
         clock: Clock,
         tell: mpsc::Sender<Message>,
     ) -> Self {
+        // In this order: what changes in between is taken over once more.
+        let changed = configured.watch();
         Self {
             store,
             deliverer,
             desk,
             directory: configured.directory(),
             configured,
+            changed,
             clock,
             lanes: HashMap::new(),
             open: HashSet::new(),
             ring: VecDeque::new(),
+            squeezed: VecDeque::new(),
             alarms: BinaryHeap::new(),
             in_flight: 0,
             busy: 0,
@@ -113,9 +123,10 @@ impl Run {
         mut questions: Questions,
         mut stop: Stop,
     ) {
-        let mut changed = self.configured.watch();
-        self.directory = self.configured.directory();
-        self.take_backlog().await;
+        tokio::select! {
+            () = self.take_backlog() => {}
+            () = stop.reached(Stage::Draining) => return,
+        }
         let mut messages = Vec::with_capacity(256);
         loop {
             self.turn();
@@ -125,7 +136,7 @@ impl Run {
                 lent = self.store.lent() => self.take_lent(lent),
                 stirred = self.store.stirred() => self.take_stirred(&stirred),
                 Some(done) = self.settling.next() => self.take_settled(done),
-                Some(touched) = changed.next() => self.take_directory(&touched),
+                Some(touched) = self.changed.next() => self.take_touched(&touched),
                 question = questions.next() => self.answer(question),
                 () = stop.reached(Stage::Draining) => break,
                 () = tokio::time::sleep(wait) => {}
@@ -154,24 +165,26 @@ impl Run {
         metrics.set(Metric::BreakersOpen, self.open.len() as u64);
     }
 
-    /// Lets what is in flight end and gives the rest back.
+    /// Lets what is in flight end, and gives the rest back meanwhile.
     async fn drain(&mut self, mut inbox: mpsc::Receiver<Message>) {
+        let store = Arc::clone(&self.store);
         let waiting: Vec<Lent> = self.lanes.values_mut().flat_map(Lane::clear).collect();
-        give_back(&self.store, waiting).await;
-        while self.in_flight > 0 || self.claims > 0 {
+        let mut backs = FuturesUnordered::from_iter([give_back(&store, waiting)]);
+        while self.in_flight > 0 || self.claims > 0 || !backs.is_empty() {
             let message = tokio::select! {
                 Some(_) = self.settling.next() => {
                     self.in_flight = self.in_flight.saturating_sub(1);
                     continue;
                 }
+                Some(()) = backs.next() => continue,
                 message = inbox.recv() => message,
             };
             match message {
                 Some(Message::Tried(tried)) => self.take_tried(*tried),
                 Some(Message::Claimed { claims, .. }) => {
                     self.claims = self.claims.saturating_sub(1);
-                    give_back(&self.store, claims.map(|claims| claims.lent).unwrap_or_default())
-                        .await;
+                    let lent = claims.map(|claims| claims.lent).unwrap_or_default();
+                    backs.push(give_back(&store, lent));
                 }
                 None => return,
             }
@@ -183,6 +196,7 @@ impl Run {
         loop {
             match self.store.backlog().await {
                 Ok(backlog) => {
+                    self.take_directory();
                     for one in backlog {
                         let now = self.clock.now();
                         self.lane(one.endpoint).store_has(one.next_due, now);
@@ -206,6 +220,7 @@ impl Run {
     }
 
     fn take_lent(&mut self, lent: Vec<Lent>) {
+        self.take_directory();
         let now = self.clock.now();
         for mut one in lent {
             if weight(&one) > self.payload_room() {
@@ -225,6 +240,7 @@ impl Run {
     }
 
     fn take_stirred(&mut self, endpoints: &[EndpointId]) {
+        self.take_directory();
         let now = self.clock.now();
         for endpoint in endpoints {
             self.lane(*endpoint).store_has(Time::EPOCH, now);
@@ -232,15 +248,24 @@ impl Run {
         }
     }
 
-    fn take_directory(&mut self, touched: &Touched) {
+    /// Takes over the configuration if it has changed. What was accepted was accepted under the one of the moment or an
+    /// earlier one: with an older one, a new endpoint would look like one that was deleted.
+    fn take_directory(&mut self) {
+        while let Some(touched) = self.changed.try_next() {
+            self.take_touched(&touched);
+        }
+    }
+
+    fn take_touched(&mut self, touched: &Touched) {
         self.directory = self.configured.directory();
+        let now = self.clock.now();
         let endpoints: Vec<EndpointId> = match touched {
             Touched::These(ids) => ids.iter().filter_map(ResourceId::endpoint).collect(),
             Touched::Anything => self.lanes.keys().copied().collect(),
         };
         for endpoint in endpoints {
             if let Some(lane) = self.lanes.get_mut(&endpoint) {
-                lane.configure(self.directory.endpoint(endpoint).cloned());
+                lane.configure(self.directory.endpoint(endpoint).cloned(), now);
                 self.empty_if_paused(endpoint);
                 self.look(endpoint);
             }
@@ -262,10 +287,11 @@ impl Run {
         self.desk.release(&window, waiting.len());
         self.payloads = self.payloads.saturating_sub(weight);
         let store = Arc::clone(&self.store);
-        tokio::spawn(async move { give_back(&store, waiting).await });
+        tokio::spawn(async move { give_back(&store, waiting.into()).await });
     }
 
     fn take_messages(&mut self, messages: &mut Vec<Message>) {
+        self.take_directory();
         for message in messages.drain(..) {
             match message {
                 Message::Tried(tried) => {
@@ -280,24 +306,25 @@ impl Run {
 
     /// A try has ended: its place is free, and what came of it goes to the store.
     fn take_tried(&mut self, tried: Tried) {
-        let Tried { by_key, pass, dice, settlement, change } = tried;
-        let (now, endpoint) = (self.clock.now(), settlement.delivery.endpoint);
+        let Tried { endpoint, pass, dice, settlement, change } = tried;
+        let (now, url) = (self.clock.now(), endpoint.endpoint().url.as_str());
         let outcome = settlement.attempt.as_ref().map(|attempt| &attempt.outcome);
-        let lane = self.lane(endpoint);
-        lane.tried(pass, outcome, now, dice);
+        let lane = self.lane(settlement.delivery.endpoint);
+        lane.tried(End { url, pass, outcome, dice }, now);
         if lane.out() == 0 {
             self.busy = self.busy.saturating_sub(1);
         }
-        self.settle(settlement, change, by_key);
+        self.settle(settlement, change);
     }
 
-    fn settle(&mut self, settlement: Settlement, change: Option<EndpointChange>, by_key: bool) {
+    fn settle(&mut self, settlement: Settlement, change: Option<EndpointChange>) {
         let deliverer = Arc::clone(&self.deliverer);
-        self.settling.push(settling::settle(deliverer, settlement, change, by_key).boxed());
+        self.settling.push(settling::settle(deliverer, settlement, change).boxed());
     }
 
     /// Takes this one and all others that are settled by now.
     fn take_settled(&mut self, done: Done) {
+        self.take_directory();
         let mut next = Some(done);
         while let Some(done) = next {
             self.take_done(&done);
@@ -314,7 +341,7 @@ impl Run {
             Some(State::Waiting { due }) => lane.store_has(due, now),
             // Its key's next one may be lent now.
             Some(State::Delivered { .. } | State::Failed { .. } | State::Discarded { .. })
-                if done.by_key =>
+                if lane.keeps_order() =>
             {
                 lane.store_has(Time::EPOCH, now);
             }
@@ -345,8 +372,9 @@ impl Run {
             }
         }
         self.empty_if_paused(endpoint);
-        self.look(endpoint);
+        // Those that wait go first.
         self.claim_next();
+        self.look(endpoint);
     }
 
     /// As many of those that wait for their claim as may go on; some do not want it any more.
@@ -367,11 +395,7 @@ impl Run {
     fn look_at(&mut self, endpoint: EndpointId, now: Time) {
         let share = self.share();
         let may_claim = self.claims < CLAIMS_MAX;
-        let lane = self.lane(endpoint);
-        if !lane.lines.ring && lane.is_ready(now, share) {
-            lane.lines.ring = true;
-            self.ring.push_back(endpoint);
-        }
+        self.stand_in_line(endpoint, now, share);
         let lane = self.lane(endpoint);
         if may_claim {
             if let Some(wish) = lane.wish(now) {
@@ -391,6 +415,33 @@ impl Run {
             self.lanes.remove(&endpoint);
             self.open.remove(&endpoint);
             self.desk.forget(endpoint);
+        }
+    }
+
+    /// Into the ring of those that may start something, or in line for a larger share.
+    fn stand_in_line(&mut self, endpoint: EndpointId, now: Time, share: usize) {
+        let lane = self.lane(endpoint);
+        let lines = lane.lines;
+        if !lines.ring && lane.is_ready(now, share) {
+            lane.lines.ring = true;
+            self.ring.push_back(endpoint);
+        } else if !lines.ring && !lines.squeezed && lane.is_ready(now, usize::MAX) {
+            lane.lines.squeezed = true;
+            self.squeezed.push_back(endpoint);
+        }
+    }
+
+    /// When there is room again, nobody else would look at those that got too small a share before.
+    fn look_at_squeezed(&mut self, now: Time) {
+        let looks = self.squeezed.len().min(SQUEEZED_LOOKS);
+        if self.in_flight >= IN_FLIGHT_MAX {
+            return;
+        }
+        for endpoint in self.squeezed.drain(..looks).collect::<Vec<_>>() {
+            if let Some(lane) = self.lanes.get_mut(&endpoint) {
+                lane.lines.squeezed = false;
+                self.look_at(endpoint, now);
+            }
         }
     }
 
@@ -424,7 +475,9 @@ impl Run {
         };
         let (store, tell) = (Arc::clone(&self.store), self.tell.clone());
         tokio::spawn(async move {
-            let claims = store.claim(claim).await;
+            let claims = AssertUnwindSafe(store.claim(claim)).catch_unwind().await;
+            let panicked = |_| Err(StoreError::Failed("the claim panicked".to_owned()));
+            let claims = claims.unwrap_or_else(panicked);
             // The loop outlives its tasks; were it gone, the lease would end by itself.
             drop(tell.send(Message::Claimed { endpoint, claims }).await);
         });
@@ -452,6 +505,7 @@ impl Run {
     fn turn(&mut self) {
         let now = self.clock.now();
         self.ring_alarms(now);
+        self.look_at_squeezed(now);
         let mut idle = 0;
         while self.in_flight < IN_FLIGHT_ALL && idle <= self.ring.len() {
             let Some(endpoint) = self.ring.pop_front() else { return };
@@ -498,9 +552,8 @@ impl Run {
             Start::Discard(lent, why) => {
                 self.payloads = self.payloads.saturating_sub(weight(&lent));
                 let Lent { delivery, locator, lease, payload: _ } = lent;
-                let by_key = self.lane(delivery.endpoint).is_by_key();
                 let delivery = settle::discard(&delivery, why, now);
-                self.settle(Settlement { lease, locator, delivery, attempt: None }, None, by_key);
+                self.settle(Settlement { lease, locator, delivery, attempt: None }, None);
             }
         }
     }
@@ -530,7 +583,7 @@ fn weight(lent: &Lent) -> usize {
 }
 
 /// Gives lent deliveries back unchanged, many at once, so that the store writes them together.
-async fn give_back(store: &Arc<AnyStore>, waiting: impl IntoIterator<Item = Lent>) {
+async fn give_back(store: &Arc<AnyStore>, waiting: Vec<Lent>) {
     let mut tasks = JoinSet::new();
     for Lent { delivery, locator, lease, payload: _ } in waiting {
         if tasks.len() >= GIVE_BACKS_MAX {

@@ -22,7 +22,6 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(20), Duration::from_s
 #[derive(Debug)]
 pub(crate) struct Done {
     pub(crate) endpoint: EndpointId,
-    pub(crate) by_key: bool,
     /// Where the delivery stands now; `None`: it could not be settled.
     pub(crate) state: Option<State>,
 }
@@ -32,7 +31,6 @@ pub(crate) async fn settle(
     deliverer: Arc<Deliverer>,
     settlement: Settlement,
     change: Option<EndpointChange>,
-    by_key: bool,
 ) -> Done {
     let endpoint = settlement.delivery.endpoint;
     let work = async {
@@ -40,13 +38,13 @@ pub(crate) async fn settle(
         if kept && settlement.attempt.is_some() {
             tell(&deliverer, &settlement);
         }
-        if let Some(EndpointChange::Disable { why }) = change {
-            disable(&deliverer, endpoint, why).await;
+        if let Some(EndpointChange::Disable { url, why }) = change {
+            disable(&deliverer, endpoint, (url, why)).await;
         }
         kept.then_some(settlement.delivery.state)
     };
     let state = AssertUnwindSafe(work).catch_unwind().await.unwrap_or(None);
-    Done { endpoint, by_key, state }
+    Done { endpoint, state }
 }
 
 /// While the store has no room it is tried again: the try was made, and forgetting it would make it twice. Says whether
@@ -86,14 +84,14 @@ fn tell(deliverer: &Deliverer, settlement: &Settlement) {
     deliverer.live.tell(|| Happening::tried(&settlement.delivery, deliverer.clock.now(), ending));
 }
 
-/// Disables an endpoint that asked for it (410), unless it was changed since.
-async fn disable(deliverer: &Deliverer, id: EndpointId, why: String) {
+/// Disables an endpoint that asked for it (410), unless it has moved or was switched off since.
+async fn disable(deliverer: &Deliverer, id: EndpointId, (url, why): (String, String)) {
     let now = deliverer.clock.now();
     let plan = |snapshot: &Directory| -> Result<(Vec<Change>, ()), StoreError> {
         let enabled = snapshot
             .endpoint(id)
             .map(|ready| ready.endpoint())
-            .filter(|endpoint| endpoint.status == Status::Enabled);
+            .filter(|endpoint| endpoint.status == Status::Enabled && endpoint.url == url);
         let disabled = enabled.map(|endpoint| Endpoint {
             status: Status::Disabled { at: now, why },
             updated: now,

@@ -1,5 +1,8 @@
 //! What dispatch promises, over the model store, a scripted sender, and a clock that the tests move.
 
+mod changes;
+mod trouble;
+
 use bytes::Bytes;
 use doorbell_core::attempt::{Outcome, Trigger};
 use doorbell_core::breaker::Condition;
@@ -174,6 +177,12 @@ impl World {
 
     async fn change(&self, endpoint: Endpoint) {
         self.change_all(vec![endpoint]).await;
+    }
+
+    async fn delete(&self, endpoint: &Endpoint) {
+        let delete = Change::Delete(ResourceId::Endpoint(endpoint.id));
+        let plan = |_: &directory::Directory| -> Result<_, StoreError> { Ok((vec![delete], ())) };
+        self.configured.change(plan).await.unwrap();
     }
 
     async fn change_all(&self, endpoints: Vec<Endpoint>) {

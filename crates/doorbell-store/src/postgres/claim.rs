@@ -53,7 +53,9 @@ async fn plain(parts: &Parts, claim: Claim) -> Result<Claims, StoreError> {
     let line = parts.claimer.open().await?;
     let (node, endpoint) = (parts.node(), rows::Id::from(claim.endpoint));
     let (most, bytes) = (rows::whole(claim.most), rows::whole(claim.event_bytes));
-    let found = line.query(PLAIN, &[&endpoint, &ms(claim.due_by), &most, &node, &bytes]).await?;
+    let found = line
+        .query(PLAIN, &[&endpoint, &ms(claim.due_by), &most, &node, &bytes, &parts.generation()])
+        .await?;
     let lent = lend(parts, node, &found)?;
     let next = line.query(NEXT_DUE, &[&endpoint]).await?;
     let next_due = next.first().map(|row| get(row, 0).map(time)).transpose()?;
@@ -115,7 +117,7 @@ async fn by_key(parts: &Parts, turns: &Turns, claim: Claim) -> Result<Claims, St
     let (taken, left) = choose(heads, &claim);
     let (seq, nth): (Vec<i64>, Vec<i32>) = taken.iter().map(|head| (head.seq, head.nth)).unzip();
     let bytes = rows::whole(claim.event_bytes);
-    let found = line.query(NAMED, &[&seq, &nth, &node, &bytes]).await?;
+    let found = line.query(NAMED, &[&seq, &nth, &node, &bytes, &parts.generation()]).await?;
     let lent = lend(parts, node, &found)?;
     let all_seen = went_through && from.is_none() && !more_unkeyed;
     let next_due =
@@ -147,10 +149,13 @@ fn read_heads(found: &[Row]) -> Result<Vec<Head>, StoreError> {
 
 /// The columns of what is lent, with the event of the first ones as far as there is room for their bodies.
 macro_rules! lent {
-    ($node:literal, $bytes:literal) => {
+    ($node:literal, $bytes:literal, $generation:literal) => {
         concat!(
             ", d AS (UPDATE deliveries d SET holder = ", $node, ", lease = d.lease + 1 FROM c
-            WHERE d.seq = c.seq AND d.nth = c.nth AND d.state = 0 AND d.holder = 0 RETURNING ",
+            WHERE d.seq = c.seq AND d.nth = c.nth AND d.state = 0 AND d.holder = 0
+            AND (SELECT number FROM generation) <= ",
+            $generation,
+            " RETURNING ",
             delivery_columns!(),
             "), s AS (SELECT d.seq, d.nth, sum(greatest(e.body_len, 1)) OVER (ORDER BY d.due, d.seq, d.nth) AS size
             FROM d JOIN events e ON e.seq = d.seq WHERE ", $bytes, " > 0)
@@ -163,7 +168,7 @@ macro_rules! lent {
 const PLAIN: &str = concat!(
     "WITH c AS (SELECT seq, nth FROM deliveries WHERE state = 0 AND holder = 0 AND endpoint = $1 AND due <= $2
     ORDER BY due, seq, nth LIMIT $3 FOR UPDATE SKIP LOCKED)",
-    lent!("$4::int8", "$5::int8")
+    lent!("$4::int8", "$5::int8", "$6::int8")
 );
 
 const NEXT_DUE: &str = "SELECT due FROM deliveries WHERE state = 0 AND holder = 0 AND endpoint = $1 ORDER BY due LIMIT 1";
@@ -194,5 +199,5 @@ WHERE state = 0 AND holder = 0 AND endpoint = $1 AND order_key IS NULL ORDER BY 
 
 const NAMED: &str = concat!(
     "WITH c AS (SELECT * FROM unnest($1::int8[], $2::int4[]) AS c (seq, nth))",
-    lent!("$3::int8", "$4::int8")
+    lent!("$3::int8", "$4::int8", "$5::int8")
 );

@@ -15,7 +15,10 @@ use tokio_postgres::error::SqlState;
 /// Everything that is configured, each list sorted by id.
 pub(super) async fn load(parts: &Parts) -> Result<Configuration, StoreError> {
     let mut all = Configuration::default();
-    for row in parts.reader()?.query(ALL, &[]).await? {
+    let line = parts.reader()?.open().await?;
+    // Before what it counts: what comes in between is read once more.
+    let number = generation(&line).await?;
+    for row in line.query(ALL, &[]).await? {
         let (kind, id, document): (&str, &str, &str) =
             (get(&row, 0)?, get(&row, 1)?, get(&row, 2)?);
         let unreadable = || StoreError::Corrupt(format!("the stored {kind} {id} cannot be read"));
@@ -28,6 +31,7 @@ pub(super) async fn load(parts: &Parts) -> Result<Configuration, StoreError> {
             Resource::Replay(replay) => all.replays.push(replay),
         }
     }
+    parts.has_read(number);
     Ok(all)
 }
 
@@ -63,7 +67,9 @@ pub(super) async fn configure(parts: &Parts, changes: Vec<Change>) -> Result<(),
     line.batch("BEGIN").await?;
     let made = make(parts, &line, &after).await;
     let ended = line.batch(if made.is_ok() { "COMMIT" } else { "ROLLBACK" }).await;
-    made.and(ended)
+    ended?;
+    parts.has_made(made?);
+    Ok(())
 }
 
 /// One change at a time over all nodes: the row of the generation is held until the end.
@@ -71,8 +77,10 @@ async fn make(
     parts: &Parts,
     line: &Open,
     after: &BTreeMap<ResourceId, Option<Resource>>,
-) -> Result<(), StoreError> {
-    line.query("UPDATE generation SET number = number + 1", &[]).await?;
+) -> Result<i64, StoreError> {
+    let found =
+        line.query("UPDATE generation SET number = number + 1 RETURNING number", &[]).await?;
+    let number = found.first().map_or(Err(StoreError::Busy), |row| get(row, 0))?;
     // All old ones go first: two may swap their names.
     for id in after.keys() {
         let sql = "DELETE FROM resources WHERE kind = $1 AND id = $2";
@@ -82,7 +90,7 @@ async fn make(
         insert(line, resource).await?;
     }
     line.query("SELECT pg_notify($1, 'configuration')", &[&parts.channel]).await?;
-    Ok(())
+    Ok(number)
 }
 
 async fn insert(line: &Open, resource: &Resource) -> Result<(), StoreError> {

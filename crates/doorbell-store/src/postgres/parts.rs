@@ -8,7 +8,7 @@ use super::ticks;
 use crate::store::{Lent, StoreError};
 use doorbell_core::id::EndpointId;
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
@@ -54,6 +54,8 @@ pub(super) struct Parts {
     pub(super) lent: Notify,
     pub(super) stirred: Notify,
     pub(super) reconfigured: Notify,
+    /// Of the configuration, as this node has read it.
+    generation: AtomicI64,
     closed: Mutex<Option<String>>,
     pub(super) closing: Notify,
 }
@@ -89,6 +91,7 @@ impl Parts {
             lent: Notify::new(),
             stirred: Notify::new(),
             reconfigured: Notify::new(),
+            generation: AtomicI64::new(0),
             closed: Mutex::new(None),
             closing: Notify::new(),
             address,
@@ -124,6 +127,25 @@ impl Parts {
         drop(closed);
         self.closing.notify_waiters();
         first
+    }
+
+    /// Which configuration this node has. Nothing is lent to it under a newer one, in which it would take a new endpoint
+    /// for one that is gone.
+    pub(super) fn generation(&self) -> i64 {
+        self.generation.load(Ordering::SeqCst)
+    }
+
+    /// It has read this one.
+    pub(super) fn has_read(&self, generation: i64) {
+        self.generation.fetch_max(generation, Ordering::SeqCst);
+    }
+
+    /// It has made this one itself; it knows what is in it if it had the one before.
+    pub(super) fn has_made(&self, generation: i64) {
+        let (before, order) = (generation - 1, Ordering::SeqCst);
+        if self.generation.compare_exchange(before, generation, order, order).is_err() {
+            self.reconfigured.notify_one();
+        }
     }
 
     pub(super) fn owns(&self, id: [u8; 16]) -> bool {
