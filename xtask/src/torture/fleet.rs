@@ -172,10 +172,14 @@ impl Fleet {
         }
         // The database's own recovery is not ours.
         let since = if blow == Blow::Database { whole } else { from };
-        let resumed =
+        let pauses =
             ["/steady", "/shaky"].map(|path| pause_after(&self.receiver.hits(), path, since));
-        let longest = resumed.into_iter().max().unwrap_or_default();
-        ensure!(longest <= RESUME, "deliveries went on only after {longest:?}");
+        let [steady, shaky] = pauses;
+        let longest = steady.1.max(shaky.1);
+        ensure!(
+            longest <= RESUME,
+            "deliveries went on too late: (after, for) steady {steady:?}, shaky {shaky:?}"
+        );
         Ok(longest)
     }
 
@@ -274,11 +278,13 @@ impl Fleet {
     }
 }
 
-/// The longest time after that moment in which this endpoint got nothing.
-fn pause_after(hits: &Hits, path: &str, since: Instant) -> Duration {
+/// The longest time after that moment in which this endpoint got nothing: how long after the moment it began, and how long
+/// it was.
+fn pause_after(hits: &Hits, path: &str, since: Instant) -> (Duration, Duration) {
     let of_path = hits.iter().filter(|((_, to), _)| to == path).flat_map(|(_, all)| all);
     let mut times: Vec<Instant> = of_path.map(|hit| hit.at).filter(|at| *at > since).collect();
     times.sort_unstable();
     let begins = std::iter::once(since).chain(times.iter().copied());
-    begins.zip(&times).map(|(a, b)| b.saturating_duration_since(a)).max().unwrap_or(WATCH * 2)
+    let pauses = begins.zip(&times).map(|(a, b)| (a - since, b.saturating_duration_since(a)));
+    pauses.max_by_key(|(_, pause)| *pause).unwrap_or((Duration::ZERO, WATCH * 2))
 }

@@ -66,8 +66,15 @@ impl Leases {
     pub(super) fn begin(&mut self, delivery: DeliveryId, lease: Lease, now: Instant) -> bool {
         let ours = (self.is_alive(now), self.node);
         let Some(hold) = self.held.get_mut(&delivery) else { return false };
-        let may = hold.lease == lease.0.cast_signed() && ours == (true, hold.holder);
+        if hold.lease != lease.0.cast_signed() {
+            return false;
+        }
+        let may = ours == (true, hold.holder);
         hold.begun |= may;
+        if !may {
+            // Whoever asked drops it; the database must not go on believing that we have it.
+            self.take_back(delivery);
+        }
         may
     }
 
