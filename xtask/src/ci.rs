@@ -129,8 +129,8 @@ fn deny() -> Result<()> {
 /// A few hundred cycles of each kind.
 fn short_torture() -> Result<()> {
     use torture::Fault;
-    torture::short(Fault::PowerCut, 300, 1)?;
-    torture::short(Fault::Kill, 200, 1)?;
+    torture::short(Fault::PowerCut, 200, 1)?;
+    torture::short(Fault::Kill, 100, 1)?;
     torture::short(Fault::IoErrors, 1, 25)?;
     torture::short(Fault::DiskFull, 1, 1)?;
     torture::short(Fault::BitRot, 60, 1)?;

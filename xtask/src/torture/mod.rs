@@ -67,6 +67,9 @@ pub(crate) struct Flags {
     /// For io-errors: take every n-th write and fsync only.
     #[arg(long, default_value_t = 1, global = true)]
     every: u64,
+    /// For cluster: within how many seconds deliveries must go on after each fault; without, it is only reported.
+    #[arg(long, global = true)]
+    resume: Option<f64>,
     /// How the binary is built.
     #[arg(long, value_enum, default_value = "dev", global = true)]
     profile: Profile,
@@ -88,6 +91,7 @@ struct Options {
     connections: u64,
     rotate: u64,
     every: u64,
+    resume: Option<f64>,
     fault: Fault,
 }
 
@@ -184,6 +188,7 @@ impl Flags {
             connections: 6,
             rotate: 100,
             every,
+            resume: None,
             profile: Profile::Dev,
             binary: None,
             json: true,
@@ -233,6 +238,7 @@ fn options(fault: Fault, flags: &Flags, program: Program) -> Options {
         connections: flags.connections,
         rotate: flags.rotate.max(1),
         every: flags.every.max(1),
+        resume: flags.resume,
         fault,
     }
 }

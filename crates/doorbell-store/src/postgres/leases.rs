@@ -144,6 +144,10 @@ mod tests {
             "what it held under its old number is gone"
         );
         assert!(leases.of(id, lease).is_some(), "but what came of it may be told");
+        let waits = DeliveryId::new(Time::EPOCH, 2);
+        let lease = leases.lend(waits, Hold::new(1, 0, 8));
+        assert!(!leases.begin(waits, lease, start + LIFE * 2), "nor one that it never began");
+        assert_eq!(leases.unwanted(), [waits], "which the database is told of");
     }
 
     #[test]
