@@ -40,8 +40,11 @@ def opened(browser):
     """Opens everything that can be opened, and what is in there too."""
     script = "[...document.querySelectorAll('details')].filter((one) => !one.open).map((one) => { one.open = true; }).length"
     while browser.evaluate(script):
-        until("what was opened is filled", lambda: browser.evaluate(
-            "[...document.querySelectorAll('details > .inside')].every((one) => one.innerText.length > 20)"))
+        short = "[...document.querySelectorAll('details[open] > .inside')].map((one) => one.innerText).filter((text) => text.length <= 20)"
+        try:
+            until("what was opened is filled", lambda: browser.evaluate(short) == [])
+        except AssertionError as late:
+            raise AssertionError(f"still short: {browser.evaluate(short)}") from late
 
 
 def press(browser, text):
