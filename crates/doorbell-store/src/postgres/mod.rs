@@ -1,9 +1,9 @@
 //! The home on `PostgreSQL` (15 and later): any number of nodes, all alike, on one database.
 //!
 //! Everything that was promised is in the database; a node holds nothing that could not be lost. What has come together
-//! is written as one statement ([`accept`], [`settle`]). Deliveries are lent to nodes under a token ([`leases`]); a node
-//! that does not say in time that it lives loses what it holds ([`node`]). Each endpoint is looked after by one node
-//! ([`members`]), so its limits and its order hold over all of them. The large tables are cut into days ([`partitions`]).
+//! is written as one statement (`accept`, `settle`). Deliveries are lent to nodes under a token (`leases`); a node
+//! that does not say in time that it lives loses what it holds (`node`). Each endpoint is looked after by one node
+//! (`members`), so its limits and its order hold over all of them. The large tables are cut into days (`partitions`).
 //! No decision stands here, and no clock but the one that tells whether a node lives.
 
 mod ticks;
