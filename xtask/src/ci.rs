@@ -49,7 +49,9 @@ pub(crate) struct Flags {
 /// Runs the steps in their order.
 pub(crate) fn run_steps(flags: &Flags) -> Result<()> {
     let wanted = |step: &&Step| {
-        (flags.only.is_empty() || flags.only.contains(step)) && !flags.skip.contains(step)
+        // The judges install some fifty libraries: they are asked for by name.
+        let usual = flags.only.is_empty() && **step != Step::Judges;
+        (usual || flags.only.contains(step)) && !flags.skip.contains(step)
     };
     let steps: Vec<&Step> = Step::value_variants().iter().filter(wanted).collect();
     let begun = Instant::now();
@@ -133,6 +135,5 @@ fn short_torture() -> Result<()> {
     torture::short(Fault::Kill, 100, 1)?;
     torture::short(Fault::IoErrors, 1, 25)?;
     torture::short(Fault::DiskFull, 1, 1)?;
-    torture::short(Fault::BitRot, 60, 1)?;
-    torture::short(Fault::Cluster, 1, 1)
+    torture::short(Fault::BitRot, 60, 1)
 }
