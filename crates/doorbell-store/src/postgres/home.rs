@@ -26,6 +26,7 @@ use doorbell_core::time::Time;
 use rustls::pki_types::CertificateDer;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// How to reach the database.
 #[derive(Debug, Clone)]
@@ -176,7 +177,12 @@ impl Store for Postgres {
 
     async fn claim(&self, claim: Claim) -> Result<Claims, StoreError> {
         let node = Arc::clone(&self.0);
-        whole(async move { claim::claim(&node.parts, &node.turns, claim).await }).await
+        whole(async move {
+            let claims = claim::claim(&node.parts, &node.turns, claim).await;
+            node.parts.doubt.fetch_or(claims.is_err(), Ordering::SeqCst);
+            claims
+        })
+        .await
     }
 
     fn begin(&self, delivery: DeliveryId, lease: Lease) -> bool {
@@ -190,7 +196,12 @@ impl Store for Postgres {
 
     async fn amend(&self, amendments: Vec<Amendment>) -> Result<Vec<Amended>, StoreError> {
         let node = Arc::clone(&self.0);
-        whole(async move { amend::amend(&node.parts, amendments).await }).await
+        whole(async move {
+            let amended = amend::amend(&node.parts, amendments).await;
+            node.parts.doubt.fetch_or(amended.is_err(), Ordering::SeqCst);
+            amended
+        })
+        .await
     }
 
     async fn configure(&self, changes: Vec<Change>) -> Result<(), StoreError> {

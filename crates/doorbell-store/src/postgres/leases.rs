@@ -106,6 +106,15 @@ impl Leases {
         true
     }
 
+    pub(super) fn holds(&self, delivery: DeliveryId) -> bool {
+        self.held.contains_key(&delivery)
+    }
+
+    /// The database believes that this node has these, and it never got them.
+    pub(super) fn never_got(&mut self, deliveries: impl IntoIterator<Item = DeliveryId>) {
+        self.unwanted.extend(deliveries);
+    }
+
     /// What is to be given back to the database; it is remembered until [`Leases::given_back`].
     pub(super) fn unwanted(&self) -> Vec<DeliveryId> {
         self.unwanted.clone()

@@ -10,11 +10,12 @@ use super::read;
 use super::rows::{Id, get, time};
 use super::ticks;
 use crate::store::StoreError;
-use doorbell_core::id::EndpointId;
+use doorbell_core::id::{DeliveryId, EndpointId};
 use futures_util::{FutureExt as _, StreamExt as _, stream};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio_postgres::AsyncMessage;
 
@@ -48,7 +49,7 @@ pub(super) async fn leave(parts: &Parts) -> Result<(), StoreError> {
 pub(super) fn start(parts: &Arc<Parts>, days: Arc<Days>, generation: i64) {
     let (beating, hearing) = (Arc::clone(parts), Arc::clone(parts));
     tokio::spawn(async move {
-        let mut heart = Heart { generation, beats: 0, settled: 0 };
+        let mut heart = Heart { generation, beats: 0, settled: 0, missing: HashSet::new() };
         while beating.check().is_ok() {
             if let Err(fault) = heart.beat(&beating, &days).await {
                 tracing::warn!(%fault, "the database was not told that this node lives");
@@ -78,6 +79,8 @@ struct Heart {
     beats: u32,
     /// Beats in a row that were heard: one that was away itself must not declare others dead.
     settled: u32,
+    /// What the database believed at the last beat that this node has, and it did not.
+    missing: HashSet<DeliveryId>,
 }
 
 impl Heart {
@@ -92,6 +95,11 @@ impl Heart {
     async fn one(&mut self, parts: &Parts, days: &Days, asked: Instant) -> Result<(), StoreError> {
         let line = parts.worker.open().await?;
         let news = self.tell(parts, &line, asked).await?;
+        if !self.missing.is_empty() || parts.doubt.swap(false, Ordering::SeqCst) {
+            let looked = self.look_for_missing(parts, &line).await;
+            parts.doubt.fetch_or(looked.is_err(), Ordering::SeqCst);
+            looked?;
+        }
         give_back(parts, &line).await?;
         if self.settled >= LIFE_IN_BEATS {
             free_dead(parts, &line).await?;
@@ -102,6 +110,21 @@ impl Heart {
         if self.beats.is_multiple_of(TIDY) {
             tidy(&line, days).await?;
         }
+        Ok(())
+    }
+
+    /// What was lent by a statement whose answer never came is given back. Seen at two beats in a row: what was lent just
+    /// now is written down here a moment after the database has it.
+    async fn look_for_missing(&mut self, parts: &Parts, line: &Open) -> Result<(), StoreError> {
+        let held = line.query(HELD, &[&parts.node()]).await?;
+        let held: Vec<DeliveryId> =
+            held.iter().map(|row| get::<Id>(row, 0).map(Into::into)).collect::<Result<_, _>>()?;
+        let mut leases = parts.leases();
+        let missing: HashSet<DeliveryId> =
+            held.into_iter().filter(|delivery| !leases.holds(*delivery)).collect();
+        leases.never_got(self.missing.intersection(&missing).copied());
+        drop(leases);
+        self.missing = missing;
         Ok(())
     }
 
@@ -227,6 +250,8 @@ SELECT (SELECT count(*) FROM beat), (SELECT number FROM generation),
 
 const FREE_OF: &str =
     "UPDATE deliveries SET holder = 0, lease = lease + 1 WHERE state = 0 AND holder = $1";
+
+const HELD: &str = "SELECT id FROM deliveries WHERE state = 0 AND holder = $1";
 
 const GIVE_BACK: &str = "UPDATE deliveries SET holder = 0, lease = lease + 1
 WHERE id = ANY($1::uuid[]) AND holder = $2 AND state = 0 RETURNING endpoint";

@@ -8,7 +8,7 @@ use super::ticks;
 use crate::store::{Lent, StoreError};
 use doorbell_core::id::EndpointId;
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
@@ -56,6 +56,8 @@ pub(super) struct Parts {
     pub(super) reconfigured: Notify,
     /// Of the configuration, as this node has read it.
     generation: AtomicI64,
+    /// A statement that lends was not answered: the database may believe that this node has what it never got.
+    pub(super) doubt: AtomicBool,
     closed: Mutex<Option<String>>,
     pub(super) closing: Notify,
 }
@@ -92,6 +94,7 @@ impl Parts {
             stirred: Notify::new(),
             reconfigured: Notify::new(),
             generation: AtomicI64::new(0),
+            doubt: AtomicBool::new(false),
             closed: Mutex::new(None),
             closing: Notify::new(),
             address,
