@@ -33,6 +33,41 @@ pub(crate) fn last_words(
     }
 }
 
+/// Puts a resource that was read behind those of its kind.
+pub(crate) fn collect(all: &mut Configuration, resource: Resource) {
+    match resource {
+        Resource::Tenant(tenant) => all.tenants.push(tenant),
+        Resource::Source(source) => all.sources.push(source),
+        Resource::Endpoint(endpoint) => all.endpoints.push(endpoint),
+        Resource::Token(token) => all.tokens.push(token),
+        Resource::Replay(replay) => all.replays.push(replay),
+    }
+}
+
+/// What a row keeps beside the document: whose it is, the name that nothing else of its kind has, and its last change.
+pub(crate) fn columns(resource: &Resource) -> (TenantId, Option<&str>, Time) {
+    match resource {
+        Resource::Tenant(tenant) => (tenant.id, Some(tenant.uid.as_str()), tenant.created),
+        Resource::Source(source) => (source.tenant, Some(source.name.as_str()), source.updated),
+        Resource::Endpoint(endpoint) => {
+            (endpoint.tenant, Some(endpoint.name.as_str()), endpoint.updated)
+        }
+        Resource::Token(token) => (token.tenant, Some(token.name.as_str()), token.created),
+        Resource::Replay(replay) => (replay.tenant, None, replay.updated),
+    }
+}
+
+/// An id as a row keeps it.
+pub(crate) fn id_text(id: ResourceId) -> String {
+    match id {
+        ResourceId::Tenant(id) => id.to_string(),
+        ResourceId::Source(id) => id.to_string(),
+        ResourceId::Endpoint(id) => id.to_string(),
+        ResourceId::Token(id) => id.to_string(),
+        ResourceId::Replay(id) => id.to_string(),
+    }
+}
+
 /// A name is taken by another of its kind.
 pub(crate) fn taken(kind: &str, name: impl fmt::Display) -> StoreError {
     StoreError::Conflict(format!("there is another {kind} named {name}"))

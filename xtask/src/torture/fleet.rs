@@ -20,6 +20,8 @@ use std::time::{Duration, Instant};
 const NODES: usize = 3;
 /// How long a node may be silent before others take over what it has; a stopped one sleeps past it.
 const LEASE: Duration = Duration::from_secs(4);
+/// Within what a change of the configuration reaches every node.
+const HEARD: Duration = Duration::from_secs(5);
 /// A fault is watched so long.
 const WATCH: Duration = Duration::from_secs(7);
 /// How long before a fault a delivery may have been answered without its result being in the database.
@@ -134,8 +136,7 @@ impl Fleet {
         for name in ["steady", "shaky"] {
             node::make_endpoint(&mut api, name, &format!("{}/{name}", self.receiver.url), &retry)?;
         }
-        std::thread::sleep(Duration::from_secs(2));
-        Ok(())
+        self.nodes.iter().try_for_each(knows_both)
     }
 
     /// One blow under load; how long it took until both endpoints got something again.
@@ -273,6 +274,20 @@ impl Fleet {
 
     fn logs(&self) -> String {
         self.nodes.iter().map(Node::log_tail).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// Waits until a node has heard of both endpoints.
+fn knows_both(node: &Node) -> Result<()> {
+    let token = node.token.as_deref().context("the start printed no token")?;
+    let end = Instant::now() + HEARD;
+    loop {
+        let listed = node.api(token).api("GET /v1/endpoints", None)?;
+        if listed.get("data").and_then(|data| data.as_array()).is_some_and(|all| all.len() == 2) {
+            return Ok(());
+        }
+        ensure!(Instant::now() < end, "a node has not heard of the configuration within {HEARD:?}");
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

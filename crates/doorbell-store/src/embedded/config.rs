@@ -6,7 +6,7 @@
 use super::private;
 use crate::changes;
 use crate::store::StoreError;
-use doorbell_core::configuration::{Change, Configuration, Resource, ResourceId};
+use doorbell_core::configuration::{Change, Configuration, Resource};
 use doorbell_wire::stored_config::{self, DocumentError, Kind};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, params};
 use std::fs::File;
@@ -148,7 +148,7 @@ impl Config {
             let sql = "DELETE FROM resources WHERE kind = ? AND id = ?";
             transaction
                 .prepare_cached(sql)?
-                .execute(params![Kind::of_id(*id).word(), id_text(*id)])?;
+                .execute(params![Kind::of_id(*id).word(), changes::id_text(*id)])?;
         }
         for resource in last.values().flatten() {
             insert(&transaction, resource)?;
@@ -193,11 +193,7 @@ fn load(db: &Connection) -> Result<Configuration, ConfigError> {
             (row.get(0)?, row.get(1)?, row.get(2)?);
         let known = Kind::of_word(&kind).ok_or(DocumentError::Value("kind"));
         match known.and_then(|known| stored_config::decode(known, &document)) {
-            Ok(Resource::Tenant(tenant)) => all.tenants.push(tenant),
-            Ok(Resource::Source(source)) => all.sources.push(source),
-            Ok(Resource::Endpoint(endpoint)) => all.endpoints.push(endpoint),
-            Ok(Resource::Token(token)) => all.tokens.push(token),
-            Ok(Resource::Replay(replay)) => all.replays.push(replay),
+            Ok(resource) => changes::collect(&mut all, resource),
             Err(why) => return Err(ConfigError::Document { kind, id, why }),
         }
     }
@@ -209,20 +205,18 @@ fn insert(transaction: &Transaction<'_>, resource: &Resource) -> Result<(), Conf
     let kind = Kind::of(resource).word();
     let document = stored_config::encode(resource).map_err(|why| ConfigError::Document {
         kind: kind.to_owned(),
-        id: id_text(id),
+        id: changes::id_text(id),
         why,
     })?;
-    let (tenant, name, updated) = match resource {
-        Resource::Tenant(tenant) => (tenant.id, Some(tenant.uid.as_str()), tenant.created),
-        Resource::Source(source) => (source.tenant, Some(source.name.as_str()), source.updated),
-        Resource::Endpoint(endpoint) => {
-            (endpoint.tenant, Some(endpoint.name.as_str()), endpoint.updated)
-        }
-        Resource::Token(token) => (token.tenant, Some(token.name.as_str()), token.created),
-        Resource::Replay(replay) => (replay.tenant, None, replay.updated),
-    };
-    let row =
-        params![kind, id_text(id), tenant.to_string(), name, document, updated.ms().cast_signed()];
+    let (tenant, name, updated) = changes::columns(resource);
+    let row = params![
+        kind,
+        changes::id_text(id),
+        tenant.to_string(),
+        name,
+        document,
+        updated.ms().cast_signed()
+    ];
     let mut statement =
         transaction.prepare_cached("INSERT INTO resources VALUES (?, ?, ?, ?, ?, ?)")?;
     match statement.execute(row) {
@@ -230,15 +224,5 @@ fn insert(transaction: &Transaction<'_>, resource: &Resource) -> Result<(), Conf
             Err(ConfigError::Refused(changes::taken(kind, name.unwrap_or_default())))
         }
         done => Ok(done.map(drop)?),
-    }
-}
-
-fn id_text(id: ResourceId) -> String {
-    match id {
-        ResourceId::Tenant(id) => id.to_string(),
-        ResourceId::Source(id) => id.to_string(),
-        ResourceId::Endpoint(id) => id.to_string(),
-        ResourceId::Token(id) => id.to_string(),
-        ResourceId::Replay(id) => id.to_string(),
     }
 }

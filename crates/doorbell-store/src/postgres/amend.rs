@@ -170,21 +170,8 @@ async fn redeliver(
 }
 
 async fn insert(line: &Open, of: &Deliveries, node: i64) -> Result<(), StoreError> {
-    let values: [&(dyn ToSql + Sync); 13] = [
-        &of.seq,
-        &of.nth,
-        &of.id,
-        &of.tenant,
-        &of.event,
-        &of.endpoint,
-        &of.order_key,
-        &of.replay,
-        &of.state,
-        &of.due,
-        &of.why,
-        &of.lend,
-        &node,
-    ];
+    let node: [&(dyn ToSql + Sync); 1] = [&node];
+    let values: Vec<_> = of.values().into_iter().chain(node).collect();
     line.query(INSERT, &values).await.map(drop)
 }
 

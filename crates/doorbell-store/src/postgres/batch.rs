@@ -135,21 +135,39 @@ pub(super) struct Batch {
 /// The columns of new deliveries.
 #[derive(Debug, Default)]
 pub(super) struct Deliveries {
-    pub(super) seq: Vec<i64>,
-    pub(super) nth: Vec<i32>,
-    pub(super) id: Vec<Id>,
-    pub(super) tenant: Vec<Id>,
-    pub(super) event: Vec<Id>,
-    pub(super) endpoint: Vec<Id>,
-    pub(super) order_key: Vec<Option<i64>>,
-    pub(super) replay: Vec<Option<Id>>,
-    pub(super) state: Vec<i16>,
-    pub(super) due: Vec<i64>,
-    pub(super) why: Vec<Option<&'static str>>,
-    pub(super) lend: Vec<bool>,
+    seq: Vec<i64>,
+    nth: Vec<i32>,
+    id: Vec<Id>,
+    tenant: Vec<Id>,
+    event: Vec<Id>,
+    endpoint: Vec<Id>,
+    order_key: Vec<Option<i64>>,
+    replay: Vec<Option<Id>>,
+    state: Vec<i16>,
+    due: Vec<i64>,
+    why: Vec<Option<&'static str>>,
+    lend: Vec<bool>,
 }
 
 impl Deliveries {
+    /// The columns in their order.
+    pub(super) fn values(&self) -> [&(dyn ToSql + Sync); 12] {
+        [
+            &self.seq,
+            &self.nth,
+            &self.id,
+            &self.tenant,
+            &self.event,
+            &self.endpoint,
+            &self.order_key,
+            &self.replay,
+            &self.state,
+            &self.due,
+            &self.why,
+            &self.lend,
+        ]
+    }
+
     pub(super) fn add(&mut self, (seq, nth): (i64, i32), delivery: &Delivery, lend: bool) {
         let StateColumns { state, due, why, .. } = delivery.state.into();
         self.seq.push(seq);
@@ -221,8 +239,7 @@ impl Batch {
 
     /// Writes it; says which events repeat which.
     pub(super) async fn insert(&self, line: &Open, days: &Days) -> Result<Repeats, StoreError> {
-        let of = &self.deliveries;
-        let values: [&(dyn ToSql + Sync); 30] = [
+        let events: [&(dyn ToSql + Sync); 14] = [
             &self.seq,
             &self.id,
             &self.kind,
@@ -237,23 +254,12 @@ impl Batch {
             &self.scope,
             &self.key,
             &self.until,
-            &of.seq,
-            &of.nth,
-            &of.id,
-            &of.tenant,
-            &of.event,
-            &of.endpoint,
-            &of.order_key,
-            &of.replay,
-            &of.state,
-            &of.due,
-            &of.why,
-            &of.lend,
-            &self.node,
-            &self.kind_of_reused,
-            &self.print,
-            &RejectionReason::KeyReused.word(),
         ];
+        let reused = RejectionReason::KeyReused.word();
+        let rest: [&(dyn ToSql + Sync); 4] =
+            [&self.node, &self.kind_of_reused, &self.print, &reused];
+        let values: Vec<_> =
+            events.into_iter().chain(self.deliveries.values()).chain(rest).collect();
         match line.ask(INSERT, &values).await {
             Ok(rows) => repeats(&rows),
             Err(fault) if is_passing(&fault) => Err(StoreError::Busy),
