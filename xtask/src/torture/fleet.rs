@@ -240,9 +240,22 @@ impl Fleet {
             if missing == 0 {
                 return Ok(());
             }
-            ensure!(Instant::now() < end, "{missing} deliveries have not arrived within {limit:?}");
+            ensure!(
+                Instant::now() < end,
+                "{missing} deliveries have not arrived within {limit:?}; in the database wait {}",
+                self.waiting()?
+            );
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// How many deliveries wait for which endpoint, who holds them, and who lives.
+    fn waiting(&self) -> Result<String> {
+        self.database.sql(
+            "SELECT string_agg(w::text, ' ') || ' of the nodes ' || (SELECT string_agg(id::text, ' ') FROM nodes)
+             FROM (SELECT right(endpoint::text, 4) AS endpoint, holder, count(*), min(due) AS due, max(lease) AS lease
+                   FROM deliveries WHERE state = 0 GROUP BY endpoint, holder) w",
+        )
     }
 
     fn undelivered(&self) -> usize {
