@@ -95,7 +95,8 @@ impl Heart {
     async fn one(&mut self, parts: &Parts, days: &Days, asked: Instant) -> Result<(), StoreError> {
         let line = parts.worker.open().await?;
         let news = self.tell(parts, &line, asked).await?;
-        if !self.missing.is_empty() || parts.doubt.swap(false, Ordering::SeqCst) {
+        let doubted = parts.doubt.swap(false, Ordering::SeqCst);
+        if doubted || !self.missing.is_empty() {
             let looked = self.look_for_missing(parts, &line).await;
             parts.doubt.fetch_or(looked.is_err(), Ordering::SeqCst);
             looked?;
@@ -104,7 +105,7 @@ impl Heart {
         if self.settled >= LIFE_IN_BEATS {
             free_dead(parts, &line).await?;
         }
-        if news || self.beats.is_multiple_of(LOOK_ROUND) {
+        if news || doubted || self.beats.is_multiple_of(LOOK_ROUND) {
             look_round(parts).await?;
         }
         if self.beats.is_multiple_of(TIDY) {
