@@ -20,13 +20,13 @@ use std::time::{Duration, Instant};
 use tokio_postgres::AsyncMessage;
 
 /// How often a node says that it lives.
-const BEAT: Duration = Duration::from_secs(1);
+const BEAT: Duration = Duration::from_millis(500);
 /// How many beats a node must have been heard itself before it declares others dead.
-const LIFE_IN_BEATS: u32 = 4;
-/// How often a node looks for work that nobody told it of.
-const LOOK_ROUND: u32 = 15;
+const LIFE_IN_BEATS: u32 = 6;
+/// How often a node looks for work that nobody told it of, in beats.
+const LOOK_ROUND: u32 = 30;
 /// How often old dedupe keys are forgotten and coming days made, in beats.
-const TIDY: u32 = 60;
+const TIDY: u32 = 120;
 /// Keys that are forgotten at once.
 const KEYS_AT_ONCE: i64 = 10_000;
 
