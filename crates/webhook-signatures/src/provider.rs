@@ -74,6 +74,8 @@ pub enum Challenge {
     XCrc,
     /// GET with `challenge`; the same as text (Dropbox).
     QueryEcho,
+    /// GET with `check`; the same as text (Onfleet).
+    CheckEcho,
     /// POST with `validationToken` in the query; the same as text (Microsoft Graph).
     GraphValidationToken,
     /// POST of a `SubscriptionValidationEvent`; its code (Azure Event Grid).

@@ -97,6 +97,7 @@ fn chat() -> Vec<Provider> {
             )
             .id(json("/id"))
             .kind(json("/topic"))
+            .challenge(Challenge::Probe)
             .deadline(5000, "once, after a minute")
             .source("@trigger.dev/core 4.8.3"),
     ]

@@ -567,6 +567,9 @@ fn shops() -> Vec<Provider> {
             )
             .id(json("/actionContext/id"))
             .kind(json("/triggerName"))
+            .challenge(Challenge::CheckEcho)
+            .retries("every 30 minutes for a day, after anything but 200")
+            .success(200)
             .caveat("The key is hexadecimal.")
             .verified("n8n-nodes-base 2.41.2"),
         unsigned("ebay", "eBay")
