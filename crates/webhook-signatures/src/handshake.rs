@@ -104,6 +104,7 @@ impl Asked<'_> {
             Challenge::HubTopic => self.hub_topic(),
             Challenge::XCrc => self.x_crc(),
             Challenge::QueryEcho => self.is("GET")?.query("challenge").map(text),
+            Challenge::CheckEcho => self.is("GET")?.query("check").map(text),
             Challenge::GraphValidationToken => self.is("POST")?.query("validationToken").map(text),
             Challenge::EventGridValidation => self.event_grid(),
             Challenge::CloudEventsOptions => self.cloud_events(),

@@ -353,6 +353,7 @@ pub(super) const fn question(challenge: Challenge) -> (&'static str, &'static st
         Challenge::HubTopic => ("WebSub", "a subscription of the topic that is set is confirmed"),
         Challenge::XCrc => ("crc_token", "`crc_token` is answered with its HMAC"),
         Challenge::QueryEcho => ("challenge", "`challenge` in the query is answered as text"),
+        Challenge::CheckEcho => ("check", "`check` in the query is answered as text"),
         Challenge::GraphValidationToken => {
             ("validationToken", "`validationToken` in the query is answered as text")
         }

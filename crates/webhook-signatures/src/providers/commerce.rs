@@ -35,17 +35,35 @@ fn cards() -> Vec<Provider> {
         base64("adyen-platform", "Adyen for Platforms", "hmacsignature", "")
             .signed(|signed| signed.key = KeyForm::Hex)
             .docs("https://docs.adyen.com/development-resources/webhooks/verify-hmac-signatures/")
+            .setup(
+                "Customer Area of the platform (Balance Platform), Developers, Webhooks: add the \
+                 kinds you want, such as Configuration, Transfer or Report webhooks, each with the \
+                 URL below. Generate the HMAC key of each under Security: it is hexadecimal, is \
+                 shown once, and differs from webhook to webhook, so give the source all of them or \
+                 each a source of its own.",
+            )
             .kind(json("/type"))
             .caveat("The key is hexadecimal.")
             .answers("[accepted]", "text/plain")
             .source("adyen 16.0.0 for Python; no vector is kept"),
         hex("checkout-com", "Checkout.com", "cko-signature", "")
             .docs("https://www.checkout.com/docs/developer-resources/webhooks")
+            .setup(
+                "Dashboard, Developers, Webhooks, New webhook: the URL below as endpoint, the \
+                 events, and a signature key of your own making, which is the secret; without one \
+                 Checkout.com does not sign. The same by API is POST /workflows with an action of \
+                 type `webhook`, whose `signature` has the method HMACSHA256 and the `key`.",
+            )
             .id(json("/id"))
             .kind(json("/type"))
             .source("checkout.com's documentation"),
         hex("razorpay", "Razorpay", "x-razorpay-signature", "")
             .docs("https://razorpay.com/docs/webhooks/validate-test/")
+            .setup(
+                "Dashboard, Account & Settings, Webhooks, Add New Webhook: the URL below (port 443 \
+                 or 80), a secret of your own choice, and the active events. Test and live mode \
+                 have webhooks of their own. The secret is not the API key's.",
+            )
             .id(header("x-razorpay-event-id"))
             .kind(json("/event"))
             .deadline(5000, "for 24 hours")
@@ -65,6 +83,12 @@ fn cards() -> Vec<Provider> {
         Provider::new("braintree", "Braintree", braintree(""))
             .or(braintree("\n"))
             .docs("https://developer.paypal.com/braintree/docs/guides/webhooks/parse/python")
+            .setup(
+                "Control Panel, the gear, API, Webhooks: Create new webhook with the URL below and \
+                 the kinds of notification. The public and private key are under API, Keys: the \
+                 private key is the secret of the source, the public one goes into the option \
+                 public_key. Sandbox and production have keys of their own.",
+            )
             .kind(Field::Xml { form: Some("bt_payload".into()), element: "kind".into() })
             .takes("public_key", "The public key of the API key whose private key is the secret")
             .challenge(Challenge::BraintreeCode)
@@ -75,6 +99,13 @@ fn cards() -> Vec<Provider> {
             .id(json("/event_id"))
             .kind(json("/event_type"))
             .docs("https://docs.klarna.com/")
+            .setup(
+                "Klarna Network only. Klarna's Notifications API makes a signing key \
+                 (createSigningKey), whose value is shown this once and is the secret of the \
+                 source. Then POST /v1/notification/webhooks (createWebhook) with `url` (the URL \
+                 below, HTTPS on port 443 or 8443), `event_types`, `event_version` and \
+                 `signing_key_id`; the Webhooks app of the Partner Portal does the same.",
+            )
             .caveat(
                 "Older products push an order id and sign nothing; newer ones differ by product.",
             )
@@ -82,6 +113,11 @@ fn cards() -> Vec<Provider> {
         hex("gocardless", "GoCardless", "webhook-signature", "")
             .docs(
                 "https://developer.gocardless.com/getting-started/staying-up-to-date-with-webhooks",
+            )
+            .setup(
+                "Dashboard, Developers, Create, Webhook endpoint: a name, the URL below, and a \
+                 secret, of your own choice or made there. Sandbox and live have endpoints and \
+                 secrets of their own. All events come to every endpoint.",
             )
             .id(Field::First(vec![json("/meta/webhook_id"), json("/events/0/id")]))
             .kind(dotted(vec![json("/events/0/resource_type"), json("/events/0/action")]))
@@ -97,6 +133,12 @@ fn cards() -> Vec<Provider> {
                 ];
             })
             .docs("https://docs.mollie.com/reference/webhooks-new")
+            .setup(
+                "Dashboard, Developers, Webhooks, or POST https://api.mollie.com/v2/webhooks: a \
+                 name, the URL below and the event types. The signing secret is shown when it is \
+                 made (`webhookSecret` in the API's answer). These are the webhooks with events; a \
+                 `webhookUrl` of a payment is the provider mollie-classic.",
+            )
             .id(json("/id"))
             .kind(json("/type"))
             .success(200)
@@ -106,6 +148,12 @@ fn cards() -> Vec<Provider> {
             .source("docs.mollie.com"),
         unsigned("mollie-classic", "Mollie, classic webhooks")
             .docs("https://docs.mollie.com/reference/webhooks")
+            .setup(
+                "Put the URL below, with `?token=` and the secret of the source behind it, into \
+                 `webhookUrl` when a payment, order, refund or subscription is created (POST \
+                 https://api.mollie.com/v2/payments). There is no page for it and nothing to \
+                 choose: Mollie calls on each change of state.",
+            )
             .id(Field::Form("id".into()))
             .kind(Field::Fixed("payment.changed".into()))
             .success(200)
@@ -145,6 +193,12 @@ fn adyen() -> Provider {
         |name: &str| Field::json(format!("/notificationItems/0/NotificationRequestItem/{name}"));
     Provider::new("adyen", "Adyen", Scheme::Signed(Box::new(signed)))
         .docs("https://docs.adyen.com/development-resources/webhooks/verify-hmac-signatures/")
+        .setup(
+            "Customer Area, Developers, Webhooks, Webhook, Standard webhook: the URL below as \
+             server URL, method JSON, the accounts and the events. Security, HMAC key, Generate: \
+             the hexadecimal key is shown this once and is the secret of the source. Then enable \
+             the webhook and send a test from its page. Test and live have keys of their own.",
+        )
         .id(Field::Joined {
             fields: vec![first("pspReference"), first("eventCode")],
             with: ":".into(),
@@ -200,6 +254,11 @@ fn wallets() -> Vec<Provider> {
             .verified("the crate webhook-verify 0.1.0"),
         hex("coinbase-commerce", "Coinbase Commerce", "x-cc-webhook-signature", "")
             .docs("https://docs.cdp.coinbase.com/commerce-onchain/docs/webhooks-security")
+            .setup(
+                "Settings, Notifications, Webhook subscriptions: Add an endpoint, the URL below, \
+                 HTTPS only, for all events or some. The same page shows the webhook shared secret, \
+                 one for the account.",
+            )
             .id(json("/event/id"))
             .kind(json("/event/type"))
             .retries("3 days, at most an hour apart")
@@ -219,6 +278,11 @@ fn wallets() -> Vec<Provider> {
             ];
         })
         .docs("https://docs.cdp.coinbase.com/api-reference/payment-apis/webhooks/verification")
+        .setup(
+            "POST /platform/v2/data/webhooks/subscriptions with `eventTypes`, `target.url` (the URL \
+             below) and `isEnabled`, by a secret API key of the CDP Portal (with cdpcurl, or `cdp \
+             data webhooks subscriptions create`). The answer has the secret in `metadata.secret`.",
+        )
         .id(header("x-event-id"))
         .kind(header("x-event-type"))
         .caveat("The tolerance is from general knowledge. The older v0 signature, which leaves headers out, does not pass.")
@@ -229,6 +293,11 @@ fn wallets() -> Vec<Provider> {
             jwt.detached = Some(vec![Piece::Body]);
         })
         .docs("https://developers.fireblocks.com/reference/validating-webhooks")
+        .setup(
+            "Console, Developer Center, Webhooks, Create Webhook (administrators only): the URL \
+             below and the event types; port 443, at most 255 characters. It must be a webhook v2: \
+             those of version 1 have no Fireblocks-Webhook-Signature.",
+        )
         .id(json("/id"))
         .kind(json("/eventType"))
         .source("developers.fireblocks.com"),
@@ -240,6 +309,14 @@ fn wallets() -> Vec<Provider> {
             jwt.detached = Some(vec![Piece::Timestamp, Piece::Text(".".into()), Piece::BodyBase64Url]);
         }))
         .docs("https://neon.com/docs/auth/guides/webhooks")
+        .setup(
+            "Set the webhook of the project's branch with the API call that updates Neon Auth's \
+             webhook configuration, or in the Neon Console: the URL below, HTTPS, and the events. \
+             There is no secret: the option jwks_url is the branch's Neon Auth address with \
+             `/.well-known/jwks.json`. `send.otp`, `send.magic_link` and `user.before_create` hold \
+             up a login until they are answered: choose them only if a gateway may stand in \
+             between.",
+        )
         .needs("jwks_url", "Your Neon Auth address with `/.well-known/jwks.json`")
         .id(header("x-neon-event-id"))
         .kind(Field::First(vec![header("x-neon-event-type"), json("/event_type")]))
@@ -256,6 +333,12 @@ fn wallets() -> Vec<Provider> {
                 "v1.ed25519.{header:x-turnkey-signature-key-id}.{timestamp}.{id}.{body}",
             )
             .docs("https://docs.turnkey.com/features/webhooks/verify-signatures")
+            .setup(
+                "Dashboard of the organization, or the activity create_webhook_endpoint of the API: \
+                 the URL below and the event types, such as ACTIVITY_UPDATES. There is no secret: \
+                 the keys are fetched. Endpoints of the parent organization get the activities of \
+                 all its sub-organizations too.",
+            )
             .id(header("x-turnkey-event-id"))
             .kind(json("/type"))
             .uncertain("the signed string is documented; two header names and the encoding are guesses"),
@@ -271,6 +354,13 @@ fn banks() -> Vec<Provider> {
             jwt.claims.issued = Some(FIVE_MINUTES);
         })
         .docs("https://plaid.com/docs/api/webhooks/webhook-verification/")
+        .setup(
+            "Pass the URL below as `webhook` to /link/token/create; for Items that exist call \
+             /item/webhook/update. Some products (Identity Verification, Monitor, Transfer and \
+             others) take it in the Dashboard, Developers, Webhooks. The options client_id, \
+             api_secret and environment let the source fetch the keys; /sandbox/item/fire_webhook \
+             sends one to try.",
+        )
         .takes("client_id", "The client id, to fetch keys with")
         .takes("api_secret", "The API secret, to fetch keys with")
         .takes("environment", "`production` or `sandbox`")
@@ -280,6 +370,14 @@ fn banks() -> Vec<Provider> {
         .verified("PyJWT; plaid.com's documentation"),
         Provider::raw("wise", "Wise", Algorithm::RsaSha256, ("x-signature-sha256", "", Base64))
             .docs("https://docs.wise.com/api-docs/features/webhooks-notifications/event-handling")
+            .setup(
+                "Developer Hub, Webhooks, Subscriptions, or Settings, Developer tools, Webhooks of \
+                 a business account; by API POST /v3/profiles/{profileId}/subscriptions with \
+                 `name`, `trigger_on` and `delivery` (`version` and the URL below as `url`). A \
+                 subscription is for one event type. The key is the public key that Wise publishes \
+                 with its webhook documentation, one for production and one for sandbox: it is the \
+                 secret of the source.",
+            )
             .id(header("x-delivery-id"))
             .kind(json("/event_type"))
             .success(200)
@@ -291,10 +389,22 @@ fn banks() -> Vec<Provider> {
             })
             .at("revolut-request-timestamp", (Unit::Millis, FIVE_MINUTES), "v1.{timestamp}.{body}")
             .docs("https://developer.revolut.com/docs/guides/manage-accounts/tutorials/work-with-webhooks/verify-the-payload-signature")
+            .setup(
+                "Business API: POST https://b2b.revolut.com/api/2.0/webhooks with `url` (the URL \
+                 below) and `events`; Merchant API: the webhooks endpoint of merchant.revolut.com. \
+                 The answer has the `signing_secret` (wsk_…). At most 10 webhooks; sandbox has \
+                 hosts and secrets of its own.",
+            )
             .kind(json("/event"))
             .source("developer.revolut.com"),
         base64("quickbooks", "QuickBooks", "intuit-signature", "")
             .docs("https://developer.intuit.com/app/developer/qbo/docs/develop/webhooks")
+            .setup(
+                "Intuit Developer, the app, Webhooks: the URL below as endpoint URL, and the \
+                 entities, for production or for development (sandbox). The verifier token shown \
+                 there is the secret of the source. Events come from every company that has \
+                 connected the app.",
+            )
             .kind(dotted(vec![
                 json("/eventNotifications/0/dataChangeEvent/entities/0/name"),
                 json("/eventNotifications/0/dataChangeEvent/entities/0/operation"),
@@ -303,6 +413,12 @@ fn banks() -> Vec<Provider> {
             .uncertain("general knowledge; the vectors follow it"),
         base64("xero", "Xero", "x-xero-signature", "")
             .docs("https://developer.xero.com/documentation/guides/webhooks/configuring-your-server/")
+            .setup(
+                "Developer portal, My Apps, the app, Webhooks: the event categories and the URL \
+                 below as delivery URL. The webhook signing key shown there is the secret of the \
+                 source; with it in place, press Send 'Intent to receive', which sends right and \
+                 wrong signatures and wants 200 and 401.",
+            )
             .id(Field::Joined {
                 fields: vec![json("/events/0/resourceId"), json("/events/0/eventDateUtc")],
                 with: ":".into(),
@@ -319,7 +435,12 @@ fn shops() -> Vec<Provider> {
     vec![
         base64("shopify", "Shopify", "x-shopify-hmac-sha256", "")
             .docs("https://shopify.dev/docs/apps/build/webhooks/subscribe/https")
-            .setup("For an app: a subscription in shopify.app.toml or by the Admin API, signed with the app's client secret. For a store without an app: Settings, Notifications, Webhooks, signed with the key shown there.")
+            .setup(
+                "For an app: a subscription with the URL below as `uri` in shopify.app.toml, or by \
+                 the Admin API (`webhookSubscriptionCreate`), signed with the app's client secret. \
+                 For a store without an app: Settings, Notifications, Webhooks, Create webhook: the \
+                 event, format JSON, the URL below; it is signed with the key shown there.",
+            )
             .id(header("x-shopify-webhook-id"))
             .kind(header("x-shopify-topic"))
             .deadline(5000, "8 times in 4 hours; then the subscription is deleted")
@@ -328,6 +449,12 @@ fn shops() -> Vec<Provider> {
             .verified("@shopify/shopify-api 15.0.0; nuxt-webhook-validators"),
         base64("woocommerce", "WooCommerce", "x-wc-webhook-signature", "")
             .docs("https://woocommerce.com/document/webhooks/")
+            .setup(
+                "WooCommerce, Settings, Advanced, Webhooks, Add webhook: status Active, the topic, \
+                 the URL below as delivery URL, a secret of your own choice, and the latest API \
+                 version. A webhook is for one topic. Saving sends a ping that is not signed and is \
+                 refused here; WooCommerce then shows an error, and the webhook works nevertheless.",
+            )
             .id(header("x-wc-webhook-delivery-id"))
             .kind(header("x-wc-webhook-topic"))
             .deadline(5000, "none; 5 failures switch the webhook off")
@@ -336,6 +463,12 @@ fn shops() -> Vec<Provider> {
             .source("n8n-nodes-base 2.41.2"),
         super::basics::standard("bigcommerce", "BigCommerce", "webhook", KeyForm::Utf8)
             .docs("https://developer.bigcommerce.com/docs/integrations/webhooks")
+            .setup(
+                "There is no page for it: POST /stores/{store_hash}/v3/hooks with the header \
+                 X-Auth-Token, and `scope` (for example `store/order/*`), `destination` (the URL \
+                 below) and `is_active` in the body. The port must be 443. The secret is the client \
+                 secret of the API account or app whose token made the webhook.",
+            )
             .id(Field::First(vec![header("webhook-id"), json("/hash")]))
             .kind(json("/scope"))
             .deadline(10_000, "for 48 hours; failing domains are blocked for a while")
@@ -348,6 +481,11 @@ fn shops() -> Vec<Provider> {
             })
             .message("{timestamp}:{body}")
             .docs("https://developer.paddle.com/webhooks/signature-verification")
+            .setup(
+                "Developer Tools, Notifications, New destination: type Webhook, the URL below, and \
+                 the events. Its secret key (pdl_ntfset_…) is shown on the destination's page. \
+                 Sandbox and live have destinations and keys of their own.",
+            )
             .id(json("/event_id"))
             .kind(json("/event_type"))
             .deadline(5000, "for 3 days (live); 3 times (sandbox)")
@@ -355,6 +493,11 @@ fn shops() -> Vec<Provider> {
             .verified("paddle-python-sdk 1.16.1; @paddle/paddle-node-sdk 3.10.0"),
         hex("lemonsqueezy", "Lemon Squeezy", "x-signature", "")
             .docs("https://docs.lemonsqueezy.com/help/webhooks/signing-requests")
+            .setup(
+                "Settings, Webhooks, the plus sign: the URL below as callback URL, a signing secret \
+                 of your own choice (6 to 40 characters), and the events; or POST /v1/webhooks, \
+                 where `test_mode` makes one for test data.",
+            )
             .id(json("/meta/webhook_id"))
             .kind(header("x-event-name"))
             .retries("3 times: after 5, 25 and 125 s (general knowledge)")
@@ -362,10 +505,20 @@ fn shops() -> Vec<Provider> {
             .uncertain("general knowledge; the vectors follow it"),
         super::basics::standard("polar", "Polar", "webhook", KeyForm::Utf8)
             .docs("https://polar.sh/docs/integrate/webhooks/delivery")
+            .setup(
+                "Settings of the organization, Webhooks, Add Endpoint: the URL below, format Raw \
+                 (those for Discord and Slack have another body), the events, and a secret, of your \
+                 own choice or generated. Sandbox has endpoints of its own.",
+            )
             .caveat("The key is the secret's text as it is, not base64.")
             .source("nuxt-webhook-validators"),
         Provider::new("chargebee", "Chargebee", Scheme::Basic)
             .docs("https://www.chargebee.com/docs/billing/2.0/site-configuration/webhook_settings")
+            .setup(
+                "Settings, Configure Chargebee, API Keys and Webhooks, Webhooks, Add Webhook: the \
+                 URL below, the API version, and the events. Switch on the protection of the URL by \
+                 basic authentication and enter the user name and password of the source's secret.",
+            )
             .id(json("/id"))
             .kind(json("/event_type"))
             .verified("a vector of HTTP Basic"),
@@ -376,6 +529,11 @@ fn shops() -> Vec<Provider> {
             })
             .message("{timestamp}.{body}")
             .docs("https://docs.recurly.com/docs/webhooks")
+            .setup(
+                "Integrations, Webhooks, New Endpoint: the URL below, JSON as format (XML is not \
+                 signed), and the events. The endpoint's page shows its secret key. After the key \
+                 is regenerated both sign for 24 hours.",
+            )
             .id(Field::First(vec![json("/id"), json("/uuid")]))
             .kind(json("/event_type"))
             .deadline(5000, "10 times, ever further apart")
@@ -388,18 +546,42 @@ fn shops() -> Vec<Provider> {
                 signed.stamp = Some(Stamp { at, unit: Unit::HttpDate, tolerance: FIVE_MINUTES });
             })
             .docs("https://docs.metronome.com/guides/integrations/webhooks")
+            .setup(
+                "Enter the URL below, HTTPS, as webhook in Metronome's console, or have your \
+                 representative at Metronome do it, who also says which notifications are sent. The \
+                 webhook's secret, shown with it, is the source's. Two webhooks mean every \
+                 notification twice.",
+            )
             .id(json("/id"))
             .kind(json("/type"))
             .source("@trigger.dev/core 4.8.3"),
         Provider::raw("onfleet", "Onfleet", SHA512, ("x-onfleet-signature", "", Hex))
             .signed(|signed| signed.key = KeyForm::Hex)
             .docs("https://docs.onfleet.com/reference/webhooks")
+            .setup(
+                "Dashboard, Settings, API & Webhooks, or POST /api/v2/webhooks with `url` (the URL \
+                 below) and `trigger`, a number for each kind of event: one webhook for one \
+                 trigger. Onfleet asks the URL at once with `?check=…`, so the source must exist by \
+                 then. The secret is the webhook secret of the same page, hexadecimal, one for the \
+                 organization.",
+            )
             .id(json("/actionContext/id"))
             .kind(json("/triggerName"))
+            .challenge(Challenge::CheckEcho)
+            .retries("every 30 minutes for a day, after anything but 200")
+            .success(200)
             .caveat("The key is hexadecimal.")
             .verified("n8n-nodes-base 2.41.2"),
         unsigned("ebay", "eBay")
             .docs("https://developer.ebay.com/marketplace-account-deletion")
+            .setup(
+                "Developer portal, Application Keys, Notifications (Alerts & Notifications): choose \
+                 Marketplace Account Deletion, enter an e-mail address, the URL below as \
+                 notification endpoint, and a verification token of 32 to 80 characters of A-Z, \
+                 a-z, 0-9, _ and -, the same as in the option verification_token. Saving asks the \
+                 URL at once, so the source must have the token and its `public_url` by then. Other \
+                 topics: POST /commerce/notification/v1/destination and then /subscription.",
+            )
             .id(json("/notification/notificationId"))
             .kind(json("/metadata/topic"))
             .takes("verification_token", "The verification token of the subscription; without it a secret serves as one")
