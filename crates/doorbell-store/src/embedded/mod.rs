@@ -43,9 +43,12 @@ mod home_store;
 
 mod doctor;
 
+mod backup;
+
 #[cfg(test)]
 mod tests;
 
+pub use backup::{Backup, RestoreError, restore};
 pub use doctor::{Inspected, inspect};
 pub use home_store::Embedded;
 pub use journal::recover::{Damage, DamageKind};
