@@ -96,9 +96,7 @@ fn cards() -> Vec<Provider> {
             .caveat("The secret is the private key of the API keys.")
             .verified("braintree 4.48.0 for Python"),
         hex("klarna", "Klarna", "klarna-signature", "")
-            .id(json("/event_id"))
-            .kind(json("/event_type"))
-            .docs("https://docs.klarna.com/")
+            .docs("https://docs.klarna.com/klarna-network-distribution/setup-your-integration/connection-configuration/setup-your-webhooks/")
             .setup(
                 "Klarna Network only. Klarna's Notifications API makes a signing key \
                  (createSigningKey), whose value is shown this once and is the secret of the \
@@ -106,10 +104,11 @@ fn cards() -> Vec<Provider> {
                  below, HTTPS on port 443 or 8443), `event_types`, `event_version` and \
                  `signing_key_id`; the Webhooks app of the Partner Portal does the same.",
             )
-            .caveat(
-                "Older products push an order id and sign nothing; newer ones differ by product.",
-            )
-            .uncertain("no source read: check before use"),
+            .id(json("/metadata/event_id"))
+            .kind(json("/metadata/event_type"))
+            .retries("ever further apart, for 12 hours")
+            .caveat("Older products push an order id and sign nothing.")
+            .uncertain("docs.klarna.com names the header, the hash and the fields; that it is in hex is a guess"),
         hex("gocardless", "GoCardless", "webhook-signature", "")
             .docs(
                 "https://developer.gocardless.com/getting-started/staying-up-to-date-with-webhooks",
@@ -286,6 +285,7 @@ fn wallets() -> Vec<Provider> {
         .id(header("x-event-id"))
         .kind(header("x-event-type"))
         .caveat("The tolerance is from general knowledge. The older v0 signature, which leaves headers out, does not pass.")
+        .retries("exponential, up to 60 times")
         .source("docs.cdp.coinbase.com"),
         jwt("fireblocks", "Fireblocks", "fireblocks-webhook-signature", |jwt| {
             jwt.algorithms = vec![Algorithm::RsaSha512];
@@ -300,6 +300,9 @@ fn wallets() -> Vec<Provider> {
         )
         .id(json("/id"))
         .kind(json("/eventType"))
+        .retries("after 5xx, 429 and 408: 9 times, from 10 s to 4 hours apart")
+        .success(200)
+        .caveat("The keys are those of US mainnet and testnet workspaces; for the EU and sandbox give the source the public key or JWK set of your region.")
         .source("developers.fireblocks.com"),
         Provider::new("neon", "Neon Auth", jwt_scheme("x-neon-signature", |jwt| {
             jwt.algorithms = vec![Algorithm::Ed25519];
@@ -320,6 +323,7 @@ fn wallets() -> Vec<Provider> {
         .needs("jwks_url", "Your Neon Auth address with `/.well-known/jwks.json`")
         .id(header("x-neon-event-id"))
         .kind(Field::First(vec![header("x-neon-event-type"), json("/event_type")]))
+        .retries("3 attempts in all")
         .source("skills.sh neon-webhooks; no vector"),
         Provider::raw("turnkey", "Turnkey", Algorithm::Ed25519, ("x-turnkey-signature", "", Hex))
             .signed(|signed| {
@@ -382,6 +386,7 @@ fn banks() -> Vec<Provider> {
             .kind(json("/event_type"))
             .success(200)
             .caveat("The key is Wise's public key for your environment. The older SHA-1 header does not pass.")
+            .retries("11 times, ever further apart from 1 minute, then once a day for 14 days")
             .source("n8n-nodes-base 2.41.2"),
         stamped("revolut", "Revolut", "revolut-signature", t_v1())
             .signed(|signed| {
@@ -396,6 +401,7 @@ fn banks() -> Vec<Provider> {
                  hosts and secrets of its own.",
             )
             .kind(json("/event"))
+            .retries("3 times, 10 minutes apart")
             .source("developer.revolut.com"),
         base64("quickbooks", "QuickBooks", "intuit-signature", "")
             .docs("https://developer.intuit.com/app/developer/qbo/docs/develop/webhooks")
@@ -473,7 +479,7 @@ fn shops() -> Vec<Provider> {
             .kind(json("/scope"))
             .deadline(10_000, "for 48 hours; failing domains are blocked for a while")
             .success(200)
-            .caveat("The key is the client secret as it is; that is not confirmed.")
+            .caveat("The key is the client secret as it is: the base64 in which the documentation hands it to the library is undone there.")
             .source("skills.sh bigcommerce-webhooks"),
         stamped("paddle", "Paddle Billing", "paddle-signature", Fields::stamped(";", "ts", "h1"))
             .signed(|signed| {
@@ -511,6 +517,7 @@ fn shops() -> Vec<Provider> {
                  own choice or generated. Sandbox has endpoints of its own.",
             )
             .caveat("The key is the secret's text as it is, not base64.")
+            .deadline(10_000, "10 times, exponential; 10 failures in a row switch the webhook off")
             .source("nuxt-webhook-validators"),
         Provider::new("chargebee", "Chargebee", Scheme::Basic)
             .docs("https://www.chargebee.com/docs/billing/2.0/site-configuration/webhook_settings")
@@ -554,6 +561,7 @@ fn shops() -> Vec<Provider> {
             )
             .id(json("/id"))
             .kind(json("/type"))
+            .retries("exponential up to every 15 minutes, for 2 days")
             .source("@trigger.dev/core 4.8.3"),
         Provider::raw("onfleet", "Onfleet", SHA512, ("x-onfleet-signature", "", Hex))
             .signed(|signed| signed.key = KeyForm::Hex)

@@ -110,6 +110,7 @@ pub(super) fn rows() -> Vec<Provider> {
             )
             .id(json("/data/id"))
             .kind(json("/type"))
+            .deadline(3000, "ever further apart")
             .verified("django-anymail"),
         hex("mailerlite", "MailerLite", "signature", "")
             .docs("https://developers.mailerlite.com/docs/webhooks.html")
@@ -119,6 +120,7 @@ pub(super) fn rows() -> Vec<Provider> {
                  source's. With `batchable` several events come in one request.",
             )
             .kind(Field::First(vec![json("/event"), json("/type")]))
+            .deadline(3000, "3 times: after 10, 100 and 1,000 s")
             .source("n8n-nodes-base 2.41.2; no vector is kept"),
         super::basics::standard("resend", "Resend", "svix", KeyForm::Standard)
             .docs("https://resend.com/docs/dashboard/webhooks/verify-webhooks-requests")

@@ -71,8 +71,7 @@ fn forges() -> Vec<Provider> {
              gitlab.",
         )
         .kind(Field::First(vec![header("x-gitlab-event"), json("/object_kind")]))
-        .caveat("How GitLab writes the signing token down is not known for sure.")
-        .source("gitlab-org/gitlab merge request 230944"),
+        .source("gitlab-org/gitlab merge requests 230944 and 231325"),
         hex("bitbucket", "Bitbucket", "x-hub-signature", "sha256=")
             .docs("https://support.atlassian.com/bitbucket-cloud/docs/manage-webhooks/")
             .setup(
@@ -279,6 +278,7 @@ fn trackers() -> Vec<Provider> {
             .kind(json("/action/type"))
             .challenge(Challenge::Probe)
             .caveat("The public URL is signed: it must be the callback URL exactly as registered.")
+            .retries("3 times: after 30, 60 and 120 s")
             .verified("n8n-nodes-base 2.41.2"),
         hex("clickup", "ClickUp", "x-signature", "")
             .docs("https://developer.clickup.com/docs/webhooksignature")
@@ -360,6 +360,7 @@ fn trackers() -> Vec<Provider> {
                  nothing is signed.",
             )
             .kind(json("/type"))
+            .retries("12 times in 5 days: after 10 s, 30 s, 5 and 30 minutes, 1, 3, 6 and 12 hours, then daily")
             .source("@trigger.dev/core 4.8.3"),
     ]
 }
@@ -405,7 +406,7 @@ fn content() -> Vec<Provider> {
             )
             .id(header("idempotency-key"))
             .kind(header("sanity-operation"))
-            .retries("twice, 30 s apart, on 429 and 5xx")
+            .deadline(30_000, "twice, 30 s apart, on 429 and 5xx")
             .verified("@sanity/webhook 4.0.4"),
         stamped("hygraph", "Hygraph", "gcms-signature", Fields {
             names: Some("env".into()),
@@ -432,6 +433,7 @@ fn content() -> Vec<Provider> {
              is signed.",
         )
         .kind(json("/operation"))
+        .deadline(3000, "4 times")
         .source("nuxt-webhook-validators"),
         hex("webflow", "Webflow", "x-webflow-signature", "")
             .at("x-webflow-timestamp", (Unit::Millis, FIVE_MINUTES), "{timestamp}:{body}")
@@ -444,6 +446,7 @@ fn content() -> Vec<Provider> {
                  refused.",
             )
             .kind(json("/triggerType"))
+            .retries("twice")
             .verified("n8n-nodes-base 2.41.2"),
         jwt("fusionauth", "FusionAuth", "x-fusionauth-signature-jwt", |jwt| {
             jwt.algorithms = vec![Algorithm::Hmac(Hash::Sha256), Algorithm::Hmac(Hash::Sha384), Algorithm::Hmac(Hash::Sha512)];

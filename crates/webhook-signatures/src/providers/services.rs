@@ -227,6 +227,7 @@ fn ai() -> Vec<Provider> {
              the settings of Agents. Retries are off unless switched on for the webhook.",
         )
         .kind(json("/type"))
+        .retries("only where they are switched on for the webhook")
         .verified("elevenlabs 2.78 for Python and 2.73 for Node"),
         Provider::raw("fal", "fal", Algorithm::Ed25519, ("x-fal-webhook-signature", "", Hex))
             .signed(|signed| {
@@ -295,7 +296,7 @@ fn forms() -> Vec<Provider> {
             )
             .id(json("/event_id"))
             .kind(json("/event_type"))
-            .deadline(30_000, "for 10 hours")
+            .deadline(30_000, "for 10 hours after 429, 408, 503 and 423, else some 5 times; 404 and 410 switch it off")
             .verified("n8n-nodes-base 2.41.2"),
         sha1("surveymonkey", "SurveyMonkey", ("sm-signature", "", Base64))
             .docs("https://api.surveymonkey.com/v3/docs#webhooks")
@@ -343,6 +344,7 @@ fn forms() -> Vec<Provider> {
                  key itself.",
             )
             .kind(json("/event"))
+            .deadline(15_000, "exponential; 410 deletes the subscription")
             .verified("n8n-nodes-base 2.41.2"),
         hex("cal-com", "Cal.com", "x-cal-signature-256", "")
             .docs("https://cal.com/docs/developing/guides/automation/webhooks")
@@ -369,7 +371,8 @@ fn forms() -> Vec<Provider> {
                 with: ":".into(),
             })
             .kind(json("/event"))
-            .caveat("Up to ten keys sign side by side; any match passes.")
+            .caveat("Every active key signs, in a header of its own; the first ten are looked at, and any match passes.")
+            .retries("exponential from 5 minutes, for 15 days")
             .verified("nuxt-webhook-validators"),
     ]
 }
@@ -489,6 +492,7 @@ fn observing() -> Vec<Provider> {
             )
             .id(json("/event_id"))
             .kind(json("/metric"))
+            .deadline(4000, "exponential for 7 days")
             .verified("n8n-nodes-base 2.41.2"),
         hex("attio", "Attio", "attio-signature", "")
             .docs("https://docs.attio.com/rest-api/guides/webhooks")
@@ -569,6 +573,7 @@ fn sales() -> Vec<Provider> {
             )
             .kind(dotted(vec![json("/meta/entity"), json("/meta/action")]))
             .id(json("/meta/id"))
+            .retries("3 times: after 3, 30 and 150 s; no success in 3 days deletes the webhook")
             .verified("a vector of HTTP Basic"),
         unsigned("salesforce", "Salesforce outbound messages")
             .docs("https://developer.salesforce.com/docs/atlas.en-us.api.meta/api/sforce_api_om_outboundmessaging.htm")
