@@ -101,15 +101,14 @@ pub(super) fn rows() -> Vec<Provider> {
         hex("mailersend", "MailerSend", "signature", "")
             .docs("https://developers.mailersend.com/api/v1/webhooks.html")
             .setup(
-                "Before a webhook is saved MailerSend sends it a `webhook.test`, signed with the \
-                 fixed secret of its documentation, `test_Am3L1GuOIc4blLUuHqAPxxwkZaJyEk8G`, and \
-                 wants 2xx: make the source with that one first. Then Domains, Manage, Webhooks, \
-                 Add webhook: the URL below and the events; or POST /v1/webhooks. Its page shows \
-                 the signing secret: put it in the place of the first with `doorbell source update \
-                 --secret`, since the first is known to everybody.",
+                "Make the source with any secret first: when a webhook is saved, MailerSend tests it, \
+                 and wants 2xx. Domains, Manage, Webhooks, Add webhook: the URL below and the events; \
+                 or POST /v1/webhooks with `domain_id`, `name`, `url` and `events`. Its page then shows \
+                 the signing secret, which `doorbell source update` puts in the place of the first.",
             )
             .id(json("/data/id"))
             .kind(json("/type"))
+            .challenge(Challenge::MailerSendTest)
             .deadline(3000, "ever further apart")
             .verified("django-anymail"),
         hex("mailerlite", "MailerLite", "signature", "")
