@@ -20,7 +20,12 @@ fn cards() -> Vec<Provider> {
                     Some(Stamp { at: None, unit: Unit::Seconds, tolerance: Tolerance::past(300) });
             })
             .docs("https://docs.stripe.com/webhooks/signature")
-            .setup("Workbench, Webhooks: create an event destination of the kind webhook endpoint with the URL below. Its page reveals the signing secret (whsec_…); sandbox and live have one each.")
+            .setup(
+                "Workbench, Webhooks: create an event destination of the kind webhook endpoint with \
+                 the URL below, the events, and snapshot payloads of the API version that you read. \
+                 Its page reveals the signing secret (whsec_…); sandbox and live have one each. By \
+                 API it is POST /v1/webhook_endpoints, whose answer shows the `secret` this once.",
+            )
             .id(json("/id"))
             .kind(json("/type"))
             .retries("3 days, exponential (live); 3 times (sandbox)")
@@ -337,10 +342,10 @@ fn shops() -> Vec<Provider> {
             })
             .docs("https://docs.metronome.com/guides/integrations/webhooks")
             .setup(
-                "Enter the URL below, HTTPS, as webhook in Metronome's console, or have your \
-                 representative at Metronome do it, who also says which notifications are sent. The \
-                 webhook's secret, shown with it, is the source's. Two webhooks mean every \
-                 notification twice.",
+                "Developer, Notifications, Webhooks, Add: the URL below, HTTPS. The webhook's \
+                 secret key, shown there, is the source's. What it sends are the notifications made \
+                 under Developer, Notifications, Create Notification, and events of the system. Two \
+                 webhooks mean every notification twice.",
             )
             .id(json("/id"))
             .kind(json("/type"))

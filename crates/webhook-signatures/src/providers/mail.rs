@@ -24,7 +24,12 @@ pub(super) fn rows() -> Vec<Provider> {
         Provider::raw("sendgrid", "SendGrid", Algorithm::EcdsaP256, ("x-twilio-email-event-webhook-signature", "", Base64))
             .at("x-twilio-email-event-webhook-timestamp", (Unit::Seconds, Tolerance::OFF), "{timestamp}{body}")
             .docs("https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/getting-started-event-webhook-security-features")
-            .setup("Event webhook settings: add the URL below and switch signature verification on; the public key that is then shown is the secret of the source.")
+            .setup(
+                "Settings, Mail Settings, Event Webhook: create one with the URL below and the \
+                 events, and switch Signed Event Webhook on. The public key that is then shown \
+                 (verification key) is the secret of the source. OAuth may be on beside it and is \
+                 not checked.",
+            )
             .id(json("/0/sg_event_id"))
             .kind(json("/0/event"))
             .success(200)

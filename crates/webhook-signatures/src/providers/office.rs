@@ -185,7 +185,12 @@ fn sales() -> Vec<Provider> {
             .signed(|signed| signed.url = UrlForms::Decoded)
             .at("x-hubspot-request-timestamp", (Unit::Millis, FIVE_MINUTES), "{method}{url}{body}{timestamp}")
             .docs("https://developers.hubspot.com/docs/apps/developer-platform/build-apps/authentication/request-validation")
-            .setup("Set the target URL in the app's webhook settings (or `targetUrl` in its project) to the URL below. It signs with the app's client secret.")
+            .setup(
+                "Set the target URL in the app's webhook settings (or `targetUrl` in its project) \
+                 to the URL below, and subscribe to object types and their events. It signs with \
+                 the app's client secret, shown on the app's page under Auth. Webhooks that \
+                 workflows send are signed with it too, if the action names the app.",
+            )
             .id(json("/0/eventId"))
             .kind(json("/0/subscriptionType"))
             .deadline(5000, "10 times in 24 hours")

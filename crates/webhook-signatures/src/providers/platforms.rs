@@ -21,7 +21,12 @@ fn forges() -> Vec<Provider> {
             .docs(
                 "https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries",
             )
-            .setup("Settings of the repository or organization, Webhooks, Add webhook: the URL below as payload URL, application/json as content type, and a secret of your own choice.")
+            .setup(
+                "Settings of the repository or organization, Webhooks, Add webhook: the URL below \
+                 as payload URL, application/json as content type, a secret of your own choice, and \
+                 the events. GitHub sends a `ping` at once. An app has one webhook, in its settings \
+                 under Developer settings, with the same fields.",
+            )
             .id(header("x-github-delivery"))
             .kind(dotted(vec![header("x-github-event"), json("/action")]))
             .deadline(10_000, "none; redeliveries of the last 3 days by hand or API")
@@ -115,11 +120,10 @@ fn forges() -> Vec<Provider> {
         Provider::token("supabase", "Supabase database webhooks", Token::Bearer)
             .docs("https://supabase.com/docs/guides/database/webhooks")
             .setup(
-                "Database Webhooks (under Integrations of the project's dashboard): create a hook \
-                 for a table and its events insert, update or delete, type HTTP request, POST, the \
-                 URL below. Add a header `Authorization` with the value `Bearer` and the secret of \
-                 the source. In SQL the same is a trigger that executes \
-                 `supabase_functions.http_request`.",
+                "Database Webhooks in the project's dashboard: create a hook for a table and its \
+                 events (insert, update, delete), an HTTP request by POST to the URL below, with a \
+                 header `Authorization` of the value `Bearer` and the secret of the source. In SQL \
+                 the same is a trigger that executes `supabase_functions.http_request`.",
             )
             .kind(Field::Joined { fields: vec![json("/table"), json("/type")], with: ".".into() })
             .caveat("It signs nothing: give the hook a header `Authorization: Bearer …`.")
@@ -207,9 +211,9 @@ fn builds() -> Vec<Provider> {
             })
             .docs("https://infisical.com/docs/documentation/platform/webhooks")
             .setup(
-                "Project settings, Webhooks, Add webhook: the environment and secret path to watch, \
-                 the URL below, and a secret key of your own choice. Without a secret key nothing \
-                 is signed.",
+                "Project Settings, Webhooks: add one of the type General (those for Slack and Teams \
+                 have another body) with the URL below, an environment and secret path if you like, \
+                 and a secret key of your own choice. Without a secret key nothing is signed.",
             )
             .kind(json("/event"))
             .caveat("The timestamp is not signed.")
@@ -246,7 +250,12 @@ fn trackers() -> Vec<Provider> {
                     Some(Stamp { at, unit: Unit::Millis, tolerance: Tolerance::both(60) });
             })
             .docs("https://linear.app/developers/webhooks")
-            .setup("Settings, API, New webhook: the URL below and the resource types. Linear makes the signing secret and shows it on the webhook's page.")
+            .setup(
+                "Settings, API, Webhooks, New webhook: the URL below, the teams and the resource \
+                 types. Linear makes the signing secret and shows it on the webhook's page. \
+                 Webhooks of an OAuth application are set up with the application, and have its \
+                 secret.",
+            )
             .id(header("linear-delivery"))
             .kind(Field::First(vec![header("linear-event"), json("/type")]))
             .deadline(5000, "after 1 minute, 1 hour and 6 hours")
