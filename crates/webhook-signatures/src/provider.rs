@@ -100,7 +100,9 @@ pub enum Challenge {
     BraintreeCode,
     /// GET with `challenge_code`; a hash over it, the token and the URL (eBay).
     EbayCode,
-    /// HEAD or GET without anything: 200 (Trello, Mandrill).
+    /// A POST `webhook.test`, signed by the secret that `MailerSend` publishes for it: 200, and no event.
+    MailerSendTest,
+    /// HEAD, or GET without anything but the token of its address: 200 (Trello, Mandrill, Mailchimp).
     Probe,
 }
 

@@ -384,6 +384,10 @@ pub(super) const fn question(challenge: Challenge) -> (&'static str, &'static st
         ),
         Challenge::BraintreeCode => ("bt_challenge", "`bt_challenge` is answered with its HMAC"),
         Challenge::EbayCode => ("challenge_code", "`challenge_code` is answered with its hash"),
+        Challenge::MailerSendTest => (
+            "webhook.test",
+            "`webhook.test`, signed by the secret that is published for it, gets 200 and is no event",
+        ),
         Challenge::Probe => ("probe", "HEAD and GET without anything get 200"),
     }
 }

@@ -121,7 +121,7 @@ fn social() -> Vec<Provider> {
             )
             .challenge(Challenge::HubText)
             .success(200)
-            .retries("for 36 hours (general knowledge)")
+            .retries("at once, then ever further apart, for 36 hours")
             .verified("nuxt-webhook-validators"),
         base64("x-twitter", "X (Twitter)", "x-twitter-webhooks-signature", "sha256=")
             .docs("https://docs.x.com/x-api/webhooks/introduction")
@@ -177,6 +177,8 @@ fn social() -> Vec<Provider> {
             )
             .id(header("kick-event-message-id"))
             .kind(header("kick-event-type"))
+            .retries("3 times in all, until it gets 200")
+            .success(200)
             .verified("nuxt-webhook-validators"),
         unsigned("strava", "Strava")
             .docs("https://developers.strava.com/docs/webhooks/")
@@ -309,6 +311,7 @@ fn calls() -> Vec<Provider> {
             .id(json("/data/id"))
             .kind(json("/data/event_type"))
             .success(200)
+            .deadline(2000, "with a growing pause; then the failover URL")
             .verified("telnyx 4.189.0 for Python"),
         super::stamped("retell", "Retell", "x-retell-signature", Fields::stamped(",", "v", "d"))
             .signed(|signed| {
@@ -323,6 +326,7 @@ fn calls() -> Vec<Provider> {
                  carries the webhook badge (Settings, API Keys); there is no other.",
             )
             .kind(json("/event"))
+            .deadline(10_000, "3 times")
             .source("@trigger.dev/core 4.8.3"),
         hex("vapi", "Vapi", "x-vapi-signature", "")
             .docs("https://docs.vapi.ai/server-url/server-authentication")
@@ -415,6 +419,7 @@ fn identity() -> Vec<Provider> {
             .id(json("/data/id"))
             .kind(json("/data/attributes/name"))
             .caveat("While a secret is rotated the header carries two pairs of time and signature.")
+            .deadline(5000, "7 times, exponential")
             .source("skills.sh persona-webhooks"),
     ]
 }

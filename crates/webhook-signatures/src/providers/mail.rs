@@ -24,7 +24,12 @@ pub(super) fn rows() -> Vec<Provider> {
         Provider::raw("sendgrid", "SendGrid", Algorithm::EcdsaP256, ("x-twilio-email-event-webhook-signature", "", Base64))
             .at("x-twilio-email-event-webhook-timestamp", (Unit::Seconds, Tolerance::OFF), "{timestamp}{body}")
             .docs("https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/getting-started-event-webhook-security-features")
-            .setup("Event webhook settings: add the URL below and switch signature verification on; the public key that is then shown is the secret of the source.")
+            .setup(
+                "Settings, Mail Settings, Event Webhook: create one with the URL below and the \
+                 events, and switch Signed Event Webhook on. The public key that is then shown \
+                 (verification key) is the secret of the source. OAuth may be on beside it and is \
+                 not checked.",
+            )
             .id(json("/0/sg_event_id"))
             .kind(json("/0/event"))
             .success(200)
@@ -101,15 +106,15 @@ pub(super) fn rows() -> Vec<Provider> {
         hex("mailersend", "MailerSend", "signature", "")
             .docs("https://developers.mailersend.com/api/v1/webhooks.html")
             .setup(
-                "Before a webhook is saved MailerSend sends it a `webhook.test`, signed with the \
-                 fixed secret of its documentation, `test_Am3L1GuOIc4blLUuHqAPxxwkZaJyEk8G`, and \
-                 wants 2xx: make the source with that one first. Then Domains, Manage, Webhooks, \
-                 Add webhook: the URL below and the events; or POST /v1/webhooks. Its page shows \
-                 the signing secret: put it in the place of the first with `doorbell source update \
-                 --secret`, since the first is known to everybody.",
+                "Make the source with any secret first: when a webhook is saved, MailerSend tests it, \
+                 and wants 2xx. Domains, Manage, Webhooks, Add webhook: the URL below and the events; \
+                 or POST /v1/webhooks with `domain_id`, `name`, `url` and `events`. Its page then shows \
+                 the signing secret, which `doorbell source update` puts in the place of the first.",
             )
             .id(json("/data/id"))
             .kind(json("/type"))
+            .challenge(Challenge::MailerSendTest)
+            .deadline(3000, "ever further apart")
             .verified("django-anymail"),
         hex("mailerlite", "MailerLite", "signature", "")
             .docs("https://developers.mailerlite.com/docs/webhooks.html")
@@ -119,6 +124,7 @@ pub(super) fn rows() -> Vec<Provider> {
                  source's. With `batchable` several events come in one request.",
             )
             .kind(Field::First(vec![json("/event"), json("/type")]))
+            .deadline(3000, "3 times: after 10, 100 and 1,000 s")
             .source("n8n-nodes-base 2.41.2; no vector is kept"),
         super::basics::standard("resend", "Resend", "svix", KeyForm::Standard)
             .docs("https://resend.com/docs/dashboard/webhooks/verify-webhooks-requests")

@@ -21,7 +21,12 @@ fn forges() -> Vec<Provider> {
             .docs(
                 "https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries",
             )
-            .setup("Settings of the repository or organization, Webhooks, Add webhook: the URL below as payload URL, application/json as content type, and a secret of your own choice.")
+            .setup(
+                "Settings of the repository or organization, Webhooks, Add webhook: the URL below \
+                 as payload URL, application/json as content type, a secret of your own choice, and \
+                 the events. GitHub sends a `ping` at once. An app has one webhook, in its settings \
+                 under Developer settings, with the same fields.",
+            )
             .id(header("x-github-delivery"))
             .kind(dotted(vec![header("x-github-event"), json("/action")]))
             .deadline(10_000, "none; redeliveries of the last 3 days by hand or API")
@@ -71,8 +76,7 @@ fn forges() -> Vec<Provider> {
              gitlab.",
         )
         .kind(Field::First(vec![header("x-gitlab-event"), json("/object_kind")]))
-        .caveat("How GitLab writes the signing token down is not known for sure.")
-        .source("gitlab-org/gitlab merge request 230944"),
+        .source("gitlab-org/gitlab merge requests 230944 and 231325"),
         hex("bitbucket", "Bitbucket", "x-hub-signature", "sha256=")
             .docs("https://support.atlassian.com/bitbucket-cloud/docs/manage-webhooks/")
             .setup(
@@ -116,11 +120,10 @@ fn forges() -> Vec<Provider> {
         Provider::token("supabase", "Supabase database webhooks", Token::Bearer)
             .docs("https://supabase.com/docs/guides/database/webhooks")
             .setup(
-                "Database Webhooks (under Integrations of the project's dashboard): create a hook \
-                 for a table and its events insert, update or delete, type HTTP request, POST, the \
-                 URL below. Add a header `Authorization` with the value `Bearer` and the secret of \
-                 the source. In SQL the same is a trigger that executes \
-                 `supabase_functions.http_request`.",
+                "Database Webhooks in the project's dashboard: create a hook for a table and its \
+                 events (insert, update, delete), an HTTP request by POST to the URL below, with a \
+                 header `Authorization` of the value `Bearer` and the secret of the source. In SQL \
+                 the same is a trigger that executes `supabase_functions.http_request`.",
             )
             .kind(Field::Joined { fields: vec![json("/table"), json("/type")], with: ".".into() })
             .caveat("It signs nothing: give the hook a header `Authorization: Bearer …`.")
@@ -208,9 +211,9 @@ fn builds() -> Vec<Provider> {
             })
             .docs("https://infisical.com/docs/documentation/platform/webhooks")
             .setup(
-                "Project settings, Webhooks, Add webhook: the environment and secret path to watch, \
-                 the URL below, and a secret key of your own choice. Without a secret key nothing \
-                 is signed.",
+                "Project Settings, Webhooks: add one of the type General (those for Slack and Teams \
+                 have another body) with the URL below, an environment and secret path if you like, \
+                 and a secret key of your own choice. Without a secret key nothing is signed.",
             )
             .kind(json("/event"))
             .caveat("The timestamp is not signed.")
@@ -247,7 +250,12 @@ fn trackers() -> Vec<Provider> {
                     Some(Stamp { at, unit: Unit::Millis, tolerance: Tolerance::both(60) });
             })
             .docs("https://linear.app/developers/webhooks")
-            .setup("Settings, API, New webhook: the URL below and the resource types. Linear makes the signing secret and shows it on the webhook's page.")
+            .setup(
+                "Settings, API, Webhooks, New webhook: the URL below, the teams and the resource \
+                 types. Linear makes the signing secret and shows it on the webhook's page. \
+                 Webhooks of an OAuth application are set up with the application, and have its \
+                 secret.",
+            )
             .id(header("linear-delivery"))
             .kind(Field::First(vec![header("linear-event"), json("/type")]))
             .deadline(5000, "after 1 minute, 1 hour and 6 hours")
@@ -279,6 +287,7 @@ fn trackers() -> Vec<Provider> {
             .kind(json("/action/type"))
             .challenge(Challenge::Probe)
             .caveat("The public URL is signed: it must be the callback URL exactly as registered.")
+            .retries("3 times: after 30, 60 and 120 s")
             .verified("n8n-nodes-base 2.41.2"),
         hex("clickup", "ClickUp", "x-signature", "")
             .docs("https://developer.clickup.com/docs/webhooksignature")
@@ -360,6 +369,7 @@ fn trackers() -> Vec<Provider> {
                  nothing is signed.",
             )
             .kind(json("/type"))
+            .retries("12 times in 5 days: after 10 s, 30 s, 5 and 30 minutes, 1, 3, 6 and 12 hours, then daily")
             .source("@trigger.dev/core 4.8.3"),
     ]
 }
@@ -405,7 +415,7 @@ fn content() -> Vec<Provider> {
             )
             .id(header("idempotency-key"))
             .kind(header("sanity-operation"))
-            .retries("twice, 30 s apart, on 429 and 5xx")
+            .deadline(30_000, "twice, 30 s apart, on 429 and 5xx")
             .verified("@sanity/webhook 4.0.4"),
         stamped("hygraph", "Hygraph", "gcms-signature", Fields {
             names: Some("env".into()),
@@ -432,6 +442,7 @@ fn content() -> Vec<Provider> {
              is signed.",
         )
         .kind(json("/operation"))
+        .deadline(3000, "4 times")
         .source("nuxt-webhook-validators"),
         hex("webflow", "Webflow", "x-webflow-signature", "")
             .at("x-webflow-timestamp", (Unit::Millis, FIVE_MINUTES), "{timestamp}:{body}")
@@ -444,6 +455,7 @@ fn content() -> Vec<Provider> {
                  refused.",
             )
             .kind(json("/triggerType"))
+            .retries("twice")
             .verified("n8n-nodes-base 2.41.2"),
         jwt("fusionauth", "FusionAuth", "x-fusionauth-signature-jwt", |jwt| {
             jwt.algorithms = vec![Algorithm::Hmac(Hash::Sha256), Algorithm::Hmac(Hash::Sha384), Algorithm::Hmac(Hash::Sha512)];
