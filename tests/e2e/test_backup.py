@@ -12,11 +12,11 @@ from conftest import BINARY, DATABASE, Doorbell, until
 def ring(doorbell, number):
     body = b'{"number":%d}' % number
     answer = doorbell.post("in", [("Content-Type", "application/json"), ("x-id", str(number))], body)
-    assert answer.status == 200, answer.body
+    assert answer.status == 202, answer.body
 
 
 def world(doorbell, receiver):
-    doorbell.source("in", provider="none", dedupe={"header": "x-id"})
+    doorbell.source("in", provider="none", dedupe={"key": {"header": "x-id"}})
     doorbell.endpoint("app", receiver.url, retry={"schedule": ["0s", "1h"]})
 
 
@@ -33,7 +33,7 @@ def test_a_backup_of_a_running_node_becomes_a_node(doorbell, receiver, tmp_path)
     doorbell.settled(30)
     receiver.script = [500]
     ring(doorbell, 30)
-    until("the last one waits for its retry", lambda: doorbell.deliveries(state="scheduled"))
+    until("the last one waits for its retry", lambda: [row for row in doorbell.deliveries(state="waiting") if row["attempts"] == 1])
     file = tmp_path / "copy.tar"
     made = doorbell.command("backup", str(file))
     assert made.returncode == 0, made.stderr
@@ -46,7 +46,7 @@ def test_a_backup_of_a_running_node_becomes_a_node(doorbell, receiver, tmp_path)
     second = tmp_path / "second"
     second.mkdir()
     done = restore(file, second, "--pause")
-    assert done.returncode == 0 and "1 endpoints are paused" in done.stdout, (done.stdout, done.stderr)
+    assert done.returncode == 0 and "1 endpoint paused" in done.stdout, (done.stdout, done.stderr)
     assert restore(file, second).returncode == 1, "what is there is not overwritten"
     node = Doorbell(second)
     try:
@@ -78,7 +78,7 @@ def test_what_is_no_whole_backup_is_refused(doorbell, tmp_path):
         done = restore(tmp_path / name, place)
         assert done.returncode == 1 and word in done.stderr, done.stderr
         assert list(place.iterdir()) == []
-    token = doorbell.api("POST", "/v1/tokens", {"name": "reader", "scopes": ["read"]})["text"]
+    token = doorbell.api("POST", "/v1/tokens", {"name": "reader", "scopes": ["read"]})["token"]
     doorbell.token = token
     refused = doorbell.command("backup", str(tmp_path / "mine.tar"))
     assert refused.returncode == 1 and "scope" in refused.stderr, refused.stderr

@@ -195,10 +195,12 @@ fn unpack(from: impl Read, dir: &Path) -> Result<(), RestoreError> {
 
 /// An archive that begins like ours and cannot be read on was cut (or damaged on its way).
 fn cut(begins_like_ours: bool, fault: io::Error) -> RestoreError {
-    match fault.kind() {
-        io::ErrorKind::StorageFull => RestoreError::Io(fault),
-        _ if begins_like_ours => RestoreError::Cut,
-        _ => RestoreError::Foreign(fault.to_string()),
+    if fault.kind() == io::ErrorKind::StorageFull {
+        RestoreError::Io(fault)
+    } else if begins_like_ours {
+        RestoreError::Cut
+    } else {
+        RestoreError::Foreign(fault.to_string())
     }
 }
 
@@ -206,10 +208,7 @@ fn cut(begins_like_ours: bool, fault: io::Error) -> RestoreError {
 fn is_ours(name: &Path) -> bool {
     let parts: Vec<&str> = name
         .components()
-        .filter_map(|part| match part {
-            Component::Normal(part) => part.to_str(),
-            _ => None,
-        })
+        .filter_map(|part| if let Component::Normal(part) = part { part.to_str() } else { None })
         .collect();
     if name.components().count() != parts.len() {
         return false;

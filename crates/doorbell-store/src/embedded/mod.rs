@@ -39,11 +39,11 @@ mod amend;
 mod prune;
 mod scan;
 
-mod home_store;
-
 mod doctor;
 
 mod backup;
+
+mod home_store;
 
 #[cfg(test)]
 mod tests;

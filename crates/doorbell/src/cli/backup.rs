@@ -1,5 +1,6 @@
 //! `doorbell backup`: a copy of a running server's embedded store; `doorbell restore`: a data folder from it.
 
+use super::doctor::count;
 use crate::config::{Config, Flags, human_bytes};
 use crate::remote::{Body, Node};
 use crate::report::{Report, Verdict};
@@ -134,14 +135,15 @@ pub(crate) fn restore(what: &Restore, report: Report) -> Result<Verdict> {
         }));
     } else {
         report.text(&format!(
-            "{}: {} records, {}, every byte checked",
+            "{}: {}, {}, every byte checked",
             folder.display(),
-            inspected.records,
+            count(inspected.records, "record"),
             human_bytes(inspected.bytes)
         ));
         if what.pause {
             report.text(&format!(
-                "{paused} endpoints are paused; `doorbell endpoint enable NAME` lets one go"
+                "{} paused; `doorbell endpoint enable NAME` lets one go",
+                count(paused as u64, "endpoint")
             ));
         }
         if damage > 0 {
