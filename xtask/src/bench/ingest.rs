@@ -7,6 +7,7 @@ use super::report::{self, Row};
 use super::sample::{Histogram, median};
 use super::{Flags, process};
 use anyhow::{Result, ensure};
+use serde_json::json;
 use std::time::{Duration, Instant};
 
 /// One side over all rounds.
@@ -90,6 +91,10 @@ fn post(flags: &Flags, address: &str, path: &str) -> Result<Done> {
 /// `bench soak`: memory over time at full rate.
 pub(super) fn soak(flags: &Flags) -> Result<()> {
     let gateway = Gateway::fresh(flags)?;
+    if flags.no_dedupe {
+        let window = json!({"dedupe": {"window": "0s"}});
+        gateway.api().api("PATCH /v1/sources/bench", Some(&window))?;
+    }
     let (end, mut samples) = (Instant::now() + flags.seconds(600), Vec::new());
     let mut side = Side::default();
     while Instant::now() < end {
@@ -109,5 +114,6 @@ pub(super) fn soak(flags: &Flags) -> Result<()> {
         .number("last_mb", last)
         .number("most_mb", samples.iter().copied().fold(0.0, f64::max))
         .number("events", side.answers.count() as f64);
-    report::keep("soak", &[side.row("doorbell, durable"), memory])
+    let name = if flags.no_dedupe { "soak without keys" } else { "soak" };
+    report::keep(name, &[side.row("doorbell, durable"), memory])
 }

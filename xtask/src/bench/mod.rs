@@ -86,6 +86,9 @@ pub(crate) struct Flags {
     /// A binary that is there already.
     #[arg(long)]
     binary: Option<PathBuf>,
+    /// For soak: the source knows no repetitions, so what grows is not the table of keys.
+    #[arg(long)]
+    no_dedupe: bool,
     /// Endpoints (isolation, fanout, configure) or waiting deliveries (backlog), stored events (stored).
     #[arg(long)]
     count: Option<u64>,
