@@ -10,6 +10,7 @@ mod sweep;
 mod full;
 mod rot;
 mod fleet;
+mod upgrade;
 mod selftest;
 
 use crate::node::Program;
@@ -39,6 +40,8 @@ pub(crate) enum Fault {
     BitRot,
     /// Three nodes on one PostgreSQL: nodes killed and stopped, the database killed, connections cut; `--cycles` of each.
     Cluster,
+    /// Three nodes of an older binary (`--old`) are upgraded under load, one after the other.
+    Upgrade,
     /// The harness itself: an honest stand-in must pass, and three dishonest ones must be found out.
     SelfTest,
 }
@@ -70,6 +73,9 @@ pub(crate) struct Flags {
     /// For cluster: within how many seconds deliveries must go on after each fault; without, it is only reported.
     #[arg(long, global = true)]
     resume: Option<f64>,
+    /// For upgrade: the binary of the version before.
+    #[arg(long, global = true)]
+    old: Option<PathBuf>,
     /// How the binary is built.
     #[arg(long, value_enum, default_value = "dev", global = true)]
     profile: Profile,
@@ -92,6 +98,7 @@ struct Options {
     rotate: u64,
     every: u64,
     resume: Option<f64>,
+    old: Option<PathBuf>,
     fault: Fault,
 }
 
@@ -189,6 +196,7 @@ impl Flags {
             rotate: 100,
             every,
             resume: None,
+            old: None,
             profile: Profile::Dev,
             binary: None,
             json: true,
@@ -239,6 +247,7 @@ fn options(fault: Fault, flags: &Flags, program: Program) -> Options {
         rotate: flags.rotate.max(1),
         every: flags.every.max(1),
         resume: flags.resume,
+        old: flags.old.clone(),
         fault,
     }
 }
@@ -257,6 +266,10 @@ fn torture(options: &Options) -> Result<Summary> {
         Fault::DiskFull => full::run(options),
         Fault::BitRot => rot::run(options),
         Fault::Cluster => fleet::run(options),
+        Fault::Upgrade => {
+            let old = options.old.as_deref();
+            upgrade::run(options, old.context("--old names the binary of the version before")?)
+        }
         Fault::SelfTest => bail!("the self-test runs the others"),
     }
 }
