@@ -141,6 +141,9 @@ impl<'a> Plan<'a> {
     fn endpoints(&mut self) -> Result<(), Refused> {
         let there: BTreeMap<&str, &Endpoint> =
             self.own_endpoints().map(|endpoint| (endpoint.name.as_str(), endpoint)).collect();
+        let declared = || self.body.endpoints.iter().flatten();
+        let new = declared().filter(|body| !there.contains_key(body.name.as_str())).count();
+        endpoints::room_for(self.settings, self.caller, new)?;
         for (at, body) in self.body.endpoints.iter().flatten().enumerate() {
             let pointer = format!("/endpoints/{at}");
             if !self.endpoints.insert(&body.name) {
