@@ -80,6 +80,10 @@ pub(crate) fn find_all<'a>(body: &'a [u8], pointers: &[&str]) -> Vec<Option<&'a 
 
 /// What the member `key` holds of that which is wanted.
 fn add_found<'a>(key: &[u8], value: &'a [u8], pointers: &[&str], found: &mut [Option<&'a [u8]>]) {
+    // A pointer without `~` names no such key: its `/` stand between keys.
+    if memchr::memchr(b'/', key).is_some() {
+        return;
+    }
     let (mut places, mut inside) = (Vec::new(), Vec::new());
     for (pointer, place) in pointers.iter().zip(found) {
         let path = pointer.as_bytes().strip_prefix(b"/").and_then(|path| path.strip_prefix(key));
