@@ -338,11 +338,18 @@ impl<'a> Scan<'a> {
 
     /// A string's bytes between its quotes.
     pub(crate) fn string(&mut self) -> Option<&'a [u8]> {
+        self.string_with_escapes().map(|(inside, _)| inside)
+    }
+
+    /// The same, and whether there are escapes in it.
+    pub(crate) fn string_with_escapes(&mut self) -> Option<(&'a [u8], bool)> {
         self.take(b'"')?;
-        let length = closing_quote(self.rest)?;
+        let first = quote_or_backslash(self.rest)?;
+        let escaped = self.rest.get(first) == Some(&b'\\');
+        let length = if escaped { closing_quote(self.rest)? } else { first };
         let inside = self.rest.get(..length)?;
         self.skip(length + 1);
-        Some(inside)
+        Some((inside, escaped))
     }
 
     /// The whole value that stands here.

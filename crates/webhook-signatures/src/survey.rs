@@ -99,7 +99,7 @@ impl<'a, 'p> Walk<'a, 'p> {
             found: 0,
             literal: !sought.pointers.iter().chain(&sought.each).any(escaped),
             open: Vec::with_capacity(8),
-            keys: Vec::new(),
+            keys: Vec::with_capacity(if equal == Keys::Once { 64 } else { 0 }),
             wanted: Vec::with_capacity(2 * sought.pointers.len()),
             parts: Vec::new(),
         }
@@ -211,14 +211,15 @@ impl<'a, 'p> Walk<'a, 'p> {
         if !level.is_object {
             return self.element();
         }
-        let key = self.scan.string()?;
+        let (key, escaped) = self.scan.string_with_escapes()?;
         self.scan.take(b':')?;
-        let escaped = key.contains(&b'\\');
         if self.equal == Keys::Once && !level.is_new(key, escaped, &mut self.keys) {
             return None;
         }
-        // The `/` of a pointer lead from key to key: one within a key is written `~1`.
-        let literal = self.literal && !escaped && memchr::memchr(b'/', key).is_none();
+        if level.wanted.is_empty() && level.each.is_none() {
+            return Some(Next { wanted: self.wanted.len(), each: None, is_part: false });
+        }
+        let literal = self.literal && !escaped;
         let below = |to_go| if literal { below_literal(to_go, key) } else { below(to_go, key) };
         let (range, each) = (level.wanted.clone(), level.each.and_then(below));
         Some(self.narrowed(range, each, below))
@@ -268,13 +269,20 @@ fn below<'p>(to_go: &'p str, key: &[u8]) -> Option<&'p str> {
     (unescape(key) == plain(token)).then_some(below)
 }
 
-/// The same, where neither has escapes and no `/` is in the key.
+/// The same, where neither has escapes.
+#[inline]
 fn below_literal<'p>(to_go: &'p str, key: &[u8]) -> Option<&'p str> {
     let path = to_go.strip_prefix('/')?;
-    match path.as_bytes().strip_prefix(key)? {
-        [] | [b'/', ..] => path.get(key.len()..),
-        _ => None,
+    // Nearly all keys are told apart by their first letters.
+    if path.as_bytes().first() != key.first() {
+        return None;
     }
+    let below = match path.as_bytes().strip_prefix(key)? {
+        [] | [b'/', ..] => path.get(key.len()..)?,
+        _ => return None,
+    };
+    // The `/` of a pointer lead from key to key: one within a key is written `~1`.
+    memchr::memchr(b'/', key).is_none().then_some(below)
 }
 
 /// The same for an element of an array.
