@@ -144,7 +144,11 @@ fn social() -> Vec<Provider> {
             .or(websub(Hash::Sha384, "sha384="))
             .or(websub(Hash::Sha1, "sha1="))
             .docs("https://www.w3.org/TR/websub/")
-            .takes("topic", "The only topic whose subscription is confirmed")
+            .takes("topic", "The topic; of no other one a subscription is confirmed")
+            .takes(
+                "hub",
+                "The hub's address, or `discover` (the topic's Link headers name it): Doorbell subscribes and renews by itself",
+            )
             .challenge(Challenge::HubTopic)
             .caveat("The hub chooses the hash, and most choose SHA-1.")
             .success(204)
