@@ -123,7 +123,12 @@ fn sources() {
         failures: 2,
         error: Some("no".to_owned()),
     };
-    check(&Resource::Source(Source { hub: Some(subscribed), ..source() }), &expect![[r#""#]]);
+    check(
+        &Resource::Source(Source { hub: Some(subscribed), ..source() }),
+        &expect![[
+            r#"{"v":1,"id":"src_01kdvdna3v0000000000000001","tenant":"tnt_00000000000000000000000000","name":"stripe","enabled":false,"verification":{"provider":"hmac","options":[["header","x-sig"]],"secrets":["s3cret"],"public_url":"https://in.example.com/in/stripe"},"methods":["POST"],"event_types":["invoice.*"],"type_rule":{"pointer":"/type"},"dedupe":{"window_ms":60000,"key":{"header":"x-id"}},"body_max":1024,"response":{"status":202,"content_type":"text/plain","body":"ok\n"},"hub":{"wanted":"ab","token":"k3","hub":"https://hub.example/","topic":"https://a.example/feed","asked_ms":1767225600123,"until_ms":1767225600123,"next_ms":1767225600123,"failures":2,"error":"no"},"created_ms":1767225600123,"updated_ms":1767225600123}"#
+        ]],
+    );
     let bare = Source {
         enabled: true,
         type_rule: None,

@@ -151,6 +151,7 @@ fn social() -> Vec<Provider> {
             )
             .challenge(Challenge::HubTopic)
             .caveat("The hub chooses the hash, and most choose SHA-1.")
+            .caveat("With the options `hub` and `topic` Doorbell subscribes by itself and renews the lease in time; `doorbell source get` shows how it stands. It needs the source's public URL and a secret of less than 200 bytes, which goes to the hub: give its address with https. Nobody unsubscribes: when the source is removed, the hub finds nobody and the lease runs out.")
             .success(204)
             .source("W3C Recommendation WebSub, section 8"),
     ]
