@@ -5,6 +5,7 @@ use crate::clock::Clock;
 use crate::configured::Configured;
 use crate::desk::Desk;
 use crate::dispatch::{Parts, dispatch};
+use crate::hubs::Hubs;
 use crate::keys::Keys;
 use crate::listen::{Hosts, ListenConfig};
 use crate::node::{Node, NodeConfig, Running, Shared, StartError};
@@ -88,6 +89,13 @@ pub async fn start(
     parts.keys = parts.keys.or_else(|| Some(sender.clone()));
     let node = Node::start(parts, Arc::clone(&store), desk.clone(), clock.clone(), api).await?;
     let shared = node.shared().clone();
+    let hubs = Hubs::new(
+        Arc::clone(&store),
+        Arc::clone(&shared.configured),
+        sender.clone(),
+        clock.clone(),
+    );
+    node.spawn("subscriptions at hubs", hubs.run(shared.stop.clone()));
     let parts = Parts {
         store: Arc::clone(&store),
         sender,
@@ -186,6 +194,7 @@ async fn first_source(store: &AnyStore, clock: &Clock) -> Result<(), StoreError>
         dedupe: Dedupe { window: limits::DEDUPE_WINDOW, key: None },
         body_max: limits::BODY_DEFAULT,
         response: None,
+        hub: None,
         created: now,
         updated: now,
     };

@@ -14,6 +14,7 @@ pub mod admitting;
 pub mod listen;
 pub mod sender;
 pub mod keys;
+pub mod hubs;
 pub mod standings;
 pub mod dispatch;
 pub mod ingest;

@@ -50,7 +50,7 @@ pub struct Answer {
     pub headers: Vec<(&'static str, String)>,
     /// The body.
     pub body: Vec<u8>,
-    /// For WebSub: after how many seconds the subscription must be renewed.
+    /// For WebSub: for how many seconds the hub says it subscribes.
     pub lease_s: Option<u64>,
 }
 
@@ -215,6 +215,12 @@ impl Asked<'_> {
     fn hub_topic(self) -> Option<Handshake> {
         let wanted = self.is("GET")?.query("hub.challenge")?;
         let topic = self.query("hub.topic")?;
+        if self.query("hub.mode").as_deref() != Some("subscribe") {
+            return Some(Handshake::Refuse {
+                status: 404,
+                why: "only subscriptions are confirmed, and nobody here asked to end one",
+            });
+        }
         if self.provider.setting("topic").is_some_and(|own| own != topic) {
             return Some(Handshake::Refuse {
                 status: 404,

@@ -6,6 +6,7 @@ mod process;
 mod wire;
 mod load;
 mod sink;
+mod signed;
 mod bare;
 mod client;
 mod gateway;
@@ -89,6 +90,10 @@ pub(crate) struct Flags {
     /// For soak: the source knows no repetitions, so what grows is not the table of keys.
     #[arg(long)]
     no_dedupe: bool,
+    /// Instead of the bare server: what a request of this provider's costs beside the same bytes signed as GitHub does
+    /// (ingest).
+    #[arg(long)]
+    provider: Option<String>,
     /// Endpoints (isolation, fanout, configure) or waiting deliveries (backlog), stored events (stored).
     #[arg(long)]
     count: Option<u64>,
@@ -126,7 +131,10 @@ fn fresh_number() -> u64 {
 
 fn measure(what: What, flags: &Flags) -> Result<()> {
     match what {
-        What::Ingest => ingest::run(flags),
+        What::Ingest => match &flags.provider {
+            Some(provider) => ingest::beside_github(flags, provider),
+            None => ingest::run(flags),
+        },
         What::Deliver => deliver::run(flags),
         What::Latency => deliver::latency(flags),
         What::Isolation => fleet::isolation(flags),

@@ -132,6 +132,7 @@ impl<'a> Plan<'a> {
             return;
         };
         after.created = before.created;
+        sources::keep_hub(&mut after, before);
         let whole = (&SourceIn::from(before), &SourceIn::from(&after));
         let shown = |source: &Source| SourceOut::of(source, &self.state.ingest_prefix);
         let fields = changed(whole, (&shown(before), &shown(&after)));

@@ -204,16 +204,22 @@ fn social() -> Vec<Provider> {
             .or(websub(Hash::Sha1, "sha1="))
             .docs("https://www.w3.org/TR/websub/")
             .setup(
-                "The topic names its hub in its `Link` header or in its feed; YouTube's is \
-                 https://pubsubhubbub.appspot.com, for topics like \
-                 https://www.youtube.com/xml/feeds/videos.xml?channel_id=ID. POST a form to the \
-                 hub: `hub.mode` `subscribe`, `hub.topic`, `hub.callback` (the URL below) and \
-                 `hub.secret`, the secret of the source, less than 200 bytes. The hub then asks the \
+                "Give the source the options `hub` and `topic` (YouTube's hub is \
+                 https://pubsubhubbub.appspot.com, its topics are like \
+                 https://www.youtube.com/xml/feeds/videos.xml?channel_id=ID) and its public URL: \
+                 Doorbell then subscribes by itself, and renews. Otherwise POST a form to the hub: \
+                 `hub.mode` `subscribe`, `hub.topic`, `hub.callback` (the URL below) and \
+                 `hub.secret`, the secret of the source, less than 200 bytes; the hub then asks the \
                  URL, and a subscription of the topic in the option topic is confirmed.",
             )
-            .takes("topic", "The only topic whose subscription is confirmed")
+            .takes("topic", "The topic; of no other one a subscription is confirmed")
+            .takes(
+                "hub",
+                "The hub's address, or `discover` (the topic's Link headers name it): Doorbell subscribes and renews by itself",
+            )
             .challenge(Challenge::HubTopic)
             .caveat("The hub chooses the hash, and most choose SHA-1.")
+            .caveat("With the options `hub` and `topic` Doorbell subscribes by itself and renews the lease in time; `doorbell source get` shows how it stands. It needs the source's public URL and a secret of less than 200 bytes, which goes to the hub: give its address with https. Nobody unsubscribes: when the source is removed, the hub finds nobody and the lease runs out.")
             .success(204)
             .source("W3C Recommendation WebSub, section 8"),
     ]

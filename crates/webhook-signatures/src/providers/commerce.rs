@@ -383,7 +383,7 @@ fn shops() -> Vec<Provider> {
             .takes("verification_token", "The verification token of the subscription; without it a secret serves as one")
             .challenge(Challenge::EbayCode)
             .success(204)
-            .caveat("eBay's signature (ECDSA with SHA-1, by a key that wants an OAuth token) is not checked.")
+            .caveat("eBay's own signature (`x-ebay-signature`) is not checked: it is ECDSA over SHA-1, which the cryptographic library here does not do, and its key is served only to an OAuth token of your app. Body and header go on unchanged, so your application can check it with eBay's SDK.")
             .source("developer.ebay.com; the handshake has a vector"),
     ]
 }

@@ -223,6 +223,12 @@ fn wrong_tokens_topics_and_origins_are_refused() {
     };
     assert!(matches!(from("evil.example"), Some(Handshake::Refuse { status: 405, .. })));
     assert!(matches!(from("good.example"), Some(Handshake::Answer(_))));
+    // Anyone can ask a hub to end a subscription; who did not ask for it says so.
+    for mode in ["unsubscribe", "denied", "Subscribe", ""] {
+        let asked = format!("https://a/?hub.mode={mode}&hub.challenge=1&hub.topic=https://a/feed");
+        let answered = get(&websub, &[], &asked);
+        assert!(matches!(answered, Some(Handshake::Refuse { status: 404, .. })), "{mode}");
+    }
 }
 
 #[test]
