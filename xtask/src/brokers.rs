@@ -1,10 +1,11 @@
 //! Message brokers of one's own: each in a temporary folder, on a free port, gone when it is dropped. Where a server is
-//! missing it is installed from Debian's packages; Amazon SQS is played by `moto`, from PyPI.
+//! missing it is installed from Debian's packages; Amazon SQS is played by `moto`, from `PyPI`.
 
 use crate::place::{self, run};
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -120,7 +121,9 @@ impl Broker {
     /// SIGKILL.
     pub(crate) fn kill(&mut self) -> Result<()> {
         if let Some(mut server) = self.server.take() {
-            server.kill()?;
+            // The server of RabbitMQ is a child of its script.
+            let group = format!("-{}", server.id());
+            run(Command::new("kill").args(["-KILL", "--", &group]))?;
             server.wait()?;
         }
         Ok(())
@@ -142,7 +145,7 @@ impl Broker {
         };
         let log = std::fs::File::options().create(true).append(true).open(self.log())?;
         command.current_dir(self.folder.path()).stdin(Stdio::null());
-        command.stdout(log.try_clone()?).stderr(log);
+        command.stdout(log.try_clone()?).stderr(log).process_group(0);
         let started = command.spawn().with_context(|| format!("cannot start {:?}", self.kind))?;
         self.server = Some(started);
         Ok(())
@@ -178,9 +181,7 @@ impl Broker {
             .env("RABBITMQ_LOGS", "-")
             .env("RABBITMQ_CONFIG_FILE", folder.join("rabbitmq"))
             .env("RABBITMQ_CONF_ENV_FILE", folder.join("none"))
-            .env("RABBITMQ_ENABLED_PLUGINS_FILE", folder.join("plugins"))
-            // So that the script becomes the server, and a signal to it reaches the server.
-            .env("RABBITMQ_ALLOW_INPUT", "1");
+            .env("RABBITMQ_ENABLED_PLUGINS_FILE", folder.join("plugins"));
         Ok(command)
     }
 

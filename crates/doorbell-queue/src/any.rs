@@ -44,11 +44,11 @@ enum ToTake {
     #[cfg(feature = "amqp")]
     Amqp(amqp::Tap),
     #[cfg(feature = "nats")]
-    Nats(nats::Tap),
+    Nats(Box<nats::Tap>),
     #[cfg(feature = "sqs")]
     Sqs(sqs::Tap),
     #[cfg(feature = "redis")]
-    Redis(redis::Tap),
+    Redis(Box<redis::Tap>),
     #[cfg(feature = "mqtt")]
     Mqtt(mqtt::Tap),
 }
@@ -136,11 +136,14 @@ impl Tap {
             #[cfg(feature = "amqp")]
             Engine::Amqp => ToTake::Amqp(amqp::Tap::new(address, dialer, prefetch)),
             #[cfg(feature = "nats")]
-            Engine::Nats => ToTake::Nats(nats::Tap::new(address, dialer, prefetch)),
+            Engine::Nats => {
+                let tap = nats::Tap::new(address, dialer, prefetch);
+                ToTake::Nats(Box::new(tap))
+            }
             #[cfg(feature = "sqs")]
             Engine::Sqs => ToTake::Sqs(sqs::Tap::new(address, dialer)),
             #[cfg(feature = "redis")]
-            Engine::Redis => ToTake::Redis(redis::Tap::new(address, dialer)),
+            Engine::Redis => ToTake::Redis(Box::new(redis::Tap::new(address, &dialer))),
             #[cfg(feature = "mqtt")]
             Engine::Mqtt => ToTake::Mqtt(mqtt::Tap::new(address, dialer, prefetch)),
             #[cfg(not(feature = "amqp"))]
@@ -221,8 +224,8 @@ impl Tap {
         }
     }
 
-    /// These are still being worked on. To be said every 10 s: NATS gives a message to somebody else after 30 s, SQS after
-    /// 60; the others when the connection ends (Redis: after 60 s, to another consumer).
+    /// These are still being worked on. To be said every 3 s: NATS gives a message to somebody else after 10 s, SQS after
+    /// 30; the others when the connection ends (Redis: after 60 s, to another consumer).
     ///
     /// # Errors
     /// [`QueueError`]; they may come again, to somebody else.
@@ -234,6 +237,25 @@ impl Tap {
             ToTake::Sqs(tap) => tap.hold(tokens).await,
             #[cfg(feature = "amqp")]
             ToTake::Amqp(_) => Ok(()),
+            #[cfg(feature = "redis")]
+            ToTake::Redis(_) => Ok(()),
+            #[cfg(feature = "mqtt")]
+            ToTake::Mqtt(_) => Ok(()),
+        }
+    }
+
+    /// Takes nothing more and gives back what came and nobody took, so that others need not wait for it.
+    ///
+    /// # Errors
+    /// [`QueueError`]; others wait for it.
+    pub async fn close(&self) -> Result<(), QueueError> {
+        match &self.0 {
+            #[cfg(feature = "nats")]
+            ToTake::Nats(tap) => tap.close().await,
+            #[cfg(feature = "amqp")]
+            ToTake::Amqp(_) => Ok(()),
+            #[cfg(feature = "sqs")]
+            ToTake::Sqs(_) => Ok(()),
             #[cfg(feature = "redis")]
             ToTake::Redis(_) => Ok(()),
             #[cfg(feature = "mqtt")]

@@ -79,6 +79,7 @@ pub fn admission(accepted: Accepted, clock: &Clock) -> Admission {
         fate: accepted.fate,
         dedupe_window: accepted.dedupe_window,
         deliveries: accepted.deliveries.into_iter().map(new).collect(),
+        once: false,
     }
 }
 

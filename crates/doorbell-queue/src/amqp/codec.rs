@@ -117,7 +117,7 @@ pub(super) enum Value<'a> {
     Text(&'a str),
     Number(i64),
     Yes,
-    Table(Vec<(&'a str, Value<'a>)>),
+    Table(Vec<(&'a str, Self)>),
 }
 
 pub(super) fn table(out: &mut BytesMut, entries: &[(&str, Value<'_>)]) {

@@ -62,6 +62,13 @@ enum What {
     Return { why: QueueError },
 }
 
+/// What a confirmation is about.
+#[derive(Debug, Clone, Copy)]
+enum Tags {
+    One(u64),
+    UpTo(u64),
+}
+
 #[derive(Debug)]
 struct Driver {
     number: u64,
@@ -235,7 +242,9 @@ impl Driver {
         match said {
             (60, 80 | 120) => {
                 let (tag, flags) = (reader.u64().ok_or_else(odd)?, reader.u8().ok_or_else(odd)?);
-                self.confirmed(tag, flags & 1 == 1, said.1 == 80);
+                // Multiple: this one and all before it.
+                let to = if flags & 1 == 1 { Tags::UpTo(tag) } else { Tags::One(tag) };
+                self.confirmed(to, said.1 == 80);
             }
             (60, 60) => {
                 let read = (|| {
@@ -248,9 +257,11 @@ impl Driver {
             }
             (60, 50) => {
                 // A code and its text, as in a Close.
-                let why = match closed(reader.0) {
-                    error @ QueueError::NoSuchQueue(_) => error,
-                    other => QueueError::NoSuchQueue(other.to_string()),
+                let why = closed(reader.0);
+                let why = if matches!(why, QueueError::NoSuchQueue(_)) {
+                    why
+                } else {
+                    QueueError::NoSuchQueue(why.to_string())
                 };
                 self.begin(What::Return { why });
             }
@@ -280,7 +291,7 @@ impl Driver {
         self.coming = Some(Coming { what, head: None, body: BytesMut::new() });
     }
 
-    fn confirmed(&mut self, tag: u64, and_before: bool, taken: bool) {
+    fn confirmed(&mut self, tags: Tags, taken: bool) {
         let one = |(_, pending): (u64, Pending)| {
             let refused = || QueueError::Busy("it did not take the message".to_owned());
             let result = match pending.returned {
@@ -290,11 +301,16 @@ impl Driver {
             };
             drop(pending.answer.send(result));
         };
-        if and_before {
-            let rest = self.pending.split_off(&(tag.saturating_add(1)));
-            std::mem::replace(&mut self.pending, rest).into_iter().for_each(one);
-        } else if let Some(pending) = self.pending.remove(&tag) {
-            one((tag, pending));
+        match tags {
+            Tags::UpTo(tag) => {
+                let rest = self.pending.split_off(&(tag.saturating_add(1)));
+                std::mem::replace(&mut self.pending, rest).into_iter().for_each(one);
+            }
+            Tags::One(tag) => {
+                if let Some(pending) = self.pending.remove(&tag) {
+                    one((tag, pending));
+                }
+            }
         }
     }
 

@@ -108,9 +108,10 @@ async fn inbox(
     wait(wire, frame_max, (50, 11)).await.map(drop)
 }
 
-/// How often a message may come back before it is put aside. A node that dies counts for all that it had taken, so this is
-/// no small number.
-const DELIVERY_LIMIT: i64 = 100;
+/// How often a message may come back before it is put aside. Whatever ends a connection counts for all that was taken over
+/// it, every half hour of a database that is away included (`consumer_timeout`), so this is no small number. It also makes
+/// what comes back go to the head of the queue.
+const DELIVERY_LIMIT: i64 = 1_000;
 
 async fn consume(
     wire: &mut Wire,

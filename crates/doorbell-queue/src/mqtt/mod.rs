@@ -1,4 +1,4 @@
-//! MQTT 5: what is put goes with QoS 1 and is confirmed by PUBACK; what is taken comes to a subscription of a session that
+//! MQTT 5: what is put goes with `QoS` 1 and is confirmed by PUBACK; what is taken comes to a subscription of a session that
 //! outlives its connection, and is confirmed when it is done.
 
 mod packet;

@@ -215,7 +215,7 @@ pub(super) fn reason(code: u8) -> QueueError {
     }
 }
 
-/// Writes PUBLISH with QoS 1; says how large it is.
+/// Writes PUBLISH with `QoS` 1; says how large it is.
 pub(super) fn publish(topic: &str, number: u16, message: &Message) -> BytesMut {
     let mut properties = BytesMut::new();
     if let Some(kind) = &message.content_type {
@@ -239,7 +239,7 @@ pub(super) fn publish(topic: &str, number: u16, message: &Message) -> BytesMut {
     out
 }
 
-/// Reads PUBLISH: its number, which only QoS 0 lacks, and the message.
+/// Reads PUBLISH: its number, which only `QoS` 0 lacks, and the message.
 pub(super) fn published(packet: &Packet) -> Option<(Option<u16>, Message)> {
     let mut reader = Reader(&packet.rest);
     let topic = reader.text()?;
@@ -268,7 +268,7 @@ pub(super) fn acked(rest: &[u8]) -> Option<(u16, u8)> {
     Some((reader.u16()?, reader.u8().unwrap_or(0)))
 }
 
-/// Writes SUBSCRIBE with QoS 1.
+/// Writes SUBSCRIBE with `QoS` 1.
 pub(super) fn subscribe(out: &mut BytesMut, filter: &str) {
     let mut inner = BytesMut::new();
     inner.put_u16(1);

@@ -17,6 +17,7 @@ use crate::room::Room;
 use bytes::Bytes;
 use driver::{Line, Request};
 use protocol::Incoming;
+use std::collections::VecDeque;
 use std::time::Duration;
 use stream::Names;
 use tokio::sync::{Mutex, mpsc};
@@ -87,8 +88,19 @@ impl Outlet {
 #[derive(Debug)]
 pub(crate) struct Tap {
     kept: Kept<Connecting>,
-    pulled: Mutex<Option<Pulled>>,
+    state: Mutex<State>,
     prefetch: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    pulled: Option<Pulled>,
+    /// What came and nobody took yet.
+    ready: VecDeque<Incoming>,
+    /// The connection over which it was looked what others had taken.
+    looked: Option<u64>,
+    /// Until then nothing is asked for.
+    quiet: Option<Instant>,
 }
 
 /// What was asked for and did not all come yet.
@@ -103,12 +115,14 @@ struct Pulled {
 
 /// How long the server keeps a request for messages.
 const PULL: Duration = Duration::from_secs(20);
+/// After a request that the server ended at once.
+const PAUSE: Duration = Duration::from_millis(100);
 
 impl Tap {
     pub(crate) fn new(address: Address, dialer: Dialer, prefetch: usize) -> Self {
         let prefetch = prefetch.max(1);
         let kept = Kept::new(Connecting { dialer, address, prefetch });
-        Self { kept, pulled: Mutex::new(None), prefetch }
+        Self { kept, state: Mutex::default(), prefetch }
     }
 
     fn names(&self) -> Result<Names, QueueError> {
@@ -120,32 +134,60 @@ impl Tap {
 
     pub(crate) async fn take(&self, most: usize, wait: Duration) -> Result<Vec<Taken>, QueueError> {
         let deadline = Instant::now() + wait;
-        let mut pulled = self.pulled.lock().await;
+        let mut state = self.state.lock().await;
         loop {
             let line = self.kept.line().await?;
-            if pulled.as_ref().is_none_or(|pull| {
+            self.look(&mut state, &line).await?;
+            if let Some(quiet) = state.quiet.filter(|quiet| *quiet > Instant::now()) {
+                tokio::time::sleep_until(deadline.min(quiet)).await;
+                if quiet >= deadline {
+                    return Ok(Vec::new());
+                }
+                continue;
+            }
+            let State { pulled, ready, .. } = &mut *state;
+            let over = |pull: &Pulled| {
                 pull.line != line.number || pull.left == 0 || Instant::now() > pull.until
-            }) {
+            };
+            if ready.is_empty() && pulled.as_ref().is_none_or(over) {
                 *pulled = Some(self.pull(&line).await?);
             }
-            let Some(pull) = pulled.as_mut() else { return Ok(Vec::new()) };
-            let mut came = Vec::new();
-            let until = deadline.min(pull.until);
-            let receiving = pull.messages.recv_many(&mut came, most);
-            match tokio::time::timeout_at(until, receiving).await {
-                Ok(0) if most > 0 => {
+            if let Some(pull) = pulled {
+                ready.extend(std::iter::from_fn(|| pull.messages.try_recv().ok()));
+            }
+            let taken = read(pulled.as_mut(), ready, most)?;
+            if !taken.is_empty() {
+                return Ok(taken);
+            }
+            let Some(pull) = pulled.as_mut().filter(|pull| pull.left > 0) else {
+                state.quiet = Some(Instant::now() + PAUSE);
+                continue;
+            };
+            match tokio::time::timeout_at(deadline.min(pull.until), pull.messages.recv()).await {
+                Ok(Some(message)) => ready.push_back(message),
+                Ok(None) => {
                     *pulled = None;
                     return Err(QueueError::ended());
                 }
-                Ok(_) => {}
                 Err(_) if Instant::now() >= deadline => return Ok(Vec::new()),
                 Err(_) => {}
             }
-            let taken = read(pull, came)?;
-            if !taken.is_empty() || most == 0 {
-                return Ok(taken);
-            }
         }
+    }
+
+    /// Where order is asked for: what another one had taken comes again only when its time is over, and nothing that is
+    /// newer may come before it.
+    async fn look(&self, state: &mut State, line: &Line) -> Result<(), QueueError> {
+        let ordered = self.kept.opener().address.option("order") == Some("strict");
+        if !ordered || state.looked == Some(line.number) {
+            return Ok(());
+        }
+        let (_, taken) = stream::messages(line, &self.names()?).await?;
+        if taken > u64::try_from(state.ready.len()).unwrap_or(u64::MAX) {
+            state.quiet = Some(Instant::now() + stream::ACK_WAIT);
+        }
+        state.looked = Some(line.number);
+        Ok(())
     }
 
     async fn pull(&self, line: &Line) -> Result<Pulled, QueueError> {
@@ -153,10 +195,25 @@ impl Tap {
         // One place more for the word that it ended.
         let (sender, messages) = mpsc::channel(self.prefetch + 1);
         let until = Instant::now() + PULL + limits::ANSWER;
-        let subject = names.next();
-        let asked = serde_json::json!({"batch": self.prefetch, "expires": u64::try_from(PULL.as_nanos()).unwrap_or_default()});
-        line.pull(subject, Bytes::from(asked.to_string()), sender).await?;
+        let expires = u64::try_from(PULL.as_nanos()).unwrap_or_default();
+        let asked = serde_json::json!({"batch": self.prefetch, "expires": expires});
+        line.pull(names.next(), Bytes::from(asked.to_string()), sender).await?;
         Ok(Pulled { line: line.number, messages, left: self.prefetch, until })
+    }
+
+    /// Gives back what came and nobody took.
+    pub(crate) async fn close(&self) -> Result<(), QueueError> {
+        let mut state = self.state.lock().await;
+        if let Some(line) = self.kept.present().await {
+            line.stop().await?;
+        }
+        let State { pulled, ready, .. } = &mut *state;
+        if let Some(mut pull) = pulled.take() {
+            ready.extend(std::iter::from_fn(|| pull.messages.try_recv().ok()));
+        }
+        let unread = ready.drain(..).filter(|message| message.status().is_none());
+        let tokens: Vec<Token> = unread.filter_map(|message| message.reply.map(Token)).collect();
+        self.back(&tokens).await
     }
 
     pub(crate) async fn done(&self, tokens: &[Token]) -> Result<(), QueueError> {
@@ -167,9 +224,18 @@ impl Tap {
         self.say(tokens, b"-NAK").await
     }
 
-    /// These are still being worked on.
+    /// These are still being worked on; what came and waits here is not given to others either.
     pub(crate) async fn hold(&self, tokens: &[Token]) -> Result<(), QueueError> {
-        self.say(tokens, b"+WPI").await
+        let mut state = self.state.lock().await;
+        let State { pulled, ready, .. } = &mut *state;
+        if let Some(pull) = pulled {
+            ready.extend(std::iter::from_fn(|| pull.messages.try_recv().ok()));
+        }
+        let waiting = ready.iter().filter_map(|message| message.reply.clone().map(Token));
+        let waiting: Vec<Token> = waiting.collect();
+        drop(state);
+        self.say(tokens, b"+WPI").await?;
+        self.say(&waiting, b"+WPI").await
     }
 
     async fn say(&self, tokens: &[Token], word: &'static [u8]) -> Result<(), QueueError> {
@@ -182,7 +248,8 @@ impl Tap {
 
     /// Messages in the stream: those that nobody was done with.
     pub(crate) async fn waiting(&self) -> Result<u64, QueueError> {
-        stream::messages(&self.kept.line().await?, &self.names()?).await
+        let (new, taken) = stream::messages(&self.kept.line().await?, &self.names()?).await?;
+        Ok(new.saturating_add(taken))
     }
 
     /// Whether the server may lose what it confirmed; in words.
@@ -191,36 +258,35 @@ impl Tap {
     }
 }
 
-/// The messages among what came; a status says that no more come.
-fn read(pull: &mut Pulled, came: Vec<Incoming>) -> Result<Vec<Taken>, QueueError> {
-    let mut taken = Vec::with_capacity(came.len());
-    for incoming in came {
-        match incoming.status() {
-            None => {
-                pull.left = pull.left.saturating_sub(1);
-                taken.extend(stream::taken(incoming));
+/// The messages among what came, at most so many; a status says that no more come.
+fn read(
+    mut pull: Option<&mut Pulled>,
+    ready: &mut VecDeque<Incoming>,
+    most: usize,
+) -> Result<Vec<Taken>, QueueError> {
+    let mut taken = Vec::new();
+    while taken.len() < most
+        && let Some(incoming) = ready.pop_front()
+    {
+        let status = incoming.status();
+        if let Some(pull) = &mut pull {
+            match status {
+                None => pull.left = pull.left.saturating_sub(1),
+                // A sign of life.
+                Some((100, _)) => {}
+                Some(_) => pull.left = 0,
             }
-            // A sign of life.
-            Some((100, _)) => {}
+        }
+        match status {
+            None => taken.extend(stream::taken(incoming)),
+            Some((409, text)) if text.contains("Consumer Deleted") => {
+                return Err(QueueError::NoSuchQueue(text));
+            }
             // None there, or the time is over, or as many are out as may be.
-            Some((404 | 408 | 409, text)) => {
-                pull.left = 0;
-                if text.contains("Consumer Deleted") {
-                    return Err(QueueError::NoSuchQueue(text));
-                }
-            }
-            Some((503, _)) => {
-                pull.left = 0;
-                if taken.is_empty() {
-                    return Err(stream::nobody());
-                }
-            }
-            Some((code, text)) => {
-                pull.left = 0;
-                if taken.is_empty() {
-                    return Err(QueueError::Failed(format!("{code} {text}")));
-                }
-            }
+            Some((100 | 404 | 408 | 409, _)) => {}
+            Some(_) if !taken.is_empty() => {}
+            Some((503, _)) => return Err(stream::nobody()),
+            Some((code, text)) => return Err(QueueError::Failed(format!("{code} {text}"))),
         }
     }
     Ok(taken)

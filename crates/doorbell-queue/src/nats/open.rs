@@ -64,7 +64,9 @@ async fn greeting(tcp: &mut tokio::net::TcpStream) -> Result<Bytes, QueueError> 
             return match said {
                 Said::Info(info) => Ok(info),
                 Said::Error(text) => Err(error(text)),
-                _ => Err(QueueError::odd("a greeting that is none")),
+                Said::Message(_) | Said::Ping | Said::Pong | Said::Ok => {
+                    Err(QueueError::odd("a greeting that is none"))
+                }
             };
         }
     }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 /// After so long without a word a message that was taken is given to somebody else.
-const ACK_WAIT: Duration = Duration::from_secs(30);
+pub(super) const ACK_WAIT: Duration = Duration::from_secs(10);
 /// For so long the server knows the ids of what was put.
 const KNOWN: Duration = Duration::from_secs(120);
 
@@ -115,12 +115,12 @@ async fn info(line: &Line, names: &Names) -> Result<Value, QueueError> {
     ask(line, format!("$JS.API.STREAM.INFO.{}", names.stream), &Value::Null).await
 }
 
-/// What nobody was done with yet.
-pub(super) async fn messages(line: &Line, names: &Names) -> Result<u64, QueueError> {
+/// How many were given to nobody yet, and how many to somebody who is not done with them.
+pub(super) async fn messages(line: &Line, names: &Names) -> Result<(u64, u64), QueueError> {
     let subject = format!("$JS.API.CONSUMER.INFO.{}.{}", names.stream, names.consumer);
     let info = ask(line, subject, &Value::Null).await?;
     let number = |name: &str| info.get(name).and_then(Value::as_u64).unwrap_or_default();
-    Ok(number("num_pending") + number("num_ack_pending"))
+    Ok((number("num_pending"), number("num_ack_pending")))
 }
 
 /// Whether what is confirmed may be lost with the power: by default a server writes to its disk and tells it to keep it

@@ -140,7 +140,7 @@ struct State {
 }
 
 impl Tap {
-    pub(crate) fn new(address: Address, dialer: Dialer) -> Self {
+    pub(crate) fn new(address: Address, dialer: &Dialer) -> Self {
         let connecting =
             |address| Kept::new(Connecting { dialer: dialer.clone(), address, group: true });
         Self {

@@ -16,7 +16,7 @@ pub(super) enum Reply {
     Number(i64),
     Bytes(Bytes),
     Nothing,
-    Items(Vec<Reply>),
+    Items(Vec<Self>),
 }
 
 impl Reply {
@@ -53,8 +53,8 @@ pub(super) fn command<T: AsRef<[u8]>>(out: &mut BytesMut, words: &[T]) {
 pub(super) fn next(came: &mut BytesMut) -> Result<Option<Reply>, QueueError> {
     let mut reader = Reader { bytes: came, at: 0 };
     let Some(end) = reader.skip(0)? else { return Ok(None) };
-    let whole = came.split_to(end).freeze();
-    Ok(build(&mut whole.clone()))
+    let mut whole = came.split_to(end).freeze();
+    Ok(build(&mut whole))
 }
 
 /// Finds the end before anything is built, so that a half that came costs nothing.

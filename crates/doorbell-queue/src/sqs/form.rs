@@ -92,7 +92,7 @@ pub(super) fn result(answer: &Value, at: usize) -> Result<(), QueueError> {
         return Ok(());
     }
     match of("Failed") {
-        Some(entry) => Err(error(&word(entry, "Code"), word(entry, "Message"))),
+        Some(entry) => Err(error(&word(entry, "Code"), &word(entry, "Message"))),
         None => Err(QueueError::odd("an answer that leaves messages out")),
     }
 }
@@ -103,7 +103,7 @@ fn word(value: &Value, name: &str) -> String {
 
 /// One of AWS's errors as ours. Codes come as `com.amazonaws.sqs#QueueDoesNotExist` or, from older hands, as
 /// `AWS.SimpleQueueService.NonExistentQueue`.
-pub(super) fn error(code: &str, text: String) -> QueueError {
+pub(super) fn error(code: &str, text: &str) -> QueueError {
     let short = code.rsplit(['#', '.']).next().unwrap_or_default();
     let text = format!("{short} {text}");
     let says = |words: &[&str]| words.iter().any(|word| short.contains(word));

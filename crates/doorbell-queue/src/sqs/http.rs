@@ -138,15 +138,16 @@ impl Client {
         let word = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default();
         let text = [word("message"), word("Message")].concat();
         let text = if text.is_empty() { status.to_string() } else { text };
-        let error = form::error(word("__type"), text);
-        Ok(Err(match error {
-            QueueError::Failed(text) if status.is_server_error() || status.as_u16() == 429 => {
-                QueueError::Busy(text)
-            }
-            QueueError::Failed(text) if matches!(status.as_u16(), 401 | 403) => {
-                QueueError::Refused(text)
-            }
-            other => other,
+        let error = form::error(word("__type"), &text);
+        let server = status.is_server_error() || status.as_u16() == 429;
+        Ok(Err(if !matches!(error, QueueError::Failed(_)) {
+            error
+        } else if server {
+            QueueError::Busy(text)
+        } else if matches!(status.as_u16(), 401 | 403) {
+            QueueError::Refused(text)
+        } else {
+            error
         }))
     }
 

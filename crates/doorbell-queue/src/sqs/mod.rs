@@ -20,7 +20,7 @@ use std::time::Duration;
 use tokio::sync::{OnceCell, Semaphore, mpsc, oneshot};
 
 /// After so long a message that was taken is given to somebody else, unless it is held.
-const VISIBILITY: Duration = Duration::from_secs(60);
+const VISIBILITY: Duration = Duration::from_secs(30);
 /// The longest that SQS waits for messages.
 const LONG_POLL: Duration = Duration::from_secs(20);
 /// Batches on their way at once; one on FIFO queues, whose order is that of what was put.

@@ -84,6 +84,8 @@ mod tests {
     use super::*;
     use doorbell_core::secret::SecretText;
 
+    type Vector<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], &'a [u8], &'a str, &'a str);
+
     /// From AWS's published test suite (aws-sig-v4-test-suite) and the example in its documentation.
     #[test]
     fn published_vectors() {
@@ -98,7 +100,7 @@ mod tests {
         let form = ("content-type", "application/x-www-form-urlencoded");
         let users = ("content-type", "application/x-www-form-urlencoded; charset=utf-8");
         let iam = ("host", "iam.amazonaws.com");
-        let all: [(&str, &str, &[(&str, &str)], &[u8], &str, &str); 6] = [
+        let all: [Vector<'_>; 6] = [
             (
                 "GET",
                 "",

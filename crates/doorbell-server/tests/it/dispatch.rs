@@ -125,6 +125,7 @@ impl World {
             fate: accepted.fate.clone(),
             dedupe_window: Duration::ZERO,
             deliveries: deliveries.collect(),
+            once: false,
         };
         assert_ne!(accepted.fate, Fate::NoEndpoint);
         self.admitting.admit(admission).await.unwrap();

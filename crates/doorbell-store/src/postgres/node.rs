@@ -203,6 +203,7 @@ async fn tidy(line: &Open, days: &Days) -> Result<(), StoreError> {
     if let Some(newest) = newest {
         line.query(FORGET_KEYS, &[&newest, &KEYS_AT_ONCE]).await?;
     }
+    line.query(FORGET_ARRIVED, &[]).await?;
     Ok(())
 }
 
@@ -274,3 +275,7 @@ const TIMES: &str =
 
 const FORGET_KEYS: &str = "DELETE FROM dedupe WHERE (scope, key) IN
 (SELECT scope, key FROM dedupe WHERE until < $1 LIMIT $2)";
+
+/// By the clock of the database, as for the nodes: it is about what may go on at the same moment.
+const FORGET_ARRIVED: &str = "DELETE FROM arrived WHERE id IN
+(SELECT id FROM arrived WHERE at < now() - interval '10 minutes' ORDER BY at LIMIT 100000)";

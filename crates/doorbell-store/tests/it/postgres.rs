@@ -143,6 +143,7 @@ fn admission(n: u64, to: EndpointId, lend: bool) -> Admission {
         fate: Fate::Accepted,
         dedupe_window: Duration::ZERO,
         deliveries: vec![delivery],
+        once: false,
     }
 }
 

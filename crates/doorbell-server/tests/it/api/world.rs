@@ -333,6 +333,7 @@ impl World {
             fate,
             dedupe_window: Duration::ZERO,
             deliveries: delivery.into_iter().collect(),
+            once: false,
         };
         self.home.accept(admission).await.unwrap();
         id
