@@ -2,6 +2,7 @@
 //! missing it is installed from Debian's packages; Amazon SQS is played by `moto`, from `PyPI`.
 
 use crate::place::{self, run};
+use crate::postgres::{Cluster, Sync};
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 use std::net::{TcpListener, TcpStream};
@@ -302,6 +303,9 @@ pub(crate) struct Flags {
     /// Only these.
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Kind>,
+    /// A `PostgreSQL` too (`DOORBELL_TEST_POSTGRES`).
+    #[arg(long)]
+    postgres: bool,
     /// The command, which is told where the brokers are by `DOORBELL_TEST_AMQP` and so on.
     #[arg(last = true, required = true)]
     command: Vec<String>,
@@ -311,10 +315,14 @@ pub(crate) struct Flags {
 pub(crate) fn beside(flags: &Flags) -> Result<()> {
     let kinds = if flags.only.is_empty() { Kind::value_variants() } else { &flags.only };
     let brokers = Brokers::start(kinds)?;
+    let database = flags.postgres.then(|| Cluster::start(Sync::No)).transpose()?;
     let (program, arguments) = flags.command.split_first().context("there is no command")?;
     let mut command = Command::new(program);
     command.args(arguments);
     brokers.tell(&mut command);
+    if let Some(database) = &database {
+        command.env("DOORBELL_TEST_POSTGRES", database.url());
+    }
     run(&mut command)
 }
 
