@@ -213,6 +213,13 @@ impl Address {
         &self.path
     }
 
+    /// The same with another path.
+    #[must_use]
+    pub fn with_path(mut self, path: &str) -> Self {
+        path.clone_into(&mut self.path);
+        self
+    }
+
     /// What the query says of this; an empty value says nothing.
     #[must_use]
     pub fn option(&self, name: &str) -> Option<&str> {

@@ -253,13 +253,19 @@ impl Tap {
             #[cfg(feature = "nats")]
             ToTake::Nats(tap) => tap.close().await,
             #[cfg(feature = "amqp")]
-            ToTake::Amqp(_) => Ok(()),
+            ToTake::Amqp(tap) => {
+                tap.close().await;
+                Ok(())
+            }
             #[cfg(feature = "sqs")]
             ToTake::Sqs(_) => Ok(()),
             #[cfg(feature = "redis")]
             ToTake::Redis(_) => Ok(()),
             #[cfg(feature = "mqtt")]
-            ToTake::Mqtt(_) => Ok(()),
+            ToTake::Mqtt(tap) => {
+                tap.close().await;
+                Ok(())
+            }
         }
     }
 

@@ -74,6 +74,11 @@ impl<O: Opener> Kept<O> {
         self.state.lock().await.line.clone().filter(O::lives)
     }
 
+    /// Lets go of the connection; the next who wants one opens it.
+    pub(crate) async fn forget(&self) {
+        self.state.lock().await.line = None;
+    }
+
     pub(crate) const fn opener(&self) -> &O {
         &self.opener
     }

@@ -41,7 +41,10 @@ mod mqtt;
 
 mod any;
 
+mod inbox;
+
 pub use address::{Address, AddressError, Credentials, Engine};
 pub use any::{Outlet, Tap};
 pub use dial::{Dial, Dialer, Dialing, Plain, TlsSetupError};
+pub use inbox::{Inbox, InboxError};
 pub use message::{Message, QueueError, Taken, Token};

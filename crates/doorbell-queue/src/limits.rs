@@ -26,5 +26,12 @@ pub const PREFETCH: usize = 256;
 pub const TEXT: usize = 4_096;
 /// Most headers of a message.
 pub const HEADERS: usize = 64;
+/// Largest letter that goes into an inbox, in bytes; a larger one goes to the store directly. NATS and SQS take no more
+/// either, and what was taken and is not done is in memory.
+pub const INBOX_LETTER: usize = 900 << 10;
+/// Letters that are taken from an inbox before some are done.
+pub const INBOX_PREFETCH: usize = 128;
+/// How long a sender waits until its event is in the inbox.
+pub const INBOX_PATIENCE: Duration = Duration::from_secs(3);
 /// Bytes that wait to be written before no more is handed to a connection.
 pub(crate) const UNWRITTEN: usize = 1 << 20;

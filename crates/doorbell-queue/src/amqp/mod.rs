@@ -123,6 +123,11 @@ impl Tap {
         }
     }
 
+    /// Lets go of the connection, and with it of what came and nobody took.
+    pub(crate) async fn close(&self) {
+        self.kept.forget().await;
+    }
+
     pub(crate) async fn done(&self, tokens: &[Token]) -> Result<(), QueueError> {
         self.say(tokens, |tag| Command::Ack { tag }).await
     }

@@ -103,6 +103,8 @@ async fn inbox(
         // What is dead-lettered leaves the queue only when the other one has it.
         ("x-dead-letter-strategy", Value::Text("at-least-once")),
         ("x-overflow", Value::Text("reject-publish")),
+        // One at a time takes from it, so that the order is kept when another takes over.
+        ("x-single-active-consumer", Value::Yes),
     ];
     declare(&mut wire.out, queue, false, &arguments);
     wait(wire, frame_max, (50, 11)).await.map(drop)

@@ -116,6 +116,11 @@ impl Tap {
         }
     }
 
+    /// Lets go of the connection, and with it of what came and nobody took.
+    pub(crate) async fn close(&self) {
+        self.kept.forget().await;
+    }
+
     pub(crate) async fn done(&self, tokens: &[Token]) -> Result<(), QueueError> {
         let line = self.kept.present().await.ok_or_else(QueueError::ended)?;
         for token in tokens {

@@ -99,6 +99,8 @@ struct State {
     ready: VecDeque<Incoming>,
     /// The connection over which it was looked what others had taken.
     looked: Option<u64>,
+    /// Since when others are waited for.
+    since: Option<Instant>,
     /// Until then nothing is asked for.
     quiet: Option<Instant>,
 }
@@ -115,6 +117,8 @@ struct Pulled {
 
 /// How long the server keeps a request for messages.
 const PULL: Duration = Duration::from_secs(20);
+/// While others still have something.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// After a request that the server ended at once.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -137,8 +141,11 @@ impl Tap {
         let mut state = self.state.lock().await;
         loop {
             let line = self.kept.line().await?;
-            self.look(&mut state, &line).await?;
-            if let Some(quiet) = state.quiet.filter(|quiet| *quiet > Instant::now()) {
+            let now = Instant::now();
+            if state.quiet.is_none_or(|quiet| quiet <= now) {
+                self.look(&mut state, &line).await?;
+            }
+            if let Some(quiet) = state.quiet.filter(|quiet| *quiet > now) {
                 tokio::time::sleep_until(deadline.min(quiet)).await;
                 if quiet >= deadline {
                     return Ok(Vec::new());
@@ -182,11 +189,15 @@ impl Tap {
         if !ordered || state.looked == Some(line.number) {
             return Ok(());
         }
-        let (_, taken) = stream::messages(line, &self.names()?).await?;
-        if taken > u64::try_from(state.ready.len()).unwrap_or(u64::MAX) {
-            state.quiet = Some(Instant::now() + stream::ACK_WAIT);
+        let now = Instant::now();
+        let since = *state.since.get_or_insert(now);
+        let (taken, asking) = stream::others(line, &self.names()?).await?;
+        let ours = u64::try_from(state.ready.len()).unwrap_or(u64::MAX);
+        if (taken > ours || asking > 0) && now < since + stream::ACK_WAIT + PAUSE {
+            state.quiet = Some(now + LOOK_AGAIN);
+        } else {
+            (state.looked, state.since) = (Some(line.number), None);
         }
-        state.looked = Some(line.number);
         Ok(())
     }
 
@@ -213,7 +224,10 @@ impl Tap {
         }
         let unread = ready.drain(..).filter(|message| message.status().is_none());
         let tokens: Vec<Token> = unread.filter_map(|message| message.reply.map(Token)).collect();
-        self.back(&tokens).await
+        let back = self.back(&tokens).await;
+        drop(state);
+        self.kept.forget().await;
+        back
     }
 
     pub(crate) async fn done(&self, tokens: &[Token]) -> Result<(), QueueError> {
@@ -248,8 +262,7 @@ impl Tap {
 
     /// Messages in the stream: those that nobody was done with.
     pub(crate) async fn waiting(&self) -> Result<u64, QueueError> {
-        let (new, taken) = stream::messages(&self.kept.line().await?, &self.names()?).await?;
-        Ok(new.saturating_add(taken))
+        stream::messages(&self.kept.line().await?, &self.names()?).await
     }
 
     /// Whether the server may lose what it confirmed; in words.

@@ -115,12 +115,23 @@ async fn info(line: &Line, names: &Names) -> Result<Value, QueueError> {
     ask(line, format!("$JS.API.STREAM.INFO.{}", names.stream), &Value::Null).await
 }
 
-/// How many were given to nobody yet, and how many to somebody who is not done with them.
-pub(super) async fn messages(line: &Line, names: &Names) -> Result<(u64, u64), QueueError> {
-    let subject = format!("$JS.API.CONSUMER.INFO.{}.{}", names.stream, names.consumer);
-    let info = ask(line, subject, &Value::Null).await?;
+/// How many were given to nobody yet, or to somebody who is not done with them.
+pub(super) async fn messages(line: &Line, names: &Names) -> Result<u64, QueueError> {
+    let info = consumer(line, names).await?;
     let number = |name: &str| info.get(name).and_then(Value::as_u64).unwrap_or_default();
-    Ok((number("num_pending"), number("num_ack_pending")))
+    Ok(number("num_pending").saturating_add(number("num_ack_pending")))
+}
+
+/// How many were given to somebody who is not done with them, and how many requests for more wait at the server.
+pub(super) async fn others(line: &Line, names: &Names) -> Result<(u64, u64), QueueError> {
+    let info = consumer(line, names).await?;
+    let number = |name: &str| info.get(name).and_then(Value::as_u64).unwrap_or_default();
+    Ok((number("num_ack_pending"), number("num_waiting")))
+}
+
+async fn consumer(line: &Line, names: &Names) -> Result<Value, QueueError> {
+    let subject = format!("$JS.API.CONSUMER.INFO.{}.{}", names.stream, names.consumer);
+    ask(line, subject, &Value::Null).await
 }
 
 /// Whether what is confirmed may be lost with the power: by default a server writes to its disk and tells it to keep it

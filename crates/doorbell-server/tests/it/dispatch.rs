@@ -83,7 +83,15 @@ impl World {
         };
         let running = tokio::spawn(dispatch(parts, stopper.stop()));
         let health = Arc::new(Health::new(stopper.stop()));
-        let admitting = Admitting { store: Arc::clone(&store), desk, live, metrics, health, clock };
+        let admitting = Admitting {
+            store: Arc::clone(&store),
+            desk,
+            live,
+            metrics,
+            health,
+            clock,
+            inbox: None,
+        };
         Self { memory, store, configured, admitting, standings, clock: manual, stopper, running }
     }
 
