@@ -1,5 +1,6 @@
 //! `cargo xtask ci`: what a landing must pass, cheapest first. Each step prints its seconds; the first failure ends it.
 
+use crate::brokers::{Brokers, Kind};
 use crate::place::{self, cargo, run};
 use crate::postgres::{Cluster, Sync};
 use crate::{e2e, tidy, torture};
@@ -106,11 +107,13 @@ impl Step {
     }
 }
 
-/// nextest where it is installed, else cargo's own runner; with a database of their own.
+/// nextest where it is installed, else cargo's own runner; with a database and brokers of their own.
 fn tests() -> Result<()> {
+    let brokers = Brokers::start(Kind::value_variants())?;
     let database = Cluster::start(Sync::No)?;
     let mut tests = cargo();
     tests.env("DOORBELL_TEST_POSTGRES", database.url());
+    brokers.tell(&mut tests);
     if place::is_installed("cargo-nextest") {
         return run(tests.args(["nextest", "run", "--workspace"]));
     }

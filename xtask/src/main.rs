@@ -11,6 +11,7 @@ mod payload;
 mod shim;
 mod node;
 mod postgres;
+mod brokers;
 mod standin;
 mod torture;
 mod e2e;
@@ -40,6 +41,8 @@ enum Chore {
     Tidy(tidy::Flags),
     /// The real binary, with the official libraries of others as judges.
     E2e(e2e::Flags),
+    /// A command with message brokers beside it, which are started for it.
+    Brokers(brokers::Flags),
     /// Tortures the real binary and checks its promises.
     Torture {
         /// What to do to it.
@@ -79,6 +82,7 @@ fn run(chore: Chore) -> Result<()> {
     match chore {
         Chore::Ci(flags) => ci::run_steps(&flags),
         Chore::Tidy(flags) => tidy::run_with(&flags),
+        Chore::Brokers(flags) => brokers::beside(&flags),
         Chore::E2e(flags) => e2e::run(&flags),
         Chore::Torture { fault, flags } => torture::run(fault, &flags),
         Chore::Providers(flags) => providers::run(&flags),

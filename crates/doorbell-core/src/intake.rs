@@ -70,7 +70,7 @@ pub enum NoKey {
     Unavailable(String),
 }
 
-/// An event to be made durable. Only [`decide`] and [`publish`] make one.
+/// An event to be made durable. Only [`decide`], [`publish`] and [`resume`] make one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Accepted {
@@ -221,6 +221,22 @@ pub fn refuse(
 #[must_use]
 pub fn publish(directory: &Directory, event: Event, dedupe_window: Duration) -> Accepted {
     let (fate, deliveries) = plan(directory, &event);
+    Accepted { event, fate, dedupe_window, deliveries }
+}
+
+/// Routes an event anew that was judged before, with what is configured now; one that its source did not want (`fate`)
+/// stays unwanted.
+#[must_use]
+pub fn resume(
+    directory: &Directory,
+    event: Event,
+    fate: Fate,
+    dedupe_window: Duration,
+) -> Accepted {
+    let (fate, deliveries) = match fate {
+        Fate::Accepted | Fate::NoEndpoint => plan(directory, &event),
+        Fate::Filtered | Fate::Duplicate { .. } | Fate::Rejected(_) => (fate, Vec::new()),
+    };
     Accepted { event, fate, dedupe_window, deliveries }
 }
 

@@ -5,11 +5,14 @@ use crate::desk::Desk;
 use crate::health::Health;
 use crate::live::{Happening, Live};
 use crate::metrics::{Metric, Metrics};
+use bytes::Bytes;
 use doorbell_core::delivery::State;
 use doorbell_core::event::Fate;
 use doorbell_core::id::DeliveryId;
 use doorbell_core::intake::{Accepted, Planned};
+use doorbell_queue::{Inbox, QueueError};
 use doorbell_store::{Admission, Admitted, AnyStore, NewDelivery, Store as _, StoreError};
+use doorbell_wire::stored::{self, ReceivedRef};
 use std::sync::Arc;
 
 /// What it takes to take events in. Requests to sources and published events go the same way.
@@ -27,9 +30,57 @@ pub struct Admitting {
     pub health: Arc<Health>,
     /// What time it is.
     pub clock: Clock,
+    /// Where what comes to sources waits before it gets to the store, if anywhere.
+    pub inbox: Option<Arc<Inbox>>,
+}
+
+/// Why nothing was promised to whoever sent an event.
+#[derive(Debug, thiserror::Error)]
+pub enum NotTaken {
+    /// The store did not take it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The inbox did not take it.
+    #[error(transparent)]
+    Inbox(#[from] QueueError),
 }
 
 impl Admitting {
+    /// Takes in what came to a source; it is durable when this returns `Ok`: in the inbox, where there is one and the
+    /// event fits into it, else in the store.
+    ///
+    /// # Errors
+    /// [`NotTaken`]: nothing was promised.
+    pub async fn take_in(&self, accepted: Accepted) -> Result<(), NotTaken> {
+        let Some(inbox) = &self.inbox else {
+            return Ok(self.admit(admission(accepted, &self.clock)).await.map(drop)?);
+        };
+        let record = ReceivedRef {
+            event: &accepted.event,
+            fate: &accepted.fate,
+            dedupe_window: accepted.dedupe_window,
+            deliveries: &[],
+        };
+        let (id, letter) = (accepted.event.id.to_string(), Bytes::from(stored::letter(record)));
+        let began = self.clock.monotonic();
+        match inbox.put(&id, letter).await {
+            Ok(()) => {
+                self.metrics.count(Metric::InboxPut);
+                self.metrics.accept_latency(self.clock.monotonic().saturating_sub(began));
+                Ok(())
+            }
+            Err(QueueError::TooLarge(_)) => {
+                self.metrics.count(Metric::InboxTooLarge);
+                Ok(self.admit(admission(accepted, &self.clock)).await.map(drop)?)
+            }
+            Err(error) => {
+                self.metrics.count(Metric::InboxPutFailed);
+                self.health.inbox_failed(&error, self.clock.now());
+                Err(error.into())
+            }
+        }
+    }
+
     /// Takes an event in with its deliveries; it is durable when this returns `Ok`. Deliveries for which dispatch has
     /// room are lent to it. Dropping the future leaves open whether the event was taken in.
     ///
@@ -47,6 +98,8 @@ impl Admitting {
         let admitted = self.store.accept(admission).await;
         drop(promises);
         match &admitted {
+            // It was told of when it came first.
+            Ok(Admitted::Again) => {}
             Ok(admitted) => {
                 self.metrics.accept_latency(self.clock.monotonic().saturating_sub(began));
                 let fate = admitted.fate().unwrap_or(fate);
@@ -55,7 +108,10 @@ impl Admitting {
             }
             Err(error) => {
                 self.metrics.count(Metric::AcceptsFailed);
-                self.health.store_failed(error, self.clock.now());
+                // With an inbox the node takes events in all the same.
+                if self.inbox.is_none() {
+                    self.health.store_failed(error, self.clock.now());
+                }
             }
         }
         admitted
@@ -79,6 +135,7 @@ pub fn admission(accepted: Accepted, clock: &Clock) -> Admission {
         fate: accepted.fate,
         dedupe_window: accepted.dedupe_window,
         deliveries: accepted.deliveries.into_iter().map(new).collect(),
+        once: false,
     }
 }
 

@@ -6,10 +6,12 @@ use crate::configured::Configured;
 use crate::desk::Desk;
 use crate::dispatch::{Parts, dispatch};
 use crate::hubs::Hubs;
+use crate::inbox::Drain;
 use crate::keys::Keys;
 use crate::listen::{Hosts, ListenConfig};
 use crate::node::{Node, NodeConfig, Running, Shared, StartError};
 use crate::replay::{Engine, Replays};
+use crate::roles::Role;
 use crate::sender::AnySender;
 use crate::standings::Standings;
 use crate::tasks::{Stage, Stop};
@@ -63,7 +65,9 @@ pub async fn start(
 ) -> Result<Running, StartError> {
     first_source(&store, &clock).await?;
     let replays = Replays::load(Arc::clone(&store)).await?;
-    let desk = Desk::default();
+    let delivers = config.node.roles.has(Role::Deliver);
+    let serves = config.node.roles.has(Role::Api);
+    let desk = if delivers { Desk::default() } else { Desk::closed() };
     let (hosts, root_token) = (config.admin_hosts.clone(), config.root_token);
     let version = config.version;
     let (first_login, listeners) = (config.first_login.clone(), config.node.clone());
@@ -83,12 +87,19 @@ pub async fn start(
             ingest_url: ingest_url(&listeners, shared),
             ingest_prefix: listeners.prefix.clone(),
         };
-        Arc::new(Api::new(ApiState::new(parts), Hosts::new(shared.admin_addr, hosts)))
+        let api = Api::new(ApiState::new(parts), Hosts::new(shared.admin_addr, hosts));
+        Arc::new(if serves { api } else { api.for_operators_only() })
     };
     let mut parts = config.node.clone();
     parts.keys = parts.keys.or_else(|| Some(sender.clone()));
     let node = Node::start(parts, Arc::clone(&store), desk.clone(), clock.clone(), api).await?;
     let shared = node.shared().clone();
+    let configured = Arc::clone(&shared.configured);
+    let follow = follow(Arc::clone(&store), configured, followed, shared.stop.clone());
+    node.spawn("configuration of other nodes", follow);
+    if !delivers {
+        return Ok(node);
+    }
     let hubs = Hubs::new(
         Arc::clone(&store),
         Arc::clone(&shared.configured),
@@ -107,12 +118,15 @@ pub async fn start(
         questions,
     };
     node.spawn("dispatch", dispatch(parts, shared.stop.clone()));
+    if let Some(inbox) = shared.admitting.inbox.clone() {
+        let (admitting, configured) =
+            (Arc::clone(&shared.admitting), Arc::clone(&shared.configured));
+        let drain = Drain::new(inbox, admitting, configured);
+        node.spawn("emptying of the inbox", drain.run(shared.stop.clone()));
+    }
     let engine =
         Engine::new(Arc::clone(&store), Arc::clone(&shared.configured), replays, clock.clone());
     node.spawn("replays", engine.run(shared.stop.clone()));
-    let configured = Arc::clone(&shared.configured);
-    let follow = follow(Arc::clone(&store), configured, followed, shared.stop.clone());
-    node.spawn("configuration of other nodes", follow);
     node.spawn("retention", prune(config, store, clock, shared.stop));
     Ok(node)
 }

@@ -2,6 +2,7 @@
 
 use crate::tasks::{Stage, Stop};
 use doorbell_core::time::Time;
+use doorbell_queue::QueueError;
 use doorbell_store::StoreError;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -90,6 +91,17 @@ impl Health {
         self.unready_until.fetch_max(until, Relaxed);
     }
 
+    /// The inbox could not take something; logged once a second. One that somebody has to put right makes the node unready
+    /// for a while; one that is away does not: to be asked again is how it finds out that it is back.
+    pub fn inbox_failed(&self, error: &QueueError, now: Time) {
+        if let Some(unsaid) = self.said.again(now) {
+            tracing::warn!(%error, unsaid, "an event was not taken in");
+        }
+        if !error.passes() {
+            self.unready_until.fetch_max(now.after(PAUSE).ms(), Relaxed);
+        }
+    }
+
     /// The answer to a probe: the status and a word.
     #[must_use]
     pub fn answer(&self, probe: Probe, now: Time) -> (u16, &'static str) {
@@ -97,7 +109,7 @@ impl Health {
             Probe::Alive => (200, "alive\n"),
             Probe::Ready if self.stop.stage() != Stage::Running => (503, "draining\n"),
             Probe::Ready if now.ms() < self.unready_until.load(Relaxed) => {
-                (503, "the store takes nothing\n")
+                (503, "nothing can be made durable\n")
             }
             Probe::Ready => (200, "ready\n"),
         }

@@ -6,11 +6,13 @@
 pub mod clock;
 pub mod metrics;
 pub mod tasks;
+pub mod roles;
 pub mod live;
 pub mod health;
 pub mod desk;
 pub mod configured;
 pub mod admitting;
+pub mod inbox;
 pub mod listen;
 pub mod sender;
 pub mod keys;

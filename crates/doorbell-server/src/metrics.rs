@@ -41,6 +41,13 @@ metrics! {
     RejectedUnkept "counter" "doorbell_rejected_requests_unkept_total" "" "Rejected requests that were only counted, because too many came.";
     BodyBytesInFlight "gauge" "doorbell_body_bytes_in_flight" "" "Bytes of request bodies that are in memory before they are durable.";
     AcceptsFailed "counter" "doorbell_accepts_failed_total" "" "Requests that the store could not take.";
+    InboxWaiting "gauge" "doorbell_inbox_waiting" "" "Events that wait in the inbox, as told by the node that empties it.";
+    InboxPut "counter" "doorbell_inbox_puts_total" "result=\"confirmed\"" "Events that were to go into the inbox, by what came of it; too_large went to the store.";
+    InboxTooLarge "counter" "doorbell_inbox_puts_total" "result=\"too_large\"" "";
+    InboxPutFailed "counter" "doorbell_inbox_puts_total" "result=\"failed\"" "";
+    InboxMoved "counter" "doorbell_inbox_moved_total" "" "Events that were moved from the inbox into the store.";
+    InboxStuck "counter" "doorbell_inbox_failures_total" "" "Times that nothing could be taken from the inbox, or what was taken could not be kept or confirmed.";
+    InboxSetAside "counter" "doorbell_inbox_set_aside_total" "" "Events in the inbox that could not be read, or that the store never takes, and were set aside.";
     KeysFetched "counter" "doorbell_key_fetches_total" "" "Fetches of providers' keys that were begun.";
     KeysMissed "counter" "doorbell_key_fetches_failed_total" "" "Fetches of providers' keys that brought none.";
 

@@ -13,11 +13,13 @@ use crate::keys::Keys;
 use crate::listen::{Handler, ListenConfig, ListenError, Listener, TrustedProxies};
 use crate::live::Live;
 use crate::metrics::{Metric, Metrics};
+use crate::roles::{Role, Roles};
 use crate::sender::AnySender;
 use crate::tasks::{Stage, Stop, Stopper, TaskSet};
 use doorbell_core::directory;
 use doorbell_core::limits;
 use doorbell_core::name::Label;
+use doorbell_queue::Inbox;
 use doorbell_store::{AnyStore, Store as _, StoreError};
 use std::future::Future;
 use std::net::SocketAddr;
@@ -44,6 +46,10 @@ pub struct NodeConfig {
     pub bodies_in_flight: usize,
     /// What sources and endpoints may be.
     pub limits: directory::Settings,
+    /// Where what comes to sources waits before it gets to the store, if anywhere.
+    pub inbox: Option<Arc<Inbox>>,
+    /// What the node does.
+    pub roles: Roles,
     /// Who fetches providers' keys; without one, requests that need such a key are answered 503.
     pub keys: Option<AnySender>,
 }
@@ -59,6 +65,8 @@ impl NodeConfig {
             proxies: TrustedProxies::default(),
             bodies_in_flight: limits::BODIES_IN_FLIGHT,
             limits: directory::Settings::default(),
+            inbox: None,
+            roles: Roles::default(),
             keys: None,
         }
     }
@@ -71,7 +79,7 @@ pub struct Shared {
     pub admitting: Arc<Admitting>,
     /// The configuration in use.
     pub configured: Arc<Configured>,
-    /// Where requests to sources arrive.
+    /// Where requests to sources arrive, or would if the node received any.
     pub ingest_addr: SocketAddr,
     /// Where the admin listener listens.
     pub admin_addr: SocketAddr,
@@ -120,7 +128,8 @@ impl Node {
         clock: Clock,
         admin: impl FnOnce(&Shared, Arc<Keys>) -> Arc<H>,
     ) -> Result<Running, StartError> {
-        let ingest = bind("ingest", config.ingest.clone())?;
+        let receives = config.roles.has(Role::Ingest);
+        let ingest = receives.then(|| bind("ingest", config.ingest.clone())).transpose()?;
         let admin_listener = bind("admin", config.admin.clone())?;
         let urls = config.limits.urls.clone();
         let configured = Configured::load(Arc::clone(&store), config.limits).await?;
@@ -136,9 +145,10 @@ impl Node {
                 metrics: Arc::clone(&metrics),
                 health: Arc::new(Health::new(stopper.stop())),
                 clock,
+                inbox: config.inbox,
             }),
             configured: Arc::new(configured),
-            ingest_addr: ingest.address(),
+            ingest_addr: ingest.as_ref().map_or(config.ingest.address, Listener::address),
             admin_addr: admin_listener.address(),
             stop: stopper.stop(),
         };
@@ -158,7 +168,9 @@ impl Node {
         running.tasks.spawn("keeper of rejected requests", keeper.run());
         running.tasks.spawn("fetcher of keys", fetcher.run());
         let admin = admin(&running.shared, keys);
-        running.listen("ingest", ingest, Arc::new(handler));
+        if let Some(ingest) = ingest {
+            running.listen("ingest", ingest, Arc::new(handler));
+        }
         running.listen("admin", admin_listener, admin);
         Ok(running)
     }

@@ -183,6 +183,7 @@ fn admission(n: u64, delivers: bool) -> Result<Admission, Fault> {
         fate: if delivers { Fate::Accepted } else { Fate::NoEndpoint },
         dedupe_window: Duration::from_secs(72 * 3600),
         deliveries: if delivers { vec![delivery] } else { Vec::new() },
+        once: false,
     })
 }
 

@@ -23,7 +23,8 @@ pub trait Store: Send + Sync + 'static {
     /// A repeat (same source or tenant, same dedupe key, within the window) is recorded as a request without deliveries,
     /// with [`Fate::Duplicate`] or, where it only has the key of the first one ([`Event::is_repeated_by`]), with
     /// [`Fate::key_reused`]; it is answered only when the first one is durable. Deliveries with
-    /// `lend` come out of [`Store::lent`] once durable, in commit order.
+    /// `lend` come out of [`Store::lent`] once durable, in commit order. An event that is to come [`once`](Admission::once)
+    /// and is kept already changes nothing, however many bring it at the same time.
     ///
     /// # Errors
     /// [`StoreError::Busy`] when the queue to the disk is full or reading has fallen far behind, [`StoreError::Full`] when the disk is,
@@ -237,6 +238,9 @@ pub struct Admission {
     pub dedupe_window: Duration,
     /// Its deliveries, at most [`doorbell_core::limits::FANOUT`].
     pub deliveries: Vec<NewDelivery>,
+    /// It may have been taken in before, by whoever: then nothing is done ([`Admitted::Again`]). Asked for by those who
+    /// bring what a queue gives at least once; it costs more.
+    pub once: bool,
 }
 
 /// A delivery to be made.
@@ -265,6 +269,9 @@ pub enum Admitted {
     Repeat(EventId),
     /// It was published with the key of this event, which is another one and durable; it is kept as rejected.
     KeyReused(EventId),
+    /// This very event (by its id) is durable since before; nothing was changed. Only where it was asked for
+    /// ([`Admission::once`]).
+    Again,
 }
 
 impl Admitted {
@@ -272,7 +279,7 @@ impl Admitted {
     #[must_use]
     pub fn fate(self) -> Option<Fate> {
         match self {
-            Self::New => None,
+            Self::New | Self::Again => None,
             Self::Repeat(of) => Some(Fate::Duplicate { of }),
             Self::KeyReused(of) => Some(Fate::key_reused(of)),
         }

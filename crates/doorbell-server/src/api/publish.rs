@@ -66,7 +66,10 @@ pub(super) async fn publish(
     let (event, fate) = (Arc::clone(&admission.event), admission.fate.clone());
     let deliveries = admission.deliveries.len();
     match state.admitting.admit(admission).await? {
-        Admitted::New => Ok(json(StatusCode::ACCEPTED, &answer(&event, &fate, deliveries))),
+        // Again is never said of what was not asked to come once.
+        Admitted::New | Admitted::Again => {
+            Ok(json(StatusCode::ACCEPTED, &answer(&event, &fate, deliveries)))
+        }
         Admitted::Repeat(first) => repeated(&state, &event, first).await,
         Admitted::KeyReused(first) => {
             Err(Refused::new(Code::KeyReused, format!("It was used for {first}.")))
@@ -253,6 +256,7 @@ pub(super) async fn ping(
         fate: Fate::Accepted,
         dedupe_window: Duration::ZERO,
         deliveries: vec![delivery],
+        once: false,
     };
     state.admitting.admit(admission).await?;
     Ok(made)

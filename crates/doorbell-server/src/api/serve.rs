@@ -17,12 +17,17 @@ use hyper::body::Incoming;
 use std::sync::Arc;
 use tower_service::Service as _;
 
+/// Where the metrics are.
+const METRICS: &str = "/metrics";
+
 /// Answers the requests of the admin listener.
 #[derive(Debug)]
 pub struct Api {
     router: Router,
     hosts: Hosts,
     admitting: Arc<Admitting>,
+    /// Whether it answers more than health checks and metrics.
+    whole: bool,
 }
 
 impl Api {
@@ -30,7 +35,14 @@ impl Api {
     #[must_use]
     pub fn new(state: ApiState, hosts: Hosts) -> Self {
         let admitting = Arc::clone(&state.admitting);
-        Self { router: router(state), hosts, admitting }
+        Self { router: router(state), hosts, admitting, whole: true }
+    }
+
+    /// The same, but only for who looks after the node: health checks and metrics.
+    #[must_use]
+    pub fn for_operators_only(mut self) -> Self {
+        self.whole = false;
+        self
     }
 
     fn is_ours(&self, request: &Request<Incoming>) -> bool {
@@ -52,6 +64,10 @@ impl Handler for Api {
         if !self.is_ours(&request) && !request.uri().path().starts_with(PAGES) {
             let detail = "The Host header names none of this server's names.";
             return Refused::new(Code::Misdirected, detail).into_response();
+        }
+        if !self.whole && request.uri().path() != METRICS {
+            return Refused::not_found("API on this node: it was started without the role api")
+                .into_response();
         }
         request.extensions_mut().insert(Peer(caller.address.ip().to_canonical()));
         let answer = self.router.clone().call(request.map(Body::new)).await;

@@ -6,7 +6,7 @@ use super::head;
 use super::keyed::{self, Asked};
 use super::rejections::{self, Rejections};
 use super::target::{self, Target};
-use crate::admitting::{Admitting, admission};
+use crate::admitting::Admitting;
 use crate::configured::{Adopted, Configured};
 use crate::keys::Keys;
 use crate::listen::{Caller, Deadlines, Handler, TrustedProxies};
@@ -191,16 +191,13 @@ impl Ingest {
         let Arrived { directory, ready, birth, request } = arrived;
         let asked = Asked { directory, ready, birth };
         match keyed::decide(&self.keys, &self.admitting.clock, asked, request).await {
-            Intake::Accept(accepted, reply) => {
-                let admission = admission(accepted, &self.admitting.clock);
-                match self.admitting.admit(admission).await {
-                    Ok(_durable) => answer::named(answer::of(reply), birth.id.into()),
-                    Err(_) => {
-                        self.admitting.metrics.count(Metric::RequestsUnavailable);
-                        answer::unavailable()
-                    }
+            Intake::Accept(accepted, reply) => match self.admitting.take_in(accepted).await {
+                Ok(()) => answer::named(answer::of(reply), birth.id.into()),
+                Err(_) => {
+                    self.admitting.metrics.count(Metric::RequestsUnavailable);
+                    answer::unavailable()
                 }
-            }
+            },
             Intake::Answer(question) => {
                 self.admitting.metrics.count(Metric::RequestsAnswered);
                 let adopted = match question.secret {

@@ -78,6 +78,7 @@ impl Rejections {
             fate: Fate::Rejected(rejection),
             dedupe_window: Duration::ZERO,
             deliveries: Vec::new(),
+            once: false,
         };
         if self.queue.try_send(admission).is_err() {
             only_count(&self.metrics);

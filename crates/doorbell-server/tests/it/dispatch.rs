@@ -83,7 +83,15 @@ impl World {
         };
         let running = tokio::spawn(dispatch(parts, stopper.stop()));
         let health = Arc::new(Health::new(stopper.stop()));
-        let admitting = Admitting { store: Arc::clone(&store), desk, live, metrics, health, clock };
+        let admitting = Admitting {
+            store: Arc::clone(&store),
+            desk,
+            live,
+            metrics,
+            health,
+            clock,
+            inbox: None,
+        };
         Self { memory, store, configured, admitting, standings, clock: manual, stopper, running }
     }
 
@@ -125,6 +133,7 @@ impl World {
             fate: accepted.fate.clone(),
             dedupe_window: Duration::ZERO,
             deliveries: deliveries.collect(),
+            once: false,
         };
         assert_ne!(accepted.fate, Fate::NoEndpoint);
         self.admitting.admit(admission).await.unwrap();

@@ -148,6 +148,61 @@ pub async fn of_concurrent_repeats_one_is_new(mut homes: impl Homes) {
     assert_eq!(repeats, 15);
 }
 
+/// An event that a queue gives again changes nothing, whether it has a key or not, and whatever became of its deliveries.
+pub async fn what_comes_again_is_taken_in_once(mut homes: impl Homes) {
+    let (home, mut maker) = (homes.open().await, Maker::new());
+    let keyed = Admission { once: true, ..with_key(maker.event(), HOUR) };
+    let event = maker.event();
+    let bare = Admission { once: true, ..admission(&event, vec![maker.delivery(endpoint(1))]) };
+    let repeat = Admission { once: true, ..with_key(maker.event(), HOUR) };
+    assert_eq!(home.accept(keyed.clone()).await, Ok(Admitted::New));
+    assert_eq!(home.accept(bare.clone()).await, Ok(Admitted::New));
+    assert_eq!(home.accept(repeat.clone()).await, Ok(Admitted::Repeat(keyed.event.id)));
+    let lent = claim_one(&home, endpoint(1)).await;
+    let again = Admission { deliveries: vec![maker.delivery(endpoint(1))], ..bare };
+    for one in [&again, &keyed, &repeat, &again] {
+        assert_eq!(home.accept(one.clone()).await, Ok(Admitted::Again));
+    }
+    let settled = maker.settlement(&lent, maker.delivered(), 200);
+    home.settle(settled).await.unwrap();
+    assert_eq!(home.accept(again).await, Ok(Admitted::Again));
+    assert_eq!(home.backlog().await, Ok(Vec::new()));
+    let page = home.events(EventQuery::of(tenant(0))).await.unwrap();
+    assert_eq!(page.items.len(), 3);
+    let row = home.event(tenant(0), event.id).await.unwrap().unwrap();
+    assert_eq!((row.tally.delivered, row.tally.waiting), (1, 0));
+}
+
+/// Of those who bring the same event at once, one has it taken in; others that come with it are not held up by that, and
+/// all keep the order in which they were handed in.
+pub async fn what_comes_at_once_is_taken_in_once(mut homes: impl Homes) {
+    let (home, mut maker) = (Arc::new(homes.open().await), Maker::new());
+    let mut events: Vec<Event> = (0..20).map(|_| maker.event()).collect();
+    // They are of one time, so only the order in which they come tells them apart.
+    let at = events[0].at;
+    events.iter_mut().for_each(|event| event.at = at);
+    let mut taking = Vec::new();
+    for event in events.iter().chain(&events).chain(&events) {
+        let deliveries = vec![maker.keyed(endpoint(1), 7)];
+        taking.push((event.id, Admission { once: true, ..admission(event, deliveries) }));
+    }
+    let mut tasks = tokio::task::JoinSet::new();
+    for half in [taking.clone(), taking] {
+        let home = Arc::clone(&home);
+        tasks.spawn(async move {
+            let all = half.into_iter().map(|(_, admission)| home.accept(admission));
+            futures_util::future::join_all(all).await
+        });
+    }
+    let all: Vec<Admitted> =
+        tasks.join_all().await.concat().into_iter().map(Result::unwrap).collect();
+    let count = |wanted| all.iter().filter(|admitted| **admitted == wanted).count();
+    assert_eq!((count(Admitted::New), count(Admitted::Again)), (20, 100));
+    let page = home.events(EventQuery::of(tenant(0))).await.unwrap();
+    let kept: Vec<_> = page.items.iter().rev().map(|row| (row.id, row.tally.waiting)).collect();
+    assert_eq!(kept, events.iter().map(|event| (event.id, 1)).collect::<Vec<_>>());
+}
+
 /// Nobody sees what is another tenant's.
 pub async fn tenants_are_apart(mut homes: impl Homes) {
     let (home, mut maker) = (homes.open().await, Maker::new());

@@ -275,13 +275,16 @@ impl<M: Store, H: Store> Pair<M, H> {
             fate,
             dedupe_window: Duration::from_millis(40),
             deliveries,
+            once: false,
         };
         self.events.push((admission.event.id, of));
         let expected = self.model.accept(admission.clone()).await.unwrap();
         assert_eq!(self.home.accept(admission).await, Ok(expected));
         match expected {
             crate::store::Admitted::New => self.fetch_lent(lent).await,
-            crate::store::Admitted::Repeat(_) | crate::store::Admitted::KeyReused(_) => {
+            crate::store::Admitted::Repeat(_)
+            | crate::store::Admitted::KeyReused(_)
+            | crate::store::Admitted::Again => {
                 self.deliveries.truncate(known);
             }
         }

@@ -292,6 +292,9 @@ pub async fn a_reopened_home_keeps_its_promises(mut homes: impl Homes) {
         dedupe_key: event.dedupe_key.clone(),
         ..(*admission.event).clone()
     };
+    let known =
+        crate::store::Admission { event: event.clone().into(), once: true, ..admission.clone() };
+    assert_eq!(home.accept(known).await, Ok(crate::store::Admitted::Again));
     let repeat = crate::store::Admission { event: again.into(), ..admission };
     assert_eq!(home.accept(repeat).await, Ok(crate::store::Admitted::Repeat(event.id)));
     let claims = home.claim(everything(endpoint(2))).await.unwrap();

@@ -156,7 +156,8 @@ impl Maker {
 /// An acceptance without dedupe.
 pub(super) fn admission(event: &Event, deliveries: Vec<NewDelivery>) -> Admission {
     let fate = if deliveries.is_empty() { Fate::NoEndpoint } else { Fate::Accepted };
-    Admission { event: Arc::new(event.clone()), fate, dedupe_window: Duration::ZERO, deliveries }
+    let (event, dedupe_window) = (Arc::new(event.clone()), Duration::ZERO);
+    Admission { event, fate, dedupe_window, deliveries, once: false }
 }
 
 /// Accepts a new event with these deliveries and returns it.

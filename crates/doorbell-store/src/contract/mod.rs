@@ -73,6 +73,8 @@ macro_rules! contract_tests {
             accepting::a_reused_key_is_told_from_a_repeat
             accepting::a_key_counts_in_its_scope_and_window
             accepting::of_concurrent_repeats_one_is_new
+            accepting::what_comes_again_is_taken_in_once
+            accepting::what_comes_at_once_is_taken_in_once
             accepting::tenants_are_apart
             accepting::a_large_fanout_is_whole
             lending::accepted_deliveries_are_lent_in_order

@@ -158,7 +158,7 @@ impl Engine {
     }
 
     pub(crate) async fn accept(&self, admission: Admission) -> Result<Admitted, StoreError> {
-        let Admission { event, fate, dedupe_window, deliveries } = admission;
+        let Admission { event, fate, dedupe_window, deliveries, once: _ } = admission;
         let unwatched = matches!(fate, Fate::Rejected(_));
         self.refuse_new()?;
         let Newborn { deliveries, lend, stirs } = newborn(event.tenant, event.id, deliveries);

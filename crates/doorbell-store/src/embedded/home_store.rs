@@ -8,6 +8,7 @@ use super::home::Home;
 use super::index::{Entry, Index, Sizes, Taken};
 use super::journal::recover::Damage;
 use super::leases::Standing;
+use super::once::Once;
 use super::open::{OpenError, Options};
 use super::parts::Parts;
 use super::prune;
@@ -24,10 +25,13 @@ use doorbell_core::event::Event;
 use doorbell_core::id::{DeliveryId, EndpointId, EventId, TenantId};
 use doorbell_core::time::Time;
 use doorbell_wire::stored::Record;
+use std::future::{Future as _, poll_fn};
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use tokio::sync::Semaphore;
+use std::task::Poll;
+use tokio::sync::{Semaphore, oneshot};
 
 /// Searches at once; each reads the journal as fast as it can.
 const SEARCHES: usize = 2;
@@ -49,7 +53,8 @@ impl Embedded {
         let index = Arc::new(open_index(&dir.join("index"), opened.durable())?);
         let engine = opened.start(Arc::clone(&index))?;
         let searches = Semaphore::new(SEARCHES);
-        Ok(Self(Arc::new(Parts { engine, index, config, searches })))
+        let once = Once::default();
+        Ok(Self(Arc::new(Parts { engine, index, config, searches, once })))
     }
 
     /// What was found damaged in the journal when it was opened. [`super::inspect`] looks at everything.
@@ -74,6 +79,40 @@ impl Embedded {
     ) -> Result<T, StoreError> {
         self.0.engine.catch_up().await?;
         self.blocking(question).await
+    }
+
+    /// Takes in what may have been taken in before. Whoever asks may go away: it goes on to its end, so that nobody takes
+    /// in what is still on its way.
+    async fn accept_once(&self, admission: Admission) -> Result<Admitted, StoreError> {
+        let turn = self.0.once.turn().await;
+        let id = admission.event.id;
+        let on_its_way = self.0.once.begin(id).await;
+        let known = self.read(move |parts| Ok(parts.index.event(id)?.is_some()));
+        if known.await? {
+            return Ok(Admitted::Again);
+        }
+        let parts = Arc::clone(&self.0);
+        let (handed_in, is_handed_in) = oneshot::channel::<()>();
+        let accepting = tokio::spawn(async move {
+            let accepted = {
+                let mut accepting = pin!(parts.engine.accept(admission));
+                // The first look at it hands it in.
+                let first = poll_fn(|context| Poll::Ready(accepting.as_mut().poll(context))).await;
+                drop(handed_in);
+                match first {
+                    Poll::Ready(done) => done,
+                    Poll::Pending => accepting.await,
+                }
+            };
+            drop(on_its_way);
+            accepted
+        });
+        drop(is_handed_in.await);
+        drop(turn);
+        let done = accepting.await;
+        done.unwrap_or_else(|fault| {
+            Err(StoreError::Failed(format!("a task of the store: {fault}")))
+        })
     }
 
     async fn blocking<T: Send + 'static>(
@@ -244,6 +283,9 @@ impl Parts {
 
 impl Store for Embedded {
     async fn accept(&self, admission: Admission) -> Result<Admitted, StoreError> {
+        if admission.once {
+            return self.accept_once(admission).await;
+        }
         self.0.engine.accept(admission).await
     }
 

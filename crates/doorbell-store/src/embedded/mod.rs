@@ -33,6 +33,8 @@ pub(crate) mod engine;
 
 pub mod config;
 
+mod once;
+
 mod parts;
 
 mod amend;

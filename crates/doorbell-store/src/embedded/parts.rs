@@ -3,6 +3,7 @@
 use super::config::Config;
 use super::engine::Engine;
 use super::index::Index;
+use super::once::Once;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
@@ -13,4 +14,5 @@ pub(super) struct Parts {
     pub(super) index: Arc<Index>,
     pub(super) config: Config,
     pub(super) searches: Semaphore,
+    pub(super) once: Once,
 }

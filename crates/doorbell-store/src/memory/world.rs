@@ -93,6 +93,9 @@ impl World {
     }
 
     pub(super) fn accept(&mut self, admission: Admission) -> Admitted {
+        if admission.once && self.by_id.contains_key(&admission.event.id) {
+            return Admitted::Again;
+        }
         let admitted = self.judge(&admission);
         self.last_place += 1;
         let fate = admitted.fate().unwrap_or(admission.fate);

@@ -13,7 +13,7 @@ use super::place::Places;
 use super::ticks;
 use crate::store::{Admission, Admitted, Lent, Locator, StoreError};
 use doorbell_core::id::EndpointId;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -62,7 +62,9 @@ impl Door {
 pub(super) fn start(parts: Arc<Parts>, last: i64, days: Arc<Days>) -> Door {
     let (items, from) = mpsc::channel(WAITING);
     let room = Arc::new(Semaphore::new(WAITING_KIB));
-    tokio::spawn(Writer { parts, days, places: Places::behind(last), from, next: None }.run());
+    tokio::spawn(
+        Writer { parts, days, places: Places::behind(last), from, behind: VecDeque::new() }.run(),
+    );
     Door { items, room }
 }
 
@@ -71,8 +73,8 @@ struct Writer {
     days: Arc<Days>,
     places: Places,
     from: mpsc::Receiver<Item>,
-    /// Did not fit into the last batch.
-    next: Option<Item>,
+    /// Came before what is in `from`: did not fit into the last batch, or was kept when others were refused.
+    behind: VecDeque<Item>,
 }
 
 impl Writer {
@@ -89,6 +91,9 @@ impl Writer {
                     }
                 }
                 Err(fault) => {
+                    if items.iter().any(|item| item.admission.once) {
+                        self.refuse_behind(&fault);
+                    }
                     for item in items {
                         drop(item.answer.send(Err(fault.clone())));
                     }
@@ -99,22 +104,40 @@ impl Writer {
 
     /// All that is there, as far as it fits into one statement: no key twice.
     async fn gather(&mut self) -> Option<Vec<Item>> {
-        let first = match self.next.take() {
+        let first = match self.behind.pop_front() {
             Some(item) => item,
             None => self.from.recv().await?,
         };
         let mut load = Load::default();
         load.add(&first.admission);
         let mut items = vec![first];
-        while let Ok(item) = self.from.try_recv() {
+        while let Some(item) = self.next() {
             if !load.takes(&item.admission) {
-                self.next = Some(item);
+                self.behind.push_front(item);
                 break;
             }
             load.add(&item.admission);
             items.push(item);
         }
         Some(items)
+    }
+
+    fn next(&mut self) -> Option<Item> {
+        self.behind.pop_front().or_else(|| self.from.try_recv().ok())
+    }
+
+    /// What comes from a queue keeps its order: what was handed in behind some that were not taken is not taken before
+    /// them.
+    fn refuse_behind(&mut self, fault: &StoreError) {
+        let mut kept = VecDeque::new();
+        while let Some(item) = self.next() {
+            if item.admission.once {
+                drop(item.answer.send(Err(fault.clone())));
+            } else {
+                kept.push_back(item);
+            }
+        }
+        self.behind = kept;
     }
 
     /// Takes a batch in, again and again while the database is away, but not for long: whoever sent an event waits.

@@ -39,14 +39,14 @@ impl Load {
         self.events < EVENTS
             && self.bytes + admission.event.request.body.len() <= BYTES
             && self.deliveries + admission.deliveries.len() <= DELIVERIES
-            && key_of(admission).is_none_or(|key| !self.keys.contains(&key))
+            && keys_of(admission).all(|key| !self.keys.contains(&key))
     }
 
     pub(super) fn add(&mut self, admission: &Admission) {
         self.events += 1;
         self.bytes += admission.event.request.body.len();
         self.deliveries += admission.deliveries.len();
-        self.keys.extend(key_of(admission));
+        self.keys.extend(keys_of(admission));
     }
 }
 
@@ -61,6 +61,14 @@ fn key_of(admission: &Admission) -> Option<(Id, Bytes)> {
         Origin::Api => api_scope(event.tenant),
     };
     Some((scope, event.dedupe_key.clone()?))
+}
+
+/// All that may stand in a statement only once: its dedupe key, and itself where it is to be taken in once.
+fn keys_of(admission: &Admission) -> impl Iterator<Item = (Id, Bytes)> {
+    let id = admission.event.id.bytes();
+    // No source and no tenant has this id.
+    let itself = admission.once.then(|| (Id([0xff; 16]), Bytes::copy_from_slice(&id)));
+    key_of(admission).into_iter().chain(itself)
 }
 
 /// A tenant's API: an id that no source can have, since the times of ids leave the first bit free.
@@ -129,6 +137,7 @@ pub(super) struct Batch {
     key: Vec<Option<Vec<u8>>>,
     until: Vec<Option<i64>>,
     print: Vec<Option<Vec<u8>>>,
+    once: Vec<bool>,
     pub(super) deliveries: Deliveries,
 }
 
@@ -219,6 +228,7 @@ impl Batch {
         self.kind_of_repeat.push(kinds.next().flatten());
         self.kind_of_reused.push(kinds.next().flatten());
         self.print.push(print_of(event));
+        self.once.push(admission.once);
         self.at.push(ms(event.at));
         self.first.push(rows::repeats(&admission.fate));
         self.method.push(event.request.method.clone());
@@ -256,8 +266,8 @@ impl Batch {
             &self.until,
         ];
         let reused = RejectionReason::KeyReused.word();
-        let rest: [&(dyn ToSql + Sync); 4] =
-            [&self.node, &self.kind_of_reused, &self.print, &reused];
+        let rest: [&(dyn ToSql + Sync); 5] =
+            [&self.node, &self.kind_of_reused, &self.print, &reused, &self.once];
         let values: Vec<_> =
             events.into_iter().chain(self.deliveries.values()).chain(rest).collect();
         match line.ask(INSERT, &values).await {
@@ -282,9 +292,12 @@ impl Batch {
         if rows.is_empty() {
             return Ok(None);
         }
-        let mut found = Repeats::new();
+        // What was to be taken in once and is not there was there before.
+        let once = self.seq.iter().zip(&self.once).filter(|(_, once)| **once);
+        let mut found: Repeats = once.map(|(seq, _)| (*seq, Admitted::Again)).collect();
         for row in &rows {
             let (seq, first): (i64, Option<Id>) = (get(row, 0)?, get(row, 1)?);
+            found.remove(&seq);
             let reused = get(row, 2)?;
             found.extend(first.map(|first| (seq, admitted(first, reused))));
         }
@@ -298,7 +311,15 @@ impl Batch {
 }
 
 fn repeats(rows: &[tokio_postgres::Row]) -> Result<Repeats, StoreError> {
-    rows.iter().map(|row| Ok((get(row, 0)?, admitted(get(row, 1)?, get(row, 2)?)))).collect()
+    let one = |row| {
+        let first: Option<Id> = get(row, 1)?;
+        let what = match first {
+            Some(first) => admitted(first, get(row, 2)?),
+            None => Admitted::Again,
+        };
+        Ok((get(row, 0)?, what))
+    };
+    rows.iter().map(one).collect()
 }
 
 fn admitted(first: Id, reused: bool) -> Admitted {
@@ -311,12 +332,19 @@ const LOOK: &str = "SELECT seq, first, reason IS NOT NULL FROM events WHERE seq 
 const INSERT: &str = "
 WITH u AS MATERIALIZED (
     SELECT * FROM unnest($1::int8[], $2::uuid[], $3::int4[], $4::int4[], $5::int8[], $6::uuid[], $7::text[],
-        $8::int8[], $9::text[], $10::text[], $11::bytea[], $12::uuid[], $13::bytea[], $14::int8[], $28::int4[], $29::bytea[])
+        $8::int8[], $9::text[], $10::text[], $11::bytea[], $12::uuid[], $13::bytea[], $14::int8[], $28::int4[], $29::bytea[],
+        $31::bool[])
     AS u (seq, id, kind, kind_of_repeat, at, first, method, body_len, reason, detail, record, scope, key, until,
-        kind_of_reused, print)
+        kind_of_reused, print, once)
+), i AS (
+    INSERT INTO arrived (id) SELECT id FROM u WHERE once ORDER BY id ON CONFLICT DO NOTHING RETURNING id
+), g AS MATERIALIZED (
+    SELECT u.seq FROM u WHERE u.once AND (
+        u.id NOT IN (SELECT id FROM i) OR EXISTS (SELECT FROM events e WHERE e.id = u.id AND e.seq >= u.at << 20))
 ), k AS (
     INSERT INTO dedupe AS d (scope, key, seq, event, print, at, until)
-    SELECT scope, key, seq, id, print, at, until FROM u WHERE key IS NOT NULL ORDER BY scope, key
+    SELECT scope, key, seq, id, print, at, until FROM u
+    WHERE key IS NOT NULL AND seq NOT IN (SELECT seq FROM g) ORDER BY scope, key
     ON CONFLICT (scope, key) DO UPDATE SET
         seq = CASE WHEN d.until <= excluded.at THEN excluded.seq ELSE d.seq END,
         event = CASE WHEN d.until <= excluded.at THEN excluded.event ELSE d.event END,
@@ -326,14 +354,14 @@ WITH u AS MATERIALIZED (
     RETURNING scope, key, seq, event, print
 ), r AS MATERIALIZED (
     SELECT u.seq, k.event, k.print IS DISTINCT FROM u.print AS reused
-    FROM u JOIN k ON k.scope = u.scope AND k.key = u.key WHERE k.seq <> u.seq
+    FROM u JOIN k ON k.scope = u.scope AND k.key = u.key WHERE k.seq <> u.seq AND u.seq NOT IN (SELECT seq FROM g)
 ), e AS (
     INSERT INTO events (seq, id, kind, at, first, method, body_len, reason, detail, record)
     SELECT u.seq, u.id,
         CASE WHEN r.seq IS NULL THEN u.kind WHEN r.reused THEN u.kind_of_reused ELSE u.kind_of_repeat END, u.at,
         coalesce(r.event, u.first), u.method, u.body_len, CASE WHEN r.reused THEN $30::text ELSE u.reason END, u.detail,
         u.record
-    FROM u LEFT JOIN r ON r.seq = u.seq
+    FROM u LEFT JOIN r ON r.seq = u.seq WHERE u.seq NOT IN (SELECT seq FROM g)
 ), d AS (
     INSERT INTO deliveries (seq, nth, id, tenant, event, endpoint, order_key, replay, attempts, state, due, holds_key,
         why, asked, holder, lease)
@@ -342,6 +370,6 @@ WITH u AS MATERIALIZED (
     FROM unnest($15::int8[], $16::int4[], $17::uuid[], $18::uuid[], $19::uuid[], $20::uuid[], $21::int8[],
         $22::uuid[], $23::int2[], $24::int8[], $25::text[], $26::bool[])
     AS v (seq, nth, id, tenant, event, endpoint, order_key, replay, state, due, why, lend)
-    WHERE v.seq NOT IN (SELECT seq FROM r)
+    WHERE v.seq NOT IN (SELECT seq FROM r UNION ALL SELECT seq FROM g)
 )
-SELECT seq, event, reused FROM r";
+SELECT seq, event, reused FROM r UNION ALL SELECT seq, NULL, false FROM g";

@@ -4,7 +4,6 @@ use super::accept::{self, Door};
 use super::claim::{self, Turns};
 use super::config;
 use super::line::{Address, Line, Open};
-use super::members::Members;
 use super::node;
 use super::partitions::Days;
 use super::parts::{CLOSED, Parts};
@@ -35,6 +34,8 @@ pub struct Options {
     pub address: String,
     /// Certificates that are trusted beside the public ones, where the database has TLS; its name is checked too.
     pub extra_roots: Vec<CertificateDer<'static>>,
+    /// Whether this node delivers; one that does not looks after no endpoint.
+    pub delivers: bool,
 }
 
 /// A node of a store on `PostgreSQL`. Clones share it.
@@ -106,11 +107,11 @@ impl Postgres {
         let row = found.first().ok_or(StoreError::Busy)?;
         let (last, channel): (i64, String) = (get(row, 0)?, get(row, 1)?);
         let alive: Option<Vec<i64>> = get(row, 2)?;
-        let number = node::register(line).await?;
+        let number = node::register(line, options.delivers).await?;
         let generation = config::generation(line).await?;
         let address = Address::parse(&options.address, &options.extra_roots)?;
-        let parts = Arc::new(Parts::new(address, channel, number));
-        parts.meet(Members::new(number, alive.unwrap_or_default()));
+        let parts = Arc::new(Parts::new(address, channel, (number, options.delivers)));
+        parts.meet(number, alive.unwrap_or_default());
         let days = Arc::new(Days::default());
         node::start(&parts, Arc::clone(&days), generation);
         Ok(Self(Arc::new(Node {
@@ -283,7 +284,7 @@ impl Store for Postgres {
 /// The last place, in what the nodes speak to each other (each schema has its own), and who is alive.
 const STANDING: &str = "SELECT coalesce((SELECT max(seq) FROM events), 0),
     'doorbell_' || current_schema()::regnamespace::oid::text,
-    (SELECT array_agg(id) FROM nodes WHERE alive_until > now())";
+    (SELECT array_agg(id) FROM nodes WHERE alive_until > now() AND delivers)";
 
 const UNSAFE: &str = "SELECT name, setting FROM pg_settings
 WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') AND setting = 'off'";

@@ -1,4 +1,4 @@
-//! Which node looks after which endpoint: the nodes that are alive, and a choice among them that all make alike.
+//! Which node looks after which endpoint: the nodes that live and deliver, and a choice among them that all make alike.
 //!
 //! Limits of an endpoint (how many at once, how fast, its breaker, the order of its keys) hold over all nodes because one
 //! node has all of them. When a node comes or goes, only the endpoints that it has, or gets, change hands. Two nodes may
@@ -23,9 +23,16 @@ impl Members {
         Self { me, alive }
     }
 
+    /// As a node that looks after nothing sees them.
+    pub(super) fn seen_by_none(me: i64, mut alive: Vec<i64>) -> Self {
+        alive.retain(|node| *node != me);
+        alive.sort_unstable();
+        Self { me, alive }
+    }
+
     /// Whether this node looks after what has this id.
     pub(super) fn owns(&self, id: [u8; 16]) -> bool {
-        self.alive.len() == 1
+        self.alive == [self.me]
             || self.alive.iter().max_by_key(|node| weight(id, **node)) == Some(&self.me)
     }
 }
@@ -60,6 +67,12 @@ mod tests {
             moved += usize::from(before == 2);
         }
         assert!((800..1_200).contains(&moved), "{moved} of 3000");
+    }
+
+    #[test]
+    fn who_delivers_nothing_has_nothing() {
+        assert!(!Members::seen_by_none(5, Vec::new()).owns([1; 16]));
+        assert!(!Members::seen_by_none(5, vec![4, 5]).owns([1; 16]));
     }
 
     #[test]

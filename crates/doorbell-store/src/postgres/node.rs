@@ -2,7 +2,6 @@
 
 use super::LIFE;
 use super::line::{Open, told};
-use super::members::Members;
 use super::partitions::{Day, Days};
 use super::parts::Parts;
 use super::place::first_at;
@@ -31,9 +30,9 @@ const TIDY: u32 = 120;
 const KEYS_AT_ONCE: i64 = 10_000;
 
 /// A new node in the list; its number.
-pub(super) async fn register(line: &Open) -> Result<i64, StoreError> {
+pub(super) async fn register(line: &Open, delivers: bool) -> Result<i64, StoreError> {
     let name = format!("process {}", std::process::id());
-    let found = line.query(REGISTER, &[&name, &LIFE.as_secs_f64()]).await?;
+    let found = line.query(REGISTER, &[&name, &LIFE.as_secs_f64(), &delivers]).await?;
     found.first().map_or(Err(StoreError::Busy), |row| get(row, 0))
 }
 
@@ -143,7 +142,7 @@ impl Heart {
         let alive: Option<Vec<i64>> = get(row, 2)?;
         if heard == 0 {
             let old = node;
-            node = register(line).await?;
+            node = register(line, parts.delivers).await?;
             tracing::warn!(
                 old,
                 new = node,
@@ -154,7 +153,7 @@ impl Heart {
         if std::mem::replace(&mut self.generation, generation) != generation {
             parts.reconfigured.notify_one();
         }
-        Ok(parts.meet(Members::new(node, alive.unwrap_or_default())))
+        Ok(parts.meet(node, alive.unwrap_or_default()))
     }
 }
 
@@ -204,6 +203,7 @@ async fn tidy(line: &Open, days: &Days) -> Result<(), StoreError> {
     if let Some(newest) = newest {
         line.query(FORGET_KEYS, &[&newest, &KEYS_AT_ONCE]).await?;
     }
+    line.query(FORGET_ARRIVED, &[]).await?;
     Ok(())
 }
 
@@ -241,13 +241,13 @@ async fn hear(parts: &Parts, said: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
-const REGISTER: &str = "INSERT INTO nodes (id, name, alive_until)
-VALUES (nextval('node_ids'), $1, now() + make_interval(secs => $2)) RETURNING id";
+const REGISTER: &str = "INSERT INTO nodes (id, name, alive_until, delivers)
+VALUES (nextval('node_ids'), $1, now() + make_interval(secs => $2), $3) RETURNING id";
 
 const BEAT_SQL: &str = "
 WITH beat AS (UPDATE nodes SET alive_until = now() + make_interval(secs => $2) WHERE id = $1 RETURNING id)
 SELECT (SELECT count(*) FROM beat), (SELECT number FROM generation),
-    (SELECT array_agg(id ORDER BY id) FROM nodes WHERE alive_until > now())";
+    (SELECT array_agg(id ORDER BY id) FROM nodes WHERE alive_until > now() AND delivers)";
 
 const FREE_OF: &str =
     "UPDATE deliveries SET holder = 0, lease = lease + 1 WHERE state = 0 AND holder = $1";
@@ -275,3 +275,7 @@ const TIMES: &str =
 
 const FORGET_KEYS: &str = "DELETE FROM dedupe WHERE (scope, key) IN
 (SELECT scope, key FROM dedupe WHERE until < $1 LIMIT $2)";
+
+/// By the clock of the database, as for the nodes: it is about what may go on at the same moment.
+const FORGET_ARRIVED: &str = "DELETE FROM arrived WHERE id IN
+(SELECT id FROM arrived WHERE at < now() - interval '10 minutes' ORDER BY at LIMIT 100000)";

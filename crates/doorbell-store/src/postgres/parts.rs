@@ -60,6 +60,8 @@ pub(super) struct Parts {
     pub(super) doubt: AtomicBool,
     closed: Mutex<Option<String>>,
     pub(super) closing: Notify,
+    /// Whether this node looks after endpoints.
+    pub(super) delivers: bool,
 }
 
 /// What was not fetched yet.
@@ -74,7 +76,7 @@ fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Parts {
-    pub(super) fn new(address: Address, channel: String, node: i64) -> Self {
+    pub(super) fn new(address: Address, channel: String, (node, delivers): (i64, bool)) -> Self {
         let line = |greeting| Line::new(address.clone(), greeting);
         Self {
             accepter: line(WRITER),
@@ -97,6 +99,7 @@ impl Parts {
             doubt: AtomicBool::new(false),
             closed: Mutex::new(None),
             closing: Notify::new(),
+            delivers,
             address,
         }
     }
@@ -155,8 +158,10 @@ impl Parts {
         guard(&self.members).owns(id)
     }
 
-    /// Takes over who is alive; says whether that is news.
-    pub(super) fn meet(&self, members: Members) -> bool {
+    /// Takes over who lives and delivers; says whether that is news.
+    pub(super) fn meet(&self, node: i64, alive: Vec<i64>) -> bool {
+        let members = if self.delivers { Members::new } else { Members::seen_by_none };
+        let members = members(node, alive);
         let mut known = guard(&self.members);
         let news = *known != members;
         *known = members;

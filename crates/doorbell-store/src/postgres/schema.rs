@@ -17,11 +17,13 @@ struct Migration {
     sql: &'static str,
 }
 
-const MIGRATIONS: [Migration; 1] =
-    [Migration { version: 1, serves: 1, sql: include_str!("schema/0001.sql") }];
+const MIGRATIONS: [Migration; 2] = [
+    Migration { version: 1, serves: 1, sql: include_str!("schema/0001.sql") },
+    Migration { version: 2, serves: 1, sql: include_str!("schema/0002.sql") },
+];
 
 /// The layout that this version knows.
-pub(super) const VERSION: i32 = 1;
+pub(super) const VERSION: i32 = 2;
 
 /// How the database stands to this version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -82,7 +82,7 @@ pub(super) fn admission(n: u64) -> Admission {
         lend: true,
     };
     let (fate, deliveries) = (Fate::Accepted, vec![delivery]);
-    Admission { event: Arc::new(event), fate, dedupe_window: HOUR, deliveries }
+    Admission { event: Arc::new(event), fate, dedupe_window: HOUR, deliveries, once: false }
 }
 
 fn delivered(lent: Lent) -> Settlement {

@@ -41,7 +41,7 @@ impl InSchema {
         let (address, schema) = (&self.address, &self.schema);
         let address =
             format!("{address}{link}options=-csearch_path%3D{schema}&application_name={schema}");
-        Options { address, extra_roots: Vec::new() }
+        Options { address, extra_roots: Vec::new(), delivers: true }
     }
 
     async fn make(&mut self) {
@@ -143,6 +143,7 @@ fn admission(n: u64, to: EndpointId, lend: bool) -> Admission {
         fate: Fate::Accepted,
         dedupe_window: Duration::ZERO,
         deliveries: vec![delivery],
+        once: false,
     }
 }
 

@@ -170,6 +170,29 @@ impl RecordHead {
     }
 }
 
+/// A record of a received event that travels by itself: its kind, its version, its payload.
+#[must_use]
+pub fn letter(record: ReceivedRef<'_>) -> Vec<u8> {
+    let mut out = vec![Kind::Received.byte(), VERSION];
+    record.encode(&mut out);
+    out
+}
+
+/// Reads a [`letter`].
+///
+/// # Errors
+/// [`DecodeError`] when it is none, or one of a version that is not known here.
+pub fn read_letter(bytes: &Bytes) -> Result<Received, DecodeError> {
+    let [kind, version, ..] = **bytes else { return Err(DecodeError::Short) };
+    if Kind::of_byte(kind) != Some(Kind::Received) {
+        return Err(DecodeError::Kind(kind));
+    }
+    match Record::decode(kind, version, &bytes.slice(2..))? {
+        Record::Received(received) => Ok(received),
+        Record::Settled(_) | Record::Redelivered(_) => Err(DecodeError::Kind(kind)),
+    }
+}
+
 fn known(kind: u8, version: u8) -> Result<Kind, DecodeError> {
     let kind = Kind::of_byte(kind).ok_or(DecodeError::Kind(kind))?;
     if version == VERSION { Ok(kind) } else { Err(DecodeError::Version(version)) }

@@ -1,6 +1,6 @@
 //! `doorbell serve`: opens the store, starts the gateway, says where it is, and ends in good order.
 
-use crate::config::{Config, Flags, Listener, human_bytes, unknown_variables, variables};
+use crate::config::{Config, Flags, Listener, human_bytes, unknown_variables, variable, variables};
 use crate::remote::{TOKEN_FILE, URL_FILE, read_certificates};
 use crate::report::Report;
 use anyhow::{Context, Result, anyhow, bail};
@@ -8,12 +8,15 @@ use doorbell_core::address::AllowPrivate;
 use doorbell_core::directory;
 use doorbell_core::endpoint_url::{PlainHttp, Ports, UrlPolicy};
 use doorbell_core::name::Label;
+use doorbell_core::secret::SecretText;
 use doorbell_core::time::Time;
+use doorbell_queue::{Credentials, Dialer, Engine, Inbox, Plain};
 use doorbell_server::api::{LoginCode, TokenText, token_hash};
 use doorbell_server::clock::Clock;
 use doorbell_server::gateway::{self, GatewayConfig};
 use doorbell_server::listen::{ListenConfig, TlsFiles, TrustedProxies};
 use doorbell_server::node::{NodeConfig, Running};
+use doorbell_server::roles::Role;
 use doorbell_server::sender::{AnySender, Sender, SenderOptions};
 use doorbell_store::embedded::{Embedded, Options};
 use doorbell_store::postgres::{self, Postgres};
@@ -43,6 +46,7 @@ pub(crate) async fn run(flags: &Flags, report: Report) -> Result<()> {
     let sender = AnySender::Real(Arc::new(sender(&config, &clock)?));
     let code = LoginCode::new(clock.dice());
     let mut settings = gateway_config(&config, token_hash(&token))?;
+    settings.node.inbox = inbox(&config, &clock)?;
     settings.first_login = Some(code.clone());
     let listeners = settings.node.clone();
     let node = gateway::start(settings, Arc::clone(&store), sender, clock).await?;
@@ -147,11 +151,40 @@ async fn open_store(config: &Config, clock: &Clock) -> Result<Arc<AnyStore>> {
 /// How to reach the database, where the settings name one.
 pub(crate) fn database(config: &Config) -> Result<Option<postgres::Options>> {
     let Some(address) = config.store_url.clone() else { return Ok(None) };
-    let mut options = postgres::Options { address, extra_roots: Vec::new() };
+    let delivers = config.roles.has(Role::Deliver);
+    let mut options = postgres::Options { address, extra_roots: Vec::new(), delivers };
     for file in &config.ca_files {
         options.extra_roots.extend(read_certificates(file)?);
     }
     Ok(Some(options))
+}
+
+/// The inbox, where the settings name one. AWS's credentials come from the address or the usual variables.
+fn inbox(config: &Config, clock: &Clock) -> Result<Option<Arc<Inbox>>> {
+    let Some(mut address) = config.inbox_url.clone() else { return Ok(None) };
+    if address.engine() == Engine::Sqs && address.credentials().is_none() {
+        address = address.with_credentials(aws_credentials()?);
+    }
+    let mut roots = Vec::new();
+    for file in &config.ca_files {
+        roots.extend(read_certificates(file)?);
+    }
+    let clock = clock.clone();
+    // The operator named it: any address may be called.
+    let dialer = Dialer::new(Arc::new(Plain), &roots, Arc::new(move || clock.now()));
+    let dialer = dialer.context("delivery.ca_files")?;
+    let inbox = Inbox::new(&address, &dialer).context("inbox.url")?;
+    tracing::info!("events wait in {} before they get to the store", inbox.shown());
+    Ok(Some(Arc::new(inbox)))
+}
+
+fn aws_credentials() -> Result<Credentials> {
+    let (key, secret) = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY");
+    let found = variable(key).zip(variable(secret));
+    let (user, secret) = found.with_context(|| format!("inbox.url: set {key} and {secret}"))?;
+    let password = SecretText::parse(&secret).context("AWS_SECRET_ACCESS_KEY")?;
+    let session = variable("AWS_SESSION_TOKEN").and_then(|text| SecretText::parse(&text).ok());
+    Ok(Credentials { user, password: Some(password), session })
 }
 
 fn sender(config: &Config, clock: &Clock) -> Result<Sender> {
@@ -174,6 +207,7 @@ fn gateway_config(config: &Config, root_token: [u8; 32]) -> Result<GatewayConfig
     let proxies = config.trusted_proxies.iter().map(|network| network.parse());
     node.proxies =
         TrustedProxies::new(proxies.collect::<Result<_, _>>().context("ingest.trusted_proxies")?);
+    node.roles = config.roles.clone();
     node.bodies_in_flight = config.bodies_in_flight;
     listener(&mut node.ingest, &config.ingest, config);
     listener(&mut node.admin, &config.admin, config);

@@ -22,8 +22,8 @@ impl Key {
     /// `ingest.addr` is `--ingest-addr` on the command line; of `store.*` and `delivery.*` the last part is enough.
     pub(crate) fn flag(&self) -> String {
         let path = self.path;
-        if path == "store.url" {
-            return "store".to_owned();
+        if let Some(section) = path.strip_suffix(".url") {
+            return section.to_owned();
         }
         let short = path.strip_prefix("store.").or_else(|| path.strip_prefix("delivery."));
         short.unwrap_or(path).replace(['.', '_'], "-")
@@ -31,7 +31,7 @@ impl Key {
 
     /// A value as it may be shown: without the password that an address has in it.
     pub(crate) fn shown(&self, value: &str) -> String {
-        if self.path == "store.url" { masked(value) } else { value.to_owned() }
+        if self.path.ends_with(".url") { masked(value) } else { value.to_owned() }
     }
 
     /// A shorter name of the flag.
@@ -65,6 +65,10 @@ const fn many(path: &'static str, doc: &'static str) -> Key {
 /// The table.
 pub(crate) const KEYS: &[Key] = &[
     one("data_dir", "doorbell-data", "Folder that holds everything; made when it is missing"),
+    many(
+        "role",
+        "What the node does: ingest, deliver, api; empty: all. Only with store.url may some be left out",
+    ),
     one("drain", "30s", "How long a stop waits for requests and deliveries in flight"),
     one("ingest.addr", "0.0.0.0:8080", "Address that receives webhooks"),
     one("ingest.prefix", "in", "First part of the path: /in/{source}"),
@@ -100,6 +104,11 @@ pub(crate) const KEYS: &[Key] = &[
         "store.url",
         "",
         "Database that all nodes share: postgres://user:password@host/database; empty: an embedded store in data_dir",
+    ),
+    one(
+        "inbox.url",
+        "",
+        "Queue in which events wait before they get to the store, so that they are taken in while that is away: amqp://user:password@host/vhost, nats://host/subject, sqs://sqs.REGION.amazonaws.com/ACCOUNT/QUEUE; empty: none",
     ),
     one(
         "store.retention_age",

@@ -13,6 +13,8 @@ pub(crate) use keys::KEYS;
 pub(crate) use layers::{Layers, line_of, unknown_variables};
 pub(crate) use value::{expand_variables, human_bytes, parse_bytes, parse_duration};
 
+use doorbell_queue::{Address, AddressError};
+use doorbell_server::roles::{NoRole, Role, Roles};
 use std::fmt;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -36,6 +38,9 @@ pub(crate) struct Config {
     pub(crate) admin_hosts: Vec<String>,
     /// The database, for a store that nodes share.
     pub(crate) store_url: Option<String>,
+    /// Where events wait before they get to the store.
+    pub(crate) inbox_url: Option<Address>,
+    pub(crate) roles: Roles,
     pub(crate) retention_age: Option<Duration>,
     pub(crate) retention_bytes: Option<u64>,
     pub(crate) retention_share: f64,
@@ -96,6 +101,8 @@ impl Config {
             admin: read.listener("admin"),
             admin_hosts: read.list("admin.hosts", |text| Ok(text.to_owned())),
             store_url: read.optional("store.url", store_url),
+            inbox_url: read.optional("inbox.url", inbox_url),
+            roles: read.list("role", role).into_iter().collect(),
             retention_age: read.optional("store.retention_age", age),
             retention_bytes: read.optional("store.retention_bytes", parse_bytes),
             retention_share: read.checked("store.retention_share", share),
@@ -108,6 +115,10 @@ impl Config {
             log_level: read.checked("log.level", |text| Ok(text.to_owned())),
             log_json: read.checked("log.format", log_format),
         };
+        if !config.roles.are_all() && config.store_url.is_none() {
+            let fault = "role: a node that leaves something out needs others that do it, and a database that they share: set store.url";
+            read.errors.push(fault.to_owned());
+        }
         if read.errors.is_empty() { Ok(config) } else { Err(ConfigErrors(read.errors)) }
     }
 }
@@ -118,6 +129,14 @@ fn store_url(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     Err("it is no database that Doorbell knows: postgres://user:password@host/database".to_owned())
+}
+
+fn inbox_url(text: &str) -> Result<Address, String> {
+    text.parse().map_err(|fault: AddressError| fault.to_string())
+}
+
+fn role(text: &str) -> Result<Role, String> {
+    text.parse().map_err(|fault: NoRole| format!("{text:?} is none: {fault}"))
 }
 
 /// Reads keys one by one and collects what is wrong.

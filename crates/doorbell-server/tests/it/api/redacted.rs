@@ -57,6 +57,7 @@ async fn received(world: &World, case: &Case<'_>, source: SourceId) -> EventId {
         fate: Fate::NoEndpoint,
         dedupe_window: Duration::ZERO,
         deliveries: Vec::new(),
+        once: false,
     };
     world.home.accept(admission).await.unwrap();
     id

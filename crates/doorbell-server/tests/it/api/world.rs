@@ -150,6 +150,7 @@ impl World {
             metrics: Arc::new(Metrics::default()),
             health: Arc::new(Health::new(Stopper::default().stop())),
             clock,
+            inbox: None,
         };
         let (clock, metrics) = (admitting.clock.clone(), Arc::clone(&admitting.metrics));
         let keys = Keys::new(None, UrlPolicy::default(), clock, metrics).0;
@@ -333,6 +334,7 @@ impl World {
             fate,
             dedupe_window: Duration::ZERO,
             deliveries: delivery.into_iter().collect(),
+            once: false,
         };
         self.home.accept(admission).await.unwrap();
         id

@@ -134,6 +134,7 @@ fn admission(n: u64) -> Admission {
         fate: Fate::Accepted,
         dedupe_window: Duration::from_secs(3600),
         deliveries: vec![delivery(n)],
+        once: false,
     }
 }
 
