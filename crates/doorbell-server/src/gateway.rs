@@ -7,6 +7,7 @@ use crate::desk::Desk;
 use crate::dispatch::{Parts, dispatch};
 use crate::keys::Keys;
 use crate::listen::{Hosts, ListenConfig};
+use crate::moving::Moving;
 use crate::node::{Node, NodeConfig, Running, Shared, StartError};
 use crate::replay::{Engine, Replays};
 use crate::sender::AnySender;
@@ -30,7 +31,7 @@ const RELOAD_AGAIN: Duration = Duration::from_secs(1);
 const FIRST_SOURCE: &str = "inbox";
 
 /// What a gateway is made of.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct GatewayConfig {
     /// The version of the program, as it is shown.
     pub version: &'static str,
@@ -48,6 +49,8 @@ pub struct GatewayConfig {
     pub retention_bytes: Option<u64>,
     /// When no number of bytes is set: the share of the disk's free and our own bytes.
     pub retention_share: f64,
+    /// By whom the store may be moved.
+    pub moving: Moving,
 }
 
 /// Starts everything.
@@ -64,7 +67,7 @@ pub async fn start(
     let replays = Replays::load(Arc::clone(&store)).await?;
     let desk = Desk::default();
     let (hosts, root_token) = (config.admin_hosts.clone(), config.root_token);
-    let version = config.version;
+    let (version, moving) = (config.version, config.moving.clone());
     let (first_login, listeners) = (config.first_login.clone(), config.node.clone());
     let (api_replays, followed) = (replays.clone(), replays.clone());
     let (standings, questions) = Standings::new();
@@ -75,6 +78,7 @@ pub async fn start(
             keys,
             replays: api_replays,
             standings,
+            moving,
             root_token,
             first_login,
             version,
@@ -98,7 +102,12 @@ pub async fn start(
         metrics: Arc::clone(&shared.admitting.metrics),
         questions,
     };
-    node.spawn("dispatch", dispatch(parts, shared.stop.clone()));
+    let desk = parts.desk.clone();
+    let dispatch = dispatch(parts, shared.stop.clone());
+    node.spawn_dispatch(async move {
+        dispatch.await;
+        desk.close();
+    });
     let engine =
         Engine::new(Arc::clone(&store), Arc::clone(&shared.configured), replays, clock.clone());
     node.spawn("replays", engine.run(shared.stop.clone()));

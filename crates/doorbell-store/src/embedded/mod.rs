@@ -38,6 +38,8 @@ mod parts;
 mod amend;
 mod prune;
 mod scan;
+mod past;
+mod moved;
 
 mod home_store;
 
@@ -50,3 +52,4 @@ pub use doctor::{Inspected, inspect};
 pub use home_store::Embedded;
 pub use journal::recover::{Damage, DamageKind};
 pub use open::{OpenError, Options};
+pub use past::{Mark, Touched};

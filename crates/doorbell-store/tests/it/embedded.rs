@@ -18,11 +18,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Opens the store in one directory, again and again.
-struct OnDisk {
+pub(super) struct OnDisk {
     dir: tempfile::TempDir,
 }
 
-fn on_disk() -> OnDisk {
+impl OnDisk {
+    pub(super) fn path(&self) -> &Path {
+        self.dir.path()
+    }
+}
+
+pub(super) fn on_disk() -> OnDisk {
     OnDisk { dir: tempfile::tempdir().unwrap() }
 }
 
