@@ -37,12 +37,8 @@ fn example() -> Past {
     let (tenant, id) = (TenantId::DEFAULT, EventId::from_bytes([2; 16]));
     let headers: Headers =
         [("content-type", &b"text/plain"[..]), ("x-bytes", b"\xff")].into_iter().collect();
-    let answer = Answer {
-        status: 200,
-        headers: Headers::default(),
-        body: "ok\n".into(),
-        truncated: false,
-    };
+    let answer =
+        Answer { status: 200, headers: Headers::default(), body: "ok\n".into(), truncated: false };
     let fault = Fault { class: ErrorClass::TimeoutConnect, detail: "10 s were over".to_owned() };
     let delivery = Delivery {
         id: DeliveryId::from_bytes([3; 16]),
@@ -55,10 +51,7 @@ fn example() -> Past {
         state: State::Delivered { at: AT },
         asked: false,
     };
-    let attempts = vec![
-        attempt(1, Outcome::Failed(fault)),
-        attempt(2, Outcome::Answered(answer)),
-    ];
+    let attempts = vec![attempt(1, Outcome::Failed(fault)), attempt(2, Outcome::Answered(answer))];
     Past {
         event: Event {
             id,

@@ -1,5 +1,5 @@
 //! The command line: one file per verb. All but `serve`, `verify`, `trigger`, `providers`,
-//! `config`, `migrate` and `doctor` use only the public API.
+//! `config`, `migrate`, `export`, `import` and `doctor` use only the public API.
 
 mod show;
 mod fields;
@@ -22,6 +22,9 @@ pub(crate) mod verify;
 pub(crate) mod trigger;
 pub(crate) mod doctor;
 pub(crate) mod migrate;
+pub(crate) mod export;
+pub(crate) mod import;
+pub(crate) mod moving;
 
 use crate::config::Flags;
 use crate::remote::Node;
@@ -93,6 +96,12 @@ pub(crate) enum Verb {
     Providers(providers::Providers),
     /// Bring a database (store.url) up to the layout of this version
     Migrate(migrate::Migrate),
+    /// Move everything to a PostgreSQL database, while the server serves
+    Move(Question<moving::Move>),
+    /// Write all that a store keeps into a file: one whose server is stopped, or a database
+    Export(export::Export),
+    /// Bring an exported file into a database
+    Import(import::Import),
     /// Look over a data folder whose server is stopped
     Doctor(Flags),
     /// Show the settings and where each came from
@@ -115,6 +124,9 @@ impl Cli {
             Verb::Trigger(trigger) => return trigger::run(trigger, report).await,
             Verb::Verify(verify) => return verify::run(verify, report),
             Verb::Migrate(migrate) => return migrate::run(migrate, report).await,
+            Verb::Move(asked) => return moving::run(&asked.what, &asked.node, report).await,
+            Verb::Export(export) => export::run(export, report).await?,
+            Verb::Import(import) => import::run(import, report).await?,
             Verb::Doctor(flags) => return doctor::run(flags, report),
             Verb::Serve(flags) => serve::run(flags, report).await?,
             Verb::Source(asked) => source::run(&asked.verb, &asked.node, report).await?,

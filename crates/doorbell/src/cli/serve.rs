@@ -213,14 +213,18 @@ async fn open_store(config: &Config, clock: &Clock) -> Result<Arc<AnyStore>> {
         let store = store.context("store.url: the database cannot be used")?;
         return Ok(Arc::new(AnyStore::from(store)));
     }
+    Ok(Arc::new(AnyStore::from(embedded(config, clock)?)))
+}
+
+/// The store in the data folder.
+pub(crate) fn embedded(config: &Config, clock: &Clock) -> Result<Embedded> {
     let options = Options {
         segment_bytes: config.segment_bytes,
         reserve_bytes: config.free_bytes_min,
         ..Options::at(clock.now())
     };
-    let store = Embedded::open(&config.data_dir, options)
-        .with_context(|| format!("the store in {} cannot be opened", config.data_dir.display()))?;
-    Ok(Arc::new(AnyStore::from(store)))
+    Embedded::open(&config.data_dir, options)
+        .with_context(|| format!("the store in {} cannot be opened", config.data_dir.display()))
 }
 
 /// How to reach the database, where the settings name one.
