@@ -10,6 +10,7 @@ mod sweep;
 mod full;
 mod rot;
 mod fleet;
+mod moving;
 mod selftest;
 
 use crate::node::Program;
@@ -39,6 +40,8 @@ pub(crate) enum Fault {
     BitRot,
     /// Three nodes on one PostgreSQL: nodes killed and stopped, the database killed, connections cut; `--cycles` of each.
     Cluster,
+    /// The store moves from its folder to PostgreSQL under load, first in vain and then for good; `--cycles` stores.
+    Move,
     /// The harness itself: an honest stand-in must pass, and three dishonest ones must be found out.
     SelfTest,
 }
@@ -257,6 +260,7 @@ fn torture(options: &Options) -> Result<Summary> {
         Fault::DiskFull => full::run(options),
         Fault::BitRot => rot::run(options),
         Fault::Cluster => fleet::run(options),
+        Fault::Move => moving::run(options),
         Fault::SelfTest => bail!("the self-test runs the others"),
     }
 }
