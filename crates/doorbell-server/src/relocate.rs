@@ -18,6 +18,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 /// How long tries under way have to end while events are still taken in. What takes longer is made again later.
 const REST: Duration = Duration::from_secs(5);
+/// How long connections that are in use have to end after an answer, so that none is closed on a request.
+const GENTLE: Duration = Duration::from_millis(500);
 /// How long requests under way have to end when nothing more is taken in.
 const CUT: Duration = Duration::from_millis(500);
 /// How long the rest may take to be copied while nobody answers; then the node goes on where it was.
@@ -103,10 +105,7 @@ pub async fn change_over(
     let began = Instant::now();
     node.leave(CUT).await;
     let moved = async { finish(&from, options, ready?, &moving).await };
-    let moved = timeout(FINISH, moved).await.unwrap_or_else(|_| {
-        Err(StoreError::Failed(format!("the rest was not copied within {} s", FINISH.as_secs())))
-    });
-    match moved {
+    match moved.await {
         Ok(home) => {
             let store = Arc::new(AnyStore::from(home));
             let node = start_on(restart, &store, &sockets).await?;
@@ -123,9 +122,10 @@ pub async fn change_over(
     }
 }
 
-/// Lets the tries under way end, and copies what came meanwhile.
+/// Lets the tries under way and the connections in use end, and copies what came meanwhile.
 async fn prepare(node: &Running, mut copy: Copy) -> Result<Copy, StoreError> {
-    let (_, copied) = tokio::join!(node.rest(REST), timeout(REST, copy.catch_up()));
+    let (_, (), copied) =
+        tokio::join!(node.rest(REST), sleep(GENTLE), timeout(REST, copy.catch_up()));
     copied.unwrap_or(Ok(()))?;
     // The tries that have ended since.
     drop(timeout(REST, copy.catch_up()).await);
@@ -139,8 +139,14 @@ async fn finish(
     copy: Copy,
     moving: &Moving,
 ) -> Result<Postgres, StoreError> {
-    copy.finish().await?;
-    let home = Postgres::open(options).await?;
+    let rest = async {
+        copy.finish().await?;
+        Postgres::open(options).await
+    };
+    let home = timeout(FINISH, rest).await.unwrap_or_else(|_| {
+        Err(StoreError::Failed(format!("the rest was not copied within {} s", FINISH.as_secs())))
+    })?;
+    // Not within the time: whether it was done or not must be certain.
     let to = moving.standing().to.unwrap_or_default();
     if let Err(error) = from.mark_moved(to).await {
         drop(home.close().await);

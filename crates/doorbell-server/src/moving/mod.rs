@@ -119,7 +119,7 @@ impl Cancel {
     /// Waits until somebody stops it.
     pub async fn asked(&mut self) {
         if self.0.wait_for(|cancelled| *cancelled).await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 

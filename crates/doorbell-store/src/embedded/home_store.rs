@@ -92,7 +92,7 @@ impl Embedded {
     /// # Errors
     /// Those of reading.
     pub async fn touched(&self, since: Mark) -> Result<Touched, StoreError> {
-        self.0.engine.flush().await?;
+        self.0.engine.barrier().await?;
         let upto = self.0.engine.durable();
         self.read(move |parts| past::touched(parts, since, upto)).await
     }

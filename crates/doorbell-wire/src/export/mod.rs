@@ -15,7 +15,6 @@ use doorbell_core::past::Past;
 use doorbell_core::time::Time;
 
 /// One line of the file.
-#[expect(clippy::large_enum_variant, reason = "one at a time")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Line {
     /// The first one.
