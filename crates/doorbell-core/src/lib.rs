@@ -13,6 +13,7 @@ pub mod request;
 pub mod event;
 pub mod attempt;
 pub mod delivery;
+pub mod past;
 pub mod source;
 pub mod endpoint;
 pub mod configuration;

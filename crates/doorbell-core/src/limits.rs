@@ -151,3 +151,8 @@ pub const EXAMINED_WITH_OTHERS: usize = 1 << 20;
 pub const EXAMINED_OTHERS: usize = 50;
 /// Requests that are explained at once.
 pub const EXAMINED_AT_ONCE: usize = 2;
+
+/// Events that go from one home of the store to another in one transaction.
+pub const MOVED_EVENTS: usize = 500;
+/// Bytes of them, from which on no further one is added.
+pub const MOVED_BYTES: usize = 8 << 20;

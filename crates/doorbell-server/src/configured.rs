@@ -71,6 +71,11 @@ impl Configured {
         Ok(())
     }
 
+    /// Waits until no change is under way.
+    pub async fn settled(&self) {
+        drop(self.changing.lock().await);
+    }
+
     /// The snapshot in use. Hold it for one request, not longer.
     #[must_use]
     pub fn directory(&self) -> Arc<Directory> {

@@ -45,15 +45,26 @@ struct Inner {
     windows: RwLock<HashMap<EndpointId, Arc<Window>>>,
     /// Promised and held by all lanes together.
     used: AtomicUsize,
-    /// Nobody delivers here.
-    closed: bool,
+    /// Nobody delivers here, or nobody does any more.
+    closed: AtomicBool,
 }
 
 impl Desk {
     /// A desk at which nobody sits: everything waits in the store for whoever delivers.
     #[must_use]
     pub fn closed() -> Self {
-        Self(Arc::new(Inner { closed: true, ..Inner::default() }))
+        let desk = Self::default();
+        desk.close();
+        desk
+    }
+
+    /// Nobody sits there any more.
+    pub(crate) fn close(&self) {
+        self.0.closed.store(true, Ordering::Relaxed);
+    }
+
+    fn is_closed(&self) -> bool {
+        self.0.closed.load(Ordering::Relaxed)
     }
 
     /// The counters of an endpoint, made on first use; as many as there are endpoints, since [`Desk::forget`] removes
@@ -117,7 +128,7 @@ impl Promises<'_> {
     /// the room in memory counts.
     #[must_use]
     pub fn ask_first(&mut self, endpoint: EndpointId) -> bool {
-        if self.desk.0.closed {
+        if self.desk.is_closed() {
             return false;
         }
         let window = self.desk.window(endpoint);
@@ -131,7 +142,7 @@ impl Promises<'_> {
     /// Whether a delivery to this endpoint may be lent as it is accepted.
     #[must_use]
     pub fn ask(&mut self, endpoint: EndpointId) -> bool {
-        if self.desk.0.closed {
+        if self.desk.is_closed() {
             return false;
         }
         let window = self.desk.window(endpoint);

@@ -9,6 +9,7 @@ use crate::hubs::Hubs;
 use crate::inbox::Drain;
 use crate::keys::Keys;
 use crate::listen::{Hosts, ListenConfig};
+use crate::moving::Moving;
 use crate::node::{Node, NodeConfig, Running, Shared, StartError};
 use crate::replay::{Engine, Replays};
 use crate::roles::Role;
@@ -33,7 +34,7 @@ const RELOAD_AGAIN: Duration = Duration::from_secs(1);
 const FIRST_SOURCE: &str = "inbox";
 
 /// What a gateway is made of.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct GatewayConfig {
     /// The version of the program, as it is shown.
     pub version: &'static str,
@@ -51,6 +52,8 @@ pub struct GatewayConfig {
     pub retention_bytes: Option<u64>,
     /// When no number of bytes is set: the share of the disk's free and our own bytes.
     pub retention_share: f64,
+    /// By whom the store may be moved.
+    pub moving: Moving,
 }
 
 /// Starts everything.
@@ -69,7 +72,7 @@ pub async fn start(
     let serves = config.node.roles.has(Role::Api);
     let desk = if delivers { Desk::default() } else { Desk::closed() };
     let (hosts, root_token) = (config.admin_hosts.clone(), config.root_token);
-    let version = config.version;
+    let (version, moving) = (config.version, config.moving.clone());
     let (first_login, listeners) = (config.first_login.clone(), config.node.clone());
     let (api_replays, followed) = (replays.clone(), replays.clone());
     let (standings, questions) = Standings::new();
@@ -80,6 +83,7 @@ pub async fn start(
             keys,
             replays: api_replays,
             standings,
+            moving,
             root_token,
             first_login,
             version,
@@ -117,7 +121,12 @@ pub async fn start(
         metrics: Arc::clone(&shared.admitting.metrics),
         questions,
     };
-    node.spawn("dispatch", dispatch(parts, shared.stop.clone()));
+    let desk = parts.desk.clone();
+    let dispatch = dispatch(parts, shared.stop.clone());
+    node.spawn_dispatch(async move {
+        dispatch.await;
+        desk.close();
+    });
     if let Some(inbox) = shared.admitting.inbox.clone() {
         let (admitting, configured) =
             (Arc::clone(&shared.admitting), Arc::clone(&shared.configured));

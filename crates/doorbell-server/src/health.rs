@@ -107,7 +107,7 @@ impl Health {
     pub fn answer(&self, probe: Probe, now: Time) -> (u16, &'static str) {
         match probe {
             Probe::Alive => (200, "alive\n"),
-            Probe::Ready if self.stop.stage() != Stage::Running => (503, "draining\n"),
+            Probe::Ready if self.stop.stage() >= Stage::Draining => (503, "draining\n"),
             Probe::Ready if now.ms() < self.unready_until.load(Relaxed) => {
                 (503, "nothing can be made durable\n")
             }

@@ -10,7 +10,7 @@ use crate::desk::Desk;
 use crate::health::Health;
 use crate::ingest::{Ingest, IngestConfig};
 use crate::keys::Keys;
-use crate::listen::{Handler, ListenConfig, ListenError, Listener, TrustedProxies};
+use crate::listen::{Handler, ListenConfig, ListenError, Listener, Socket, TrustedProxies};
 use crate::live::Live;
 use crate::metrics::{Metric, Metrics};
 use crate::roles::{Role, Roles};
@@ -22,9 +22,11 @@ use doorbell_core::name::Label;
 use doorbell_queue::Inbox;
 use doorbell_store::{AnyStore, Store as _, StoreError};
 use std::future::Future;
-use std::net::SocketAddr;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// How often certificate files are looked at.
 const CERTIFICATES_EVERY: Duration = Duration::from_secs(5);
@@ -164,7 +166,9 @@ impl Node {
             Arc::clone(&keys),
         );
         let patience = config.ingest.drain.max(config.admin.drain) + AFTERGLOW;
-        let running = Running { shared, stopper, tasks, patience };
+        let sockets = (ingest.as_ref().map(Listener::socket), admin_listener.socket());
+        let delivers = Arc::new(watch::Sender::new(true));
+        let running = Running { shared, stopper, tasks, patience, sockets, delivers };
         running.tasks.spawn("keeper of rejected requests", keeper.run());
         running.tasks.spawn("fetcher of keys", fetcher.run());
         let admin = admin(&running.shared, keys);
@@ -187,6 +191,27 @@ pub struct Running {
     stopper: Stopper,
     tasks: TaskSet,
     patience: Duration,
+    /// Of ingest, where it receives, and of admin.
+    sockets: (Option<Socket>, Socket),
+    /// Whether dispatch runs.
+    delivers: Arc<watch::Sender<bool>>,
+}
+
+/// Sockets that go on listening while no node answers: who calls meanwhile waits.
+#[derive(Debug, Clone)]
+pub struct Sockets {
+    ingest: Option<Arc<TcpListener>>,
+    admin: Arc<TcpListener>,
+}
+
+impl Sockets {
+    /// The settings of a node that answers on these sockets.
+    #[must_use]
+    pub fn given_to(&self, mut config: NodeConfig) -> NodeConfig {
+        config.ingest.socket.clone_from(&self.ingest);
+        config.admin.socket = Some(Arc::clone(&self.admin));
+        config
+    }
 }
 
 impl Running {
@@ -211,6 +236,41 @@ impl Running {
     /// Starts a task that belongs to the node: a stop waits for it.
     pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         self.tasks.spawn(name, task);
+    }
+
+    /// Starts what delivers.
+    pub fn spawn_dispatch(&self, dispatch: impl Future<Output = ()> + Send + 'static) {
+        let delivers = Arc::clone(&self.delivers);
+        self.spawn("dispatch", async move {
+            dispatch.await;
+            delivers.send_replace(false);
+        });
+    }
+
+    /// Begins no further try at a delivery, and waits for those under way, at most that long. Everything else goes on.
+    pub async fn rest(&self, patience: Duration) {
+        self.stopper.advance(Stage::Resting);
+        let mut delivers = self.delivers.subscribe();
+        // Whoever is not done by then is cut off when the node leaves.
+        drop(tokio::time::timeout(patience, delivers.wait_for(|delivers| !*delivers)).await);
+    }
+
+    /// The sockets, for a node that comes after this one.
+    ///
+    /// # Errors
+    /// When no more files can be opened.
+    pub fn sockets(&self) -> io::Result<Sockets> {
+        let (ingest, admin) = &self.sockets;
+        Ok(Sockets { ingest: ingest.as_ref().map(Socket::keep).transpose()?, admin: admin.keep()? })
+    }
+
+    /// Ends, with what is under way cut off after that time, and leaves the store open. No change of the configuration is
+    /// under way when this returns.
+    pub async fn leave(self, patience: Duration) {
+        self.stopper.advance(Stage::Draining);
+        drop(self.tasks.join(patience).await);
+        self.stopper.advance(Stage::Halting);
+        self.shared.configured.settled().await;
     }
 
     /// Resolves when the store can promise nothing any more: then the process must end.

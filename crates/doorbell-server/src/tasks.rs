@@ -16,6 +16,8 @@ use tokio::task::{Id, JoinSet};
 pub enum Stage {
     /// Everything goes on.
     Running,
+    /// Events are taken in, but no try begins any more; those under way are finished.
+    Resting,
     /// Nothing new is taken; what is under way is finished.
     Draining,
     /// Everything is left as it is.

@@ -11,3 +11,5 @@ pub mod problem;
 pub mod misread;
 
 pub mod api;
+
+pub mod export;

@@ -11,6 +11,7 @@ mod full;
 mod rot;
 mod fleet;
 mod upgrade;
+mod moving;
 mod selftest;
 
 use crate::node::Program;
@@ -42,6 +43,8 @@ pub(crate) enum Fault {
     Cluster,
     /// Three nodes of an older binary (`--old`) are upgraded under load, one after the other.
     Upgrade,
+    /// The store moves from its folder to PostgreSQL under load, first in vain and then for good; `--cycles` stores.
+    Move,
     /// The harness itself: an honest stand-in must pass, and three dishonest ones must be found out.
     SelfTest,
 }
@@ -270,6 +273,7 @@ fn torture(options: &Options) -> Result<Summary> {
             let old = options.old.as_deref();
             upgrade::run(options, old.context("--old names the binary of the version before")?)
         }
+        Fault::Move => moving::run(options),
         Fault::SelfTest => bail!("the self-test runs the others"),
     }
 }

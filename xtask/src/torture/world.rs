@@ -104,7 +104,8 @@ impl World {
         check::duplicates(&self.receiver.hits(), &self.cuts)
     }
 
-    fn undelivered(&self) -> Vec<String> {
+    /// What has not arrived, of what was acknowledged.
+    pub(super) fn undelivered(&self) -> Vec<String> {
         let (ledger, hits) = (self.ledger.lock(), self.receiver.hits());
         let due = ledger.iter().filter(|(_, sent)| sent.acked).map(|(key, _)| key);
         let both =

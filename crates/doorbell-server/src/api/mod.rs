@@ -46,6 +46,8 @@ mod live;
 
 mod tenants;
 
+mod moves;
+
 mod session;
 
 mod tokens;

@@ -5,8 +5,8 @@ use super::auth;
 use super::refused::Refused;
 use super::state::ApiState;
 use super::{
-    apply, backup, deliveries, endpoints, events, explain, live, pages, problems, publish, replays,
-    search, session, sources, status, tenants, tokens,
+    apply, backup, deliveries, endpoints, events, explain, live, moves, pages, problems, publish,
+    replays, search, session, sources, status, tenants, tokens,
 };
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -116,6 +116,9 @@ fn route(operation: Operation) -> MethodRouter<ApiState> {
         O::ListTokens => with(operation, tokens::list),
         O::CreateToken => with(operation, tokens::create),
         O::DeleteToken => with(operation, tokens::delete),
+        O::MoveStore => with(operation, moves::begin),
+        O::ShowMove => with(operation, moves::show),
+        O::CancelMove => with(operation, moves::cancel),
         O::Status => with(operation, status::show),
         O::Backup => with(operation, backup::make),
         O::Metrics => with(operation, status::metrics),

@@ -6,6 +6,7 @@ use super::logins::{LoginCode, Logins};
 use crate::admitting::Admitting;
 use crate::configured::Configured;
 use crate::keys::Keys;
+use crate::moving::Moving;
 use crate::replay::Replays;
 use crate::standings::Standings;
 use doorbell_core::limits;
@@ -28,6 +29,8 @@ pub struct Parts {
     pub replays: Replays,
     /// How the deliveries of endpoints stand.
     pub standings: Standings,
+    /// By whom the store may be moved.
+    pub moving: Moving,
     /// The version of the program, as it is shown.
     pub version: &'static str,
     /// The address that receives; `/` and a source's name follow.

@@ -116,7 +116,7 @@ impl Run {
         }
     }
 
-    /// Runs until the node drains, then until nothing is in flight any more.
+    /// Runs until the node rests or drains, then until nothing is in flight any more.
     pub(crate) async fn run(
         mut self,
         mut inbox: mpsc::Receiver<Message>,
@@ -125,7 +125,7 @@ impl Run {
     ) {
         tokio::select! {
             () = self.take_backlog() => {}
-            () = stop.reached(Stage::Draining) => return,
+            () = stop.reached(Stage::Resting) => return,
         }
         let mut messages = Vec::with_capacity(256);
         loop {
@@ -138,7 +138,7 @@ impl Run {
                 Some(done) = self.settling.next() => self.take_settled(done),
                 Some(touched) = self.changed.next() => self.take_touched(&touched),
                 question = questions.next() => self.answer(question),
-                () = stop.reached(Stage::Draining) => break,
+                () = stop.reached(Stage::Resting) => break,
                 () = tokio::time::sleep(wait) => {}
             }
             self.take_messages(&mut messages);

@@ -6,6 +6,7 @@ use crate::metrics::{Metric, Metrics};
 use crate::tasks::{Stage, Stop};
 use bytes::Bytes;
 use doorbell_core::limits;
+use http::header::{CONNECTION, HeaderValue};
 use http::{Request, Response};
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::{http1, http2};
@@ -63,6 +64,15 @@ pub trait Handler: Send + Sync + 'static {
     fn panicked(&self) -> Response<Self::Body>;
 }
 
+/// A node that is about to end says so with each answer: who sends the next request takes a new connection, and does not
+/// find the old one closed.
+fn last_or_not<B>(mut answer: Response<B>, stop: &Stop) -> Response<B> {
+    if stop.stage() >= Stage::Resting {
+        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    answer
+}
+
 /// What one connection needs.
 #[derive(Debug)]
 pub(super) struct Connection<H> {
@@ -83,12 +93,13 @@ impl<H: Handler> Connection<H> {
         let heads = Heads::default();
         let io = TokioIo::new(Watched::http1(io, self.deadlines, heads.clone()));
         let (handler, metrics) = (Arc::clone(&self.handler), Arc::clone(&self.metrics));
-        let (address, encrypted) = (self.address, self.encrypted);
+        let (address, encrypted, stop) = (self.address, self.encrypted, self.stop.clone());
         let service = service_fn(move |request| {
             let caller = Caller { address, encrypted, head: heads.take() };
-            // In a box, so that an idle connection does not hold room for a request.
             let answer = answer(Arc::clone(&handler), Arc::clone(&metrics), request, caller);
-            Box::pin(async move { Ok::<_, Infallible>(answer.await) })
+            let stop = stop.clone();
+            // In a box, so that an idle connection does not hold room for a request.
+            Box::pin(async move { Ok::<_, Infallible>(last_or_not(answer.await, &stop)) })
         });
         let mut builder = http1::Builder::new();
         builder

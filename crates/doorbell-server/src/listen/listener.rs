@@ -8,7 +8,8 @@ use crate::tasks::{Stage, Stop};
 use doorbell_core::limits;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::os::fd::AsFd as _;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
@@ -35,6 +36,8 @@ pub struct ListenConfig {
     pub deadlines: Deadlines,
     /// How long connections may go on once the listener is told to stop.
     pub drain: Duration,
+    /// A socket that listens already, in place of a new one.
+    pub socket: Option<Arc<std::net::TcpListener>>,
 }
 
 impl ListenConfig {
@@ -52,6 +55,7 @@ impl ListenConfig {
                 body: limits::BODY_DEADLINE,
             },
             drain: Duration::from_secs(20),
+            socket: None,
         }
     }
 }
@@ -75,7 +79,7 @@ pub enum ListenError {
 /// A socket that listens, not yet answered by anyone.
 #[derive(Debug)]
 pub struct Listener {
-    socket: TcpListener,
+    socket: Arc<TcpListener>,
     address: SocketAddr,
     tls: Option<Arc<Tls>>,
     config: ListenConfig,
@@ -89,6 +93,12 @@ impl Listener {
     pub fn bind(config: ListenConfig) -> Result<Self, ListenError> {
         let tls = config.tls.clone().map(Tls::load).transpose()?.map(Arc::new);
         let bind = || {
+            if let Some(socket) = &config.socket {
+                // Non-blocking already: it was ours before.
+                let socket = TcpListener::from_std(socket.try_clone()?)?;
+                let address = socket.local_addr()?;
+                return Ok((socket, address));
+            }
             let socket = match config.address {
                 SocketAddr::V4(_) => TcpSocket::new_v4()?,
                 SocketAddr::V6(_) => TcpSocket::new_v6()?,
@@ -101,13 +111,19 @@ impl Listener {
         };
         let (socket, address) =
             bind().map_err(|source| ListenError::Bind { address: config.address, source })?;
-        Ok(Self { socket, address, tls, config })
+        Ok(Self { socket: Arc::new(socket), address, tls, config })
     }
 
     /// Where it listens.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Its socket, as long as it listens.
+    #[must_use]
+    pub fn socket(&self) -> Socket {
+        Socket(Arc::downgrade(&self.socket))
     }
 
     /// Its certificates, to be watched for changes.
@@ -139,6 +155,21 @@ impl Listener {
         if timeout_at(until, finish).await.is_err() || !open.is_empty() {
             tracing::warn!(connections = open.len(), "connections were cut off");
         }
+    }
+}
+
+/// The socket of a listener that may have ended.
+#[derive(Debug, Clone)]
+pub struct Socket(Weak<TcpListener>);
+
+impl Socket {
+    /// The same socket once more, which goes on listening when the listener ends: who calls meanwhile waits in the kernel.
+    ///
+    /// # Errors
+    /// When the listener has ended, or no file can be opened.
+    pub fn keep(&self) -> io::Result<Arc<std::net::TcpListener>> {
+        let socket = self.0.upgrade().ok_or(io::ErrorKind::NotConnected)?;
+        Ok(Arc::new(socket.as_fd().try_clone_to_owned()?.into()))
     }
 }
 

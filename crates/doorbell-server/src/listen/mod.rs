@@ -15,7 +15,7 @@ mod listener;
 
 pub use connection::{Caller, Handler};
 pub use hosts::Hosts;
-pub use listener::{ListenConfig, ListenError, Listener};
+pub use listener::{ListenConfig, ListenError, Listener, Socket};
 pub use proxies::TrustedProxies;
 pub use tls::{Reload, Tls, TlsError, TlsFiles};
 pub use watched::Deadlines;

@@ -346,6 +346,34 @@ async fn draining_finishes_what_is_under_way_and_takes_nothing_new() {
     assert_eq!(node.metrics.value(Metric::ConnectionsOpen), 0);
 }
 
+/// A node that is about to hand its sockets over closes no connection on a request: each answer says that it is the last
+/// one. Who calls while nobody answers waits, and is answered by the node that comes after.
+#[tokio::test]
+async fn a_socket_goes_from_one_listener_to_the_next() {
+    let listener = Listener::bind(config()).unwrap();
+    let socket = listener.socket();
+    let node = serve(listener);
+    let mut used = connect(node.address).await;
+    let get = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+    used.write_all(get).await.unwrap();
+    assert_eq!(header(&response(&mut used).await, "connection"), None);
+    node.stopper.advance(Stage::Resting);
+    used.write_all(get).await.unwrap();
+    let last = raw::rest(&mut used).await;
+    assert_eq!((status(&last), header(&last, "connection")), (200, Some("close")));
+    assert_eq!(status(&exchange(node.address, get).await), 200, "new ones are answered");
+
+    let kept = socket.keep().unwrap();
+    node.stopper.advance(Stage::Draining);
+    node.task.await.unwrap();
+    assert!(socket.keep().is_err(), "the listener has ended");
+    let mut waits = connect(node.address).await;
+    waits.write_all(get).await.unwrap();
+    let next = start(ListenConfig { socket: Some(kept), ..config() });
+    assert_eq!(next.address, node.address);
+    assert_eq!(status(&response(&mut waits).await), 200);
+}
+
 #[tokio::test]
 async fn draining_has_an_end() {
     let mut config = config();

@@ -3,8 +3,8 @@
 use super::making::{BEGIN, Maker, endpoint, event_type, rejected, replay, source, tenant};
 use super::{Homes, Model};
 use crate::store::{
-    Admission, Amendment, Claim, DeliveryQuery, EventQuery, FateWord, Lent, NewDelivery, StateWord,
-    Store,
+    Admission, Amendment, Claim, DeliveryQuery, EventQuery, FateWord, Lent, NewDelivery,
+    Settlement, StateWord, Store,
 };
 use doorbell_core::delivery::{DiscardReason, State};
 use doorbell_core::event::{Event, Fate, Origin};
@@ -15,6 +15,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::test_runner::{Config, TestRunner};
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -194,15 +195,59 @@ pub fn agrees_with_the_model<H: Homes>(share: u32, homes: impl Fn() -> H) {
     }
 }
 
+/// How a store goes from one home to another.
+pub trait Carries {
+    /// Where it was.
+    type From: Store;
+    /// Where it is then.
+    type To: Store;
+
+    /// Opens the home where it begins, empty.
+    fn open(&mut self) -> impl Future<Output = Self::From>;
+
+    /// Copies a part while the store works on, or forgets what was copied and begins again.
+    fn copy_some(&mut self, from: &Self::From) -> impl Future<Output = ()>;
+
+    /// Copies the rest; the store works on in the other home.
+    fn finish(&mut self, from: Self::From) -> impl Future<Output = Self::To>;
+}
+
+/// Runs random histories that go on in another home; what is looked at after the move is as in the model, which never
+/// moved. The share is as in [`agrees_with_the_model`].
+pub fn agrees_after_a_move<C: Carries>(share: u32, carries: impl Fn() -> C) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let default = Config::default();
+    let cases = (default.cases / share).max(1);
+    let config = Config { failure_persistence: None, cases, ..default };
+    let history = || prop::collection::vec(steps(), 1..40);
+    let outcome = TestRunner::new(config).run(&(history(), history()), |(before, after)| {
+        runtime.block_on(move_between(carries(), before, after));
+        Ok(())
+    });
+    if let Err(error) = outcome {
+        panic!("{error}");
+    }
+}
+
+async fn move_between(mut carries: impl Carries, before: Vec<Step>, after: Vec<Step>) {
+    let mut pair = Pair::new(Model.open().await, carries.open().await);
+    for step in before {
+        pair.take(step).await;
+        carries.copy_some(&pair.home).await;
+    }
+    pair.let_go().await;
+    let Pair { model, home, maker, events, deliveries, lent } = pair;
+    let home = carries.finish(home).await;
+    let mut pair = Pair { model, home, maker, events, deliveries, lent };
+    pair.look().await;
+    for step in after {
+        pair.take(step).await;
+    }
+    pair.look().await;
+}
+
 async fn compare(mut homes: impl Homes, history: Vec<Step>) {
-    let mut pair = Pair {
-        model: Model.open().await,
-        home: homes.open().await,
-        maker: Maker::new(),
-        events: Vec::new(),
-        deliveries: Vec::new(),
-        lent: BTreeMap::new(),
-    };
+    let mut pair = Pair::new(Model.open().await, homes.open().await);
     for step in history {
         pair.take(step).await;
     }
@@ -210,6 +255,26 @@ async fn compare(mut homes: impl Homes, history: Vec<Step>) {
 }
 
 impl<M: Store, H: Store> Pair<M, H> {
+    fn new(model: M, home: H) -> Self {
+        let (events, deliveries, lent) = (Vec::new(), Vec::new(), BTreeMap::new());
+        Self { model, home, maker: Maker::new(), events, deliveries, lent }
+    }
+
+    /// Gives back all that is lent.
+    async fn let_go(&mut self) {
+        for (a, b) in std::mem::take(&mut self.lent).into_values() {
+            let back = |Lent { delivery, locator, lease, .. }: Lent| Settlement {
+                lease,
+                locator,
+                delivery,
+                attempt: None,
+            };
+            let (expected, settled) =
+                (self.model.settle(back(a)).await, self.home.settle(back(b)).await);
+            assert_eq!(settled, expected);
+        }
+    }
+
     async fn take(&mut self, step: Step) {
         match step {
             Step::Accept { origin, tenant: of, kind, key, deliveries } => {

@@ -221,6 +221,11 @@ impl Engine {
         if self.shared.unwatched.load(Ordering::Acquire) == 0 {
             return Ok(());
         }
+        self.barrier().await
+    }
+
+    /// Waits until everything that was handed in before is durable, also what somebody has stopped waiting for.
+    pub(crate) async fn barrier(&self) -> Result<(), StoreError> {
         self.push_and_hear(None, Work::Flush).await
     }
 

@@ -8,9 +8,11 @@ use super::home::Home;
 use super::index::{Entry, Index, Sizes, Taken};
 use super::journal::recover::Damage;
 use super::leases::Standing;
+use super::moved;
 use super::once::Once;
 use super::open::{OpenError, Options};
 use super::parts::Parts;
+use super::past::{self, Mark, Touched};
 use super::prune;
 use super::scan;
 use super::tail::View;
@@ -47,7 +49,9 @@ impl Embedded {
     /// # Errors
     /// [`OpenError`]; nothing is left open.
     pub fn open(dir: &Path, options: Options) -> Result<Self, OpenError> {
-        let opened = Opened::open(Home::take(dir)?, options)?;
+        let home = Home::take(dir)?;
+        moved::check(dir)?;
+        let opened = Opened::open(home, options)?;
         let config = Config::open(&dir.join("config.sqlite"))
             .map_err(|fault| OpenError::Failed(fault.to_string()))?;
         let index = Arc::new(open_index(&dir.join("index"), opened.durable())?);
@@ -70,6 +74,42 @@ impl Embedded {
     /// Those of reading.
     pub async fn backup(&self) -> Result<Backup, StoreError> {
         self.blocking(backup::take).await
+    }
+
+    /// Whoever had deliveries has stopped, and another in this process begins: what was lent is free.
+    pub fn end_leases(&self) {
+        self.0.engine.shared.leases.lock().end_all();
+    }
+
+    /// Says in the data directory that everything has gone to another home: from now on it is not opened any more.
+    ///
+    /// # Errors
+    /// When that cannot be made durable; then it is not so.
+    pub async fn mark_moved(&self, to: String) -> Result<(), StoreError> {
+        self.blocking(move |parts| moved::mark(&parts.engine.home.dir, &to)).await
+    }
+
+    /// Where a copy of the whole store begins; see [`Embedded::touched`].
+    #[must_use]
+    pub fn begin_copy(&self) -> Mark {
+        Mark::new(self.0.engine.durable())
+    }
+
+    /// Bytes of the journal; [`Mark::left`] tells how many of them a copy has still to read.
+    #[must_use]
+    pub fn journal_bytes(&self) -> u64 {
+        self.0.engine.durable()
+    }
+
+    /// The next events about which something was recorded behind the mark, whole and as they stand now: a bounded piece
+    /// of work. When [`Mark::left`] says zero, everything that was durable before this call has been given out.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub async fn touched(&self, since: Mark) -> Result<Touched, StoreError> {
+        self.0.engine.barrier().await?;
+        let upto = self.0.engine.durable();
+        self.read(move |parts| past::touched(parts, since, upto)).await
     }
 
     /// Asks when the index shows everything that was done before. Off the async threads: it reads files.
@@ -240,8 +280,13 @@ impl Parts {
         let Some(found) = found.filter(|found| found.row.delivery.tenant == tenant) else {
             return Ok(Vec::new());
         };
+        self.attempts_to(found.last_attempt)
+    }
+
+    /// The attempts of the chain that ends at this position, oldest first.
+    pub(super) fn attempts_to(&self, last: Option<u64>) -> Result<Vec<Attempt>, StoreError> {
         let mut attempts = Vec::new();
-        let mut next = found.last_attempt;
+        let mut next = last;
         while let Some(position) = next {
             let Record::Settled(record) = self.engine.record(position)? else {
                 return Err(StoreError::Corrupt(format!(

@@ -44,7 +44,7 @@ struct Hold {
     phase: Phase,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
     /// Somebody has it, and has not begun.
     Lent,
@@ -124,6 +124,14 @@ impl Held {
             if *count == 0 {
                 self.keys.remove(&key);
             }
+        }
+    }
+
+    /// Whoever held deliveries is gone: nobody holds any that is not being settled.
+    pub(crate) fn end_all(&mut self) {
+        let gone = self.by_delivery.iter().filter(|(_, hold)| hold.phase <= Phase::Begun);
+        for delivery in gone.map(|(delivery, _)| *delivery).collect::<Vec<_>>() {
+            self.remove(delivery);
         }
     }
 

@@ -40,6 +40,8 @@ mod parts;
 mod amend;
 mod prune;
 mod scan;
+mod past;
+mod moved;
 
 mod doctor;
 
@@ -55,3 +57,4 @@ pub use doctor::{Inspected, inspect};
 pub use home_store::Embedded;
 pub use journal::recover::{Damage, DamageKind};
 pub use open::{OpenError, Options};
+pub use past::{Mark, Touched};

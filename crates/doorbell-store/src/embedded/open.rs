@@ -56,6 +56,17 @@ pub enum OpenError {
     /// Another process has it.
     #[error("{0} is in use by another process; stop it, or choose another data directory")]
     Locked(PathBuf),
+    /// Everything in it has gone to another home.
+    #[error(
+        "everything in this store has moved to {to}: set store.url (or --store) to that database. To go back to what was here \
+         at the moment of the move, and lose what came after, remove {marker}"
+    )]
+    Moved {
+        /// Where to.
+        to: String,
+        /// The file that says so.
+        marker: PathBuf,
+    },
     /// A file was written by a newer version.
     #[error("{0}")]
     Newer(String),

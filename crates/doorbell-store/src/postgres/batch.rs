@@ -56,11 +56,15 @@ fn key_of(admission: &Admission) -> Option<(Id, Bytes)> {
     if admission.dedupe_window.is_zero() || !admission.fate.is_event() {
         return None;
     }
-    let scope = match event.origin {
+    Some((scope_of(event), event.dedupe_key.clone()?))
+}
+
+/// Within what an event's key is one.
+pub(super) fn scope_of(event: &Event) -> Id {
+    match event.origin {
         Origin::Source(source) => source.into(),
         Origin::Api => api_scope(event.tenant),
-    };
-    Some((scope, event.dedupe_key.clone()?))
+    }
 }
 
 /// All that may stand in a statement only once: its dedupe key, and itself where it is to be taken in once.
@@ -90,7 +94,7 @@ pub(super) fn kinds_of(admission: &Admission) -> impl Iterator<Item = Kind> {
 
 /// What tells a published event from another one that is published with its key; see [`Event::is_repeated_by`]. `None`:
 /// with this key it is a repeat whatever is in it.
-fn print_of(event: &Event) -> Option<Vec<u8>> {
+pub(super) fn print_of(event: &Event) -> Option<Vec<u8>> {
     if event.origin.source().is_some() {
         return None;
     }

@@ -12,10 +12,17 @@ use tokio_postgres::error::SqlState;
 
 /// Everything that is configured, each list sorted by id.
 pub(super) async fn load(parts: &Parts) -> Result<Configuration, StoreError> {
-    let mut all = Configuration::default();
     let line = parts.reader()?.open().await?;
     // Before what it counts: what comes in between is read once more.
     let number = generation(&line).await?;
+    let all = read(&line).await?;
+    parts.has_read(number);
+    Ok(all)
+}
+
+/// The same, for one who is no node.
+pub(super) async fn read(line: &Open) -> Result<Configuration, StoreError> {
+    let mut all = Configuration::default();
     for row in line.query(ALL, &[]).await? {
         let (kind, id, document): (&str, &str, &str) =
             (get(&row, 0)?, get(&row, 1)?, get(&row, 2)?);
@@ -24,7 +31,6 @@ pub(super) async fn load(parts: &Parts) -> Result<Configuration, StoreError> {
         let resource = stored_config::decode(kind, document).map_err(|_| unreadable())?;
         changes::collect(&mut all, resource);
     }
-    parts.has_read(number);
     Ok(all)
 }
 
@@ -49,7 +55,7 @@ pub(super) async fn configure(parts: &Parts, changes: Vec<Change>) -> Result<(),
     let _one = parts.amending.lock().await;
     let line = parts.amender.open().await?;
     line.batch("BEGIN").await?;
-    let made = make(parts, &line, &after).await;
+    let made = make(&parts.channel, &line, &after).await;
     let ended = line.batch(if made.is_ok() { "COMMIT" } else { "ROLLBACK" }).await;
     ended?;
     parts.has_made(made?);
@@ -57,8 +63,8 @@ pub(super) async fn configure(parts: &Parts, changes: Vec<Change>) -> Result<(),
 }
 
 /// One change at a time over all nodes: the row of the generation is held until the end.
-async fn make(
-    parts: &Parts,
+pub(super) async fn make(
+    channel: &str,
     line: &Open,
     after: &BTreeMap<ResourceId, Option<Resource>>,
 ) -> Result<i64, StoreError> {
@@ -73,7 +79,7 @@ async fn make(
     for resource in after.values().flatten() {
         insert(line, resource).await?;
     }
-    line.query("SELECT pg_notify($1, 'configuration')", &[&parts.channel]).await?;
+    line.query("SELECT pg_notify($1, 'configuration')", &[&channel]).await?;
     Ok(number)
 }
 

@@ -38,6 +38,16 @@ pub struct Options {
     pub delivers: bool,
 }
 
+impl Options {
+    /// Host and name of the database that an address leads to: what may be shown of it.
+    ///
+    /// # Errors
+    /// With a sentence when it is no address.
+    pub fn shown(address: &str) -> Result<String, StoreError> {
+        Ok(Address::parse(address, &[])?.shown())
+    }
+}
+
 /// A node of a store on `PostgreSQL`. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Postgres(Arc<Node>);

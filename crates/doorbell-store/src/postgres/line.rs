@@ -51,6 +51,17 @@ impl Address {
         Ok(Self { config, tls: MakeRustlsConnect::new(client) })
     }
 
+    /// Without user and password.
+    pub(super) fn shown(&self) -> String {
+        let hosts = self.config.get_hosts().iter().zip(self.config.get_ports().iter().cycle());
+        let hosts = hosts.map(|(host, port)| match host {
+            tokio_postgres::config::Host::Tcp(name) => format!("{name}:{port}"),
+            tokio_postgres::config::Host::Unix(path) => path.display().to_string(),
+        });
+        let hosts: Vec<String> = hosts.collect();
+        format!("postgres://{}/{}", hosts.join(","), self.config.get_dbname().unwrap_or_default())
+    }
+
     /// A new connection of its own; the second is to be polled.
     pub(super) async fn connect(
         &self,

@@ -46,10 +46,21 @@ mod node;
 
 mod home;
 
+mod taken;
+
+mod take;
+
+mod give;
+
+pub use give::Giver;
 pub use home::{Options, Postgres};
 pub use schema::Layout;
+pub use take::{Taker, Way};
 
 use std::time::Duration;
+
+/// In what the nodes speak to each other: each schema has its own.
+const CHANNEL: &str = "SELECT 'doorbell_' || current_schema()::regnamespace::oid::text";
 
 /// How long a node that says nothing is taken for alive.
 const LIFE: Duration = Duration::from_secs(3);

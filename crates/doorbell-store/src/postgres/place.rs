@@ -30,6 +30,11 @@ impl Places {
         Self { last, numbers: Vec::new() }
     }
 
+    /// What comes next comes behind this place, too.
+    pub(super) fn pass(&mut self, place: i64) {
+        self.last = self.last.max(place);
+    }
+
     /// Sees to it that so many can be given.
     pub(super) async fn reserve(&mut self, wanted: usize, line: &Open) -> Result<(), StoreError> {
         let have: i64 = self.numbers.iter().map(|range| range.end - range.start).sum();

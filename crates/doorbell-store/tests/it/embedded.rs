@@ -22,6 +22,12 @@ pub(super) struct OnDisk {
     pub(super) dir: tempfile::TempDir,
 }
 
+impl OnDisk {
+    pub(super) fn path(&self) -> &Path {
+        self.dir.path()
+    }
+}
+
 pub(super) fn on_disk() -> OnDisk {
     OnDisk { dir: tempfile::tempdir().unwrap() }
 }

@@ -7,5 +7,6 @@ mod embedded;
 mod index;
 mod indexed;
 mod memory;
+mod moving;
 mod postgres;
 mod script;

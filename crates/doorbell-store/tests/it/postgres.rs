@@ -19,14 +19,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// Opens the store in one schema, again and again.
-struct InSchema {
+pub(super) struct InSchema {
     address: String,
     schema: String,
     made: bool,
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test is told by its runner where the database is")]
-fn in_schema() -> InSchema {
+pub(super) fn in_schema() -> InSchema {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let address = std::env::var("DOORBELL_TEST_POSTGRES").expect(
         "DOORBELL_TEST_POSTGRES says no database; `cargo xtask ci` starts one, or give the address of yours",
@@ -36,7 +36,7 @@ fn in_schema() -> InSchema {
 }
 
 impl InSchema {
-    fn options(&self) -> Options {
+    pub(super) fn options(&self) -> Options {
         let link = if self.address.contains('?') { '&' } else { '?' };
         let (address, schema) = (&self.address, &self.schema);
         let address =
@@ -44,7 +44,7 @@ impl InSchema {
         Options { address, extra_roots: Vec::new(), delivers: true }
     }
 
-    async fn make(&mut self) {
+    pub(super) async fn make(&mut self) {
         if !self.made {
             let (client, connection) =
                 tokio_postgres::connect(&self.address, tokio_postgres::NoTls).await.unwrap();
@@ -61,7 +61,7 @@ impl InSchema {
 
 impl InSchema {
     /// The first column of the first row.
-    async fn sql(&self, statement: &str) -> String {
+    pub(super) async fn sql(&self, statement: &str) -> String {
         let address = self.options().address;
         let (client, connection) =
             tokio_postgres::connect(&address, tokio_postgres::NoTls).await.unwrap();
@@ -86,7 +86,7 @@ mod contract {
 
 const ENDPOINTS: std::ops::Range<u8> = 0..32;
 
-fn endpoint(n: u8) -> EndpointId {
+pub(super) fn endpoint(n: u8) -> EndpointId {
     EndpointId::from_bytes([n; 16])
 }
 
@@ -111,7 +111,7 @@ fn at(n: u64) -> Time {
     Time::from_ms(1_790_000_000_000 + n * 1000)
 }
 
-fn admission(n: u64, to: EndpointId, lend: bool) -> Admission {
+pub(super) fn admission(n: u64, to: EndpointId, lend: bool) -> Admission {
     let request = Request {
         method: "POST".to_owned(),
         path: String::new(),
@@ -147,7 +147,7 @@ fn admission(n: u64, to: EndpointId, lend: bool) -> Admission {
     }
 }
 
-fn all_of(endpoint: EndpointId) -> Claim {
+pub(super) fn all_of(endpoint: EndpointId) -> Claim {
     Claim {
         endpoint,
         by_key: false,
@@ -158,7 +158,7 @@ fn all_of(endpoint: EndpointId) -> Claim {
     }
 }
 
-fn delivered(lent: &Lent) -> Settlement {
+pub(super) fn delivered(lent: &Lent) -> Settlement {
     let mut delivery = lent.delivery.clone();
     delivery.state = State::Delivered { at: at(1_000) };
     Settlement { lease: lent.lease, locator: lent.locator, delivery, attempt: None }

@@ -3,6 +3,7 @@
 
 mod api;
 mod documents;
+mod export;
 mod stored;
 mod stored_config;
 mod stored_any;

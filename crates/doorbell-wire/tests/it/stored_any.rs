@@ -6,6 +6,7 @@ use doorbell_core::delivery::{Delivery, DiscardReason, State};
 use doorbell_core::event::{Event, Fate, Origin, Rejection, RejectionReason};
 use doorbell_core::id::{AttemptId, DeliveryId, EndpointId, EventId, ReplayId, SourceId, TenantId};
 use doorbell_core::name::EventType;
+use doorbell_core::past::{Past, PastDelivery};
 use doorbell_core::request::{Headers, Request};
 use doorbell_core::time::Time;
 use doorbell_wire::stored::{Received, Record, Redelivered, Settled};
@@ -202,4 +203,17 @@ pub(crate) fn record() -> impl Strategy<Value = Record> {
         settled().prop_map(Record::Settled),
         redelivered().prop_map(Record::Redelivered),
     ]
+}
+
+pub(crate) fn past() -> impl Strategy<Value = Past> {
+    received().prop_flat_map(|Received { event, fate, dedupe_window, deliveries }| {
+        let count = deliveries.len();
+        vec((option::of(time()), vec(attempt(), 0..3)), count).prop_map(move |more| {
+            let with = |(delivery, (updated, attempts)): (&Delivery, (Option<Time>, _))| {
+                PastDelivery { delivery: delivery.clone(), updated, attempts }
+            };
+            let deliveries = deliveries.iter().zip(more).map(with).collect();
+            Past { event: event.clone(), fate: fate.clone(), dedupe_window, deliveries }
+        })
+    })
 }

@@ -1,5 +1,5 @@
 //! The command line: one file per verb. All but `serve`, `verify`, `trigger`, `providers`,
-//! `config`, `migrate`, `restore` and `doctor` use only the public API.
+//! `config`, `migrate`, `export`, `import`, `restore` and `doctor` use only the public API.
 
 mod show;
 mod fields;
@@ -23,6 +23,9 @@ pub(crate) mod trigger;
 pub(crate) mod doctor;
 pub(crate) mod backup;
 pub(crate) mod migrate;
+pub(crate) mod export;
+pub(crate) mod import;
+pub(crate) mod moving;
 
 use crate::config::Flags;
 use crate::remote::Node;
@@ -98,6 +101,12 @@ pub(crate) enum Verb {
     Backup(Question<backup::Backup>),
     /// Make a data folder from a backup
     Restore(backup::Restore),
+    /// Move everything to a PostgreSQL database, while the server serves
+    Move(Question<moving::Move>),
+    /// Write all that a store keeps into a file: one whose server is stopped, or a database
+    Export(export::Export),
+    /// Bring an exported file into a database
+    Import(import::Import),
     /// Look over a data folder whose server is stopped
     Doctor(Flags),
     /// Show the settings and where each came from
@@ -121,6 +130,9 @@ impl Cli {
             Verb::Verify(verify) => return verify::run(verify, report),
             Verb::Migrate(migrate) => return migrate::run(migrate, report).await,
             Verb::Restore(restore) => return backup::restore(restore, report),
+            Verb::Move(asked) => return moving::run(&asked.what, &asked.node, report).await,
+            Verb::Export(export) => export::run(export, report).await?,
+            Verb::Import(import) => import::run(import, report).await?,
             Verb::Doctor(flags) => return doctor::run(flags, report),
             Verb::Serve(flags) => serve::run(flags, report).await?,
             Verb::Source(asked) => source::run(&asked.verb, &asked.node, report).await?,

@@ -15,7 +15,9 @@ use doorbell_server::api::{LoginCode, TokenText, token_hash};
 use doorbell_server::clock::Clock;
 use doorbell_server::gateway::{self, GatewayConfig};
 use doorbell_server::listen::{ListenConfig, TlsFiles, TrustedProxies};
+use doorbell_server::moving::{Copy, Moving, Order, Phase};
 use doorbell_server::node::{NodeConfig, Running};
+use doorbell_server::relocate::{self, Restart};
 use doorbell_server::roles::Role;
 use doorbell_server::sender::{AnySender, Sender, SenderOptions};
 use doorbell_store::embedded::{Embedded, Options};
@@ -31,6 +33,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
 
 pub(crate) async fn run(flags: &Flags, report: Report) -> Result<()> {
     let config = Config::from_layers(&flags.layers())?;
@@ -48,18 +51,94 @@ pub(crate) async fn run(flags: &Flags, report: Report) -> Result<()> {
     let mut settings = gateway_config(&config, token_hash(&token))?;
     settings.node.inbox = inbox(&config, &clock)?;
     settings.first_login = Some(code.clone());
+    settings.moving = Moving::new(matches!(*store, AnyStore::Embedded(_)));
     let listeners = settings.node.clone();
+    let restart =
+        Restart { config: settings.clone(), sender: sender.clone(), clock: clock.clone() };
     let node = gateway::start(settings, Arc::clone(&store), sender, clock).await?;
     greet(&config, &Greeting::new(&config, &listeners, &node, &code), &token, report)?;
     let free = store.stats().await.context("the store does not say how it is")?.bytes_free;
     if let Some(warning) = low(free, config.free_bytes_min) {
         tracing::warn!("{warning}");
     }
-    let broken = tokio::select! {
-        why = node.broken() => Some(why),
-        () = signals.next() => None,
-    };
+    let (node, broken) = watch(&config, (node, store), &restart, &mut signals).await?;
     end(node, broken, signals, config.drain).await
+}
+
+/// Lets the node serve until it has to end, and says why when the store is broken. When somebody asks for it the store
+/// moves meanwhile.
+async fn watch(
+    config: &Config,
+    (mut node, mut store): (Running, Arc<AnyStore>),
+    restart: &Restart,
+    signals: &mut Signals,
+) -> Result<(Running, Option<String>)> {
+    let mut moves = Moves::default();
+    loop {
+        tokio::select! {
+            why = node.broken() => return Ok((node, Some(why))),
+            () = signals.next() => return Ok((node, None)),
+            order = restart.config.moving.ordered() => {
+                if let Err(error) = moves.begin(config, &store, order, &restart.config.moving) {
+                    restart.config.moving.failed(Phase::Failed, format!("{error:#}"));
+                }
+            }
+            ready = moves.ready(&restart.config.moving) => {
+                let (copy, from, options) = ready;
+                let changed = relocate::change_over(node, restart, (from, &options), copy).await;
+                (node, store) = changed.context(MOVED_NOT_STARTED)?;
+                say_moved(&restart.config.moving);
+            }
+        }
+    }
+}
+
+const MOVED_NOT_STARTED: &str = "the server could not start again after moving its store; nothing is lost: start it once more \
+     (if the store is said to have moved, with store.url set to the database)";
+
+fn say_moved(moving: &Moving) {
+    let standing = moving.standing();
+    if standing.phase == Phase::Done {
+        tracing::warn!(
+            to = standing.to.unwrap_or_default(),
+            pause = ?standing.pause.unwrap_or_default(),
+            "the store has moved: set store.url to the database before the next start"
+        );
+    }
+}
+
+/// A copy under way.
+#[derive(Default)]
+struct Moves(Option<(JoinHandle<Option<Copy>>, Embedded, postgres::Options)>);
+
+impl Moves {
+    fn begin(
+        &mut self,
+        config: &Config,
+        store: &AnyStore,
+        order: Order,
+        moving: &Moving,
+    ) -> Result<()> {
+        let AnyStore::Embedded(from) = store else { bail!("the store is in a database already") };
+        let options = options(config, order.to.reveal().to_owned())?;
+        let copy = relocate::copy(from.clone(), options.clone(), order.cancel, moving.clone());
+        self.0 = Some((tokio::spawn(copy), from.clone(), options));
+        Ok(())
+    }
+
+    /// Waits until a copy is ready to change over. Cancel safe.
+    async fn ready(&mut self, moving: &Moving) -> (Copy, Embedded, postgres::Options) {
+        loop {
+            let Some((task, _, _)) = &mut self.0 else { std::future::pending().await };
+            let done = task.await.unwrap_or_else(|error| {
+                moving.failed(Phase::Failed, format!("the copying broke off: {error}"));
+                None
+            });
+            if let (Some(copy), Some((_, from, options))) = (done, self.0.take()) {
+                return (copy, from, options);
+            }
+        }
+    }
 }
 
 /// Ctrl-C and the polite kill, heard from when it is made: before anyone is told that the node is ready.
@@ -138,25 +217,33 @@ async fn open_store(config: &Config, clock: &Clock) -> Result<Arc<AnyStore>> {
         let store = store.context("store.url: the database cannot be used")?;
         return Ok(Arc::new(AnyStore::from(store)));
     }
+    Ok(Arc::new(AnyStore::from(embedded(config, clock)?)))
+}
+
+/// The store in the data folder.
+pub(crate) fn embedded(config: &Config, clock: &Clock) -> Result<Embedded> {
     let options = Options {
         segment_bytes: config.segment_bytes,
         reserve_bytes: config.free_bytes_min,
         ..Options::at(clock.now())
     };
-    let store = Embedded::open(&config.data_dir, options)
-        .with_context(|| format!("the store in {} cannot be opened", config.data_dir.display()))?;
-    Ok(Arc::new(AnyStore::from(store)))
+    Embedded::open(&config.data_dir, options)
+        .with_context(|| format!("the store in {} cannot be opened", config.data_dir.display()))
 }
 
 /// How to reach the database, where the settings name one.
 pub(crate) fn database(config: &Config) -> Result<Option<postgres::Options>> {
-    let Some(address) = config.store_url.clone() else { return Ok(None) };
+    config.store_url.clone().map(|address| options(config, address)).transpose()
+}
+
+/// How to reach the database at this address, with the certificates that the settings name.
+fn options(config: &Config, address: String) -> Result<postgres::Options> {
     let delivers = config.roles.has(Role::Deliver);
     let mut options = postgres::Options { address, extra_roots: Vec::new(), delivers };
     for file in &config.ca_files {
         options.extra_roots.extend(read_certificates(file)?);
     }
-    Ok(Some(options))
+    Ok(options)
 }
 
 /// The inbox, where the settings name one. AWS's credentials come from the address or the usual variables.
@@ -227,6 +314,7 @@ fn gateway_config(config: &Config, root_token: [u8; 32]) -> Result<GatewayConfig
         retention_age: config.retention_age,
         retention_bytes: config.retention_bytes,
         retention_share: config.retention_share,
+        moving: Moving::new(false),
     })
 }
 

@@ -17,6 +17,7 @@ fn body(operation: Operation) -> Value {
         (Operation::Apply, json!({"prune": true, "sources": [], "endpoints": []})),
         (Operation::CreateTenant, json!({"uid": "mine"})),
         (Operation::CreateToken, json!({"name": "mine", "scopes": ["read"]})),
+        (Operation::MoveStore, json!({"to": "postgres://somewhere/else"})),
     ];
     let found = bodies.into_iter().find(|(one, _)| *one == operation);
     found.map_or(json!({}), |(_, body)| body)

@@ -6,6 +6,7 @@ mod deliveries;
 mod explain;
 mod isolation;
 mod login;
+mod moves;
 mod problems;
 mod publish;
 mod redacted;

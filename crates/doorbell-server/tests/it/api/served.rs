@@ -6,6 +6,7 @@ use doorbell_server::api::{Api, ApiState, Cookie, Parts, TokenText, token_hash};
 use doorbell_server::clock::Clock;
 use doorbell_server::desk::Desk;
 use doorbell_server::listen::Hosts;
+use doorbell_server::moving::Moving;
 use doorbell_server::node::{Node, NodeConfig};
 use doorbell_server::replay::Replays;
 use doorbell_server::standings::Standings;
@@ -38,6 +39,7 @@ async fn it_answers_to_its_own_names_only() {
             keys,
             replays,
             standings: Standings::new().0,
+            moving: Moving::new(true),
             root_token: Some(token_hash(&root)),
             first_login: None,
             cookie: Cookie::plain(shared.admin_addr),

@@ -24,6 +24,7 @@ use doorbell_server::health::Health;
 use doorbell_server::keys::Keys;
 use doorbell_server::live::Live;
 use doorbell_server::metrics::Metrics;
+use doorbell_server::moving::Moving;
 use doorbell_server::replay::{Engine, Replays};
 use doorbell_server::sender::{AnySender, Script};
 use doorbell_server::standings::Standings;
@@ -161,6 +162,7 @@ impl World {
             keys: Arc::new(keys),
             replays,
             standings: Standings::new().0,
+            moving: Moving::new(true),
             root_token: Some(token_hash(&root)),
             first_login: Some(first.clone()),
             cookie: Cookie::plain(([127, 0, 0, 1], 8081).into()),

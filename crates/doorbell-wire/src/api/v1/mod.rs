@@ -18,6 +18,7 @@ pub mod tenant;
 pub mod token;
 
 pub mod login;
+pub mod moving;
 
 pub mod source;
 

@@ -12,6 +12,7 @@ use super::event::{
 use super::explain::{ExplainIn, ExplainOut};
 use super::live::{LiveLine, LiveQuery};
 use super::login::{LoginCodeOut, LoginIn};
+use super::moving::{MoveIn, MoveOut};
 use super::replay::{PlanOut, ReplayIn, ReplayOut};
 use super::search::{SearchLine, SearchQuery};
 use super::source::{SourceIn, SourceOut, SourceSecretIn, SourceSecretOut};
@@ -364,6 +365,16 @@ operations! {
         .takes::<TokenIn>().gives::<TokenOut>(&[201]);
     DeleteToken "deleteToken" => spec(Delete, "/v1/tokens/{token}", Admin, "Removes a token")
         .gives_raw(Output::Nothing, &[204]);
+
+    MoveStore "moveStore" => spec(Post, "/v1/move", Admin, "Moves everything to a PostgreSQL database, while the server serves")
+        .note("Only for the operator. `doorbell migrate` must have been run for the database, and no Doorbell may ever have worked on it. What there is is copied; then the server stops for a moment, in which callers wait, and goes on on the database.")
+        .takes::<MoveIn>().gives::<MoveOut>(&[202]).problems(&[Code::State]);
+    ShowMove "showMove" => spec(Get, "/v1/move", Admin, "Shows how far a move is")
+        .note("Only for the operator.")
+        .gives::<MoveOut>(&[200]);
+    CancelMove "cancelMove" => spec(Post, "/v1/move/cancel", Admin, "Stops a move before the server changes over")
+        .note("Only for the operator. What was copied stays in the database; another move goes on from a fresh look.")
+        .gives::<MoveOut>(&[200]).problems(&[Code::State]);
 
     Status "status" => spec(Get, "/v1/status", Read, "Tells how the server is")
         .gives::<StatusOut>(&[200]);
