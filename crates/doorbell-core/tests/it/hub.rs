@@ -94,7 +94,7 @@ fn what_changes_at_the_source_is_asked_for_anew() {
         |source| source.verification.public_url = Some("https://b.example/in/news".to_owned()),
         |source| {
             source.verification.secrets =
-                crate::world::source(2, "x", "websub", &["b"]).verification.secrets
+                crate::world::source(2, "x", "websub", &["b"]).verification.secrets;
         },
     ];
     for change in changes {
@@ -103,7 +103,7 @@ fn what_changes_at_the_source_is_asked_for_anew() {
         assert!(due(&changed) <= NOW);
         assert_eq!(asking(&changed, NOW).until, None, "another subscription begins");
     }
-    let mut other = source.clone();
+    let mut other = source;
     other.updated = NOW.after(DAY);
     other.body_max = 1;
     assert!(due(&other) > NOW, "this is nothing to the hub");
@@ -253,7 +253,7 @@ fn only_the_hub_that_was_asked_is_told_yes() {
         assert!(refused(&source, "/t0ken", &right.replace(from, to)), "{to:.40}");
     }
     assert_eq!(ask(&source, "/t0ken", "a=b"), None, "no question of a hub's");
-    let mut own = source.clone();
+    let mut own = source;
     own.verification.options.remove(0);
     assert_eq!(ask(&own, "/t0ken", &right), None, "its operator subscribes by himself");
 }
