@@ -36,6 +36,7 @@ pub mod config;
 mod parts;
 
 mod amend;
+mod take;
 mod prune;
 mod scan;
 mod past;
