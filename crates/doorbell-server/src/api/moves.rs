@@ -33,7 +33,9 @@ pub(super) async fn begin(
     for_operator(&caller)?;
     let mut faults = Faults::new();
     let shown = faults.take("/to", Options::shown(&body.to));
-    let to = faults.take("/to", SecretText::parse(&body.to));
+    let to = SecretText::parse(&body.to)
+        .map_err(|_| "name a database: postgres://user:password@host/database");
+    let to = faults.take("/to", to);
     let (shown, to) = faults.finish(shown.zip(to)).map_err(Refused::invalid)?;
     let now = state.admitting.clock.now();
     let standing = state.moving.ask(to, shown, now).map_err(refused)?;

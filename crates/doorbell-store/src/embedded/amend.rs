@@ -6,6 +6,7 @@ use super::parts::Parts;
 use crate::store::{
     Amended, Amendment, Lease, Lent, Locator, NewDelivery, Settled, Settlement, StoreError,
 };
+use doorbell_core::attempt::Attempt;
 use doorbell_core::delivery::{Delivery, State};
 use doorbell_core::id::{DeliveryId, EndpointId, EventId, TenantId};
 use doorbell_core::settle;
@@ -19,7 +20,7 @@ pub(super) async fn amend(parts: &Parts, amendment: Amendment) -> Result<Amended
     parts.engine.catch_up().await?;
     match amendment {
         Amendment::Retry { tenant, delivery, due, lend } => {
-            let retried = |now: &Delivery| Some(settle::retried(now, due));
+            let retried = |now: &Delivery| Some((settle::retried(now, due), None));
             let amended = change(parts, tenant, delivery, retried).await?;
             if lend && matches!(amended, Amended::Done(_)) {
                 hand_over(parts, delivery).await;
@@ -27,7 +28,8 @@ pub(super) async fn amend(parts: &Parts, amendment: Amendment) -> Result<Amended
             Ok(amended)
         }
         Amendment::Cancel { tenant, delivery, at } => {
-            change(parts, tenant, delivery, |now| settle::cancelled(now, at)).await
+            let cancelled = |now: &Delivery| Some((settle::cancelled(now, at)?, None));
+            change(parts, tenant, delivery, cancelled).await
         }
         Amendment::Redeliver { tenant, event, deliveries } => {
             redeliver(parts, tenant, event, deliveries).await
@@ -53,11 +55,15 @@ impl Drop for Hold<'_> {
     }
 }
 
-async fn change(
+/// Makes of a delivery that nobody tries what `to` says of it, with a try that was made elsewhere if there is one.
+///
+/// # Errors
+/// Those of reading and writing.
+pub(super) async fn change(
     parts: &Parts,
     tenant: TenantId,
     id: DeliveryId,
-    to: impl FnOnce(&Delivery) -> Option<Delivery>,
+    to: impl FnOnce(&Delivery) -> Option<(Delivery, Option<Attempt>)>,
 ) -> Result<Amended, StoreError> {
     let found = parts.index.delivery(id)?.map(|found| found.row.delivery);
     let Some(found) = found.filter(|found| found.tenant == tenant) else {
@@ -66,10 +72,12 @@ async fn change(
     let Some(hold) = hold(parts, (id, found.endpoint)).await? else { return Ok(Amended::InFlight) };
     // Nobody else changes it from here on, and the index has what was changed before.
     let Some(found) = parts.index.delivery(id)? else { return Ok(Amended::Unknown) };
-    let Some(delivery) = to(&found.row.delivery) else { return Ok(Amended::NotAllowed) };
+    let Some((delivery, attempt)) = to(&found.row.delivery) else {
+        return Ok(Amended::NotAllowed);
+    };
     parts.engine.shared.leases.lock().continues(id, hold.lease, found.last_attempt);
     let settlement =
-        Settlement { lease: hold.lease, locator: Locator(found.event_at), delivery, attempt: None };
+        Settlement { lease: hold.lease, locator: Locator(found.event_at), delivery, attempt };
     let endpoint = settlement.delivery.endpoint;
     match parts.engine.change(settlement, Some(endpoint)).await? {
         Settled::Kept => Ok(Amended::Done(Some(endpoint))),

@@ -16,6 +16,7 @@ use super::past::{self, Mark, Touched};
 use super::prune;
 use super::scan;
 use super::tail::View;
+use super::take;
 use crate::store::{
     Admission, Admitted, Amended, Amendment, Backlog, Claim, Claims, DeliveryQuery, DeliveryRow,
     EventDetail, EventQuery, EventRow, Lease, Lent, Locator, Page, Pruned, Retention, Search,
@@ -25,6 +26,7 @@ use doorbell_core::attempt::Attempt;
 use doorbell_core::configuration::{Change, Configuration};
 use doorbell_core::event::Event;
 use doorbell_core::id::{DeliveryId, EndpointId, EventId, TenantId};
+use doorbell_core::past::Past;
 use doorbell_core::time::Time;
 use doorbell_wire::stored::Record;
 use std::future::{Future as _, poll_fn};
@@ -87,6 +89,15 @@ impl Embedded {
     /// When that cannot be made durable; then it is not so.
     pub async fn mark_moved(&self, to: String) -> Result<(), StoreError> {
         self.blocking(move |parts| moved::mark(&parts.engine.home.dir, &to)).await
+    }
+
+    /// Takes over events of another home, in their order; for a store in which nothing has happened yet and nobody
+    /// delivers.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when one of them cannot be told from another; those of writing. Then some of them are there.
+    pub async fn take_over(&self, pasts: Vec<Past>) -> Result<(), StoreError> {
+        take::take_over(&self.0, pasts).await
     }
 
     /// Where a copy of the whole store begins; see [`Embedded::touched`].

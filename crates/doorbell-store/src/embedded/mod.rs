@@ -38,6 +38,7 @@ mod once;
 mod parts;
 
 mod amend;
+mod take;
 mod prune;
 mod scan;
 mod past;

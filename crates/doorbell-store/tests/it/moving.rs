@@ -111,6 +111,44 @@ fn what_was_exported_and_imported_goes_on_as_it_was() {
     agrees_after_a_move(128, || Exported { from: in_schema(), to: in_schema() });
 }
 
+/// From a database back into a folder.
+struct Back {
+    from: InSchema,
+    to: OnDisk,
+}
+
+impl Carries for Back {
+    type From = Postgres;
+    type To = Embedded;
+
+    async fn open(&mut self) -> Postgres {
+        self.from.open().await
+    }
+
+    async fn copy_some(&mut self, _: &Postgres) {}
+
+    async fn finish(&mut self, from: Postgres) -> Embedded {
+        let mut giver = Giver::open(&self.from.options()).await.unwrap();
+        let home = self.to.open().await;
+        loop {
+            let pasts = giver.next().await.unwrap();
+            if pasts.is_empty() {
+                break;
+            }
+            home.take_over(pasts).await.unwrap();
+        }
+        from.close().await.unwrap();
+        home.close().await.unwrap();
+        drop(home);
+        self.to.open().await
+    }
+}
+
+#[test]
+fn what_was_exported_goes_on_in_a_folder() {
+    agrees_after_a_move(64, || Back { from: in_schema(), to: on_disk() });
+}
+
 /// A move goes only where nobody has delivered; an empty database has to be made ready first.
 #[tokio::test]
 async fn a_move_wants_a_database_of_its_own() {

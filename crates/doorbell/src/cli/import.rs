@@ -1,8 +1,8 @@
-//! `doorbell import`: brings an exported file into a database. Read twice: what is wrong with it is told before anything is
+//! `doorbell import`: brings an exported file into a database, or into a new data folder. Read twice: what is wrong with it is told before anything is
 //! written.
 
 use super::export::{bar, counted};
-use super::serve::database;
+use super::serve::{database, embedded, make_folder};
 use crate::config::{Config, Flags};
 use crate::report::Report;
 use anyhow::{Context, Result, bail};
@@ -11,8 +11,10 @@ use doorbell_core::configuration::{Change, Configuration, Resource, ResourceId};
 use doorbell_core::limits;
 use doorbell_core::past::Past;
 use doorbell_core::time::Time;
-use doorbell_store::StoreError;
+use doorbell_server::clock::Clock;
+use doorbell_store::embedded::Embedded;
 use doorbell_store::postgres::{Taker, Way};
+use doorbell_store::{Store as _, StoreError};
 use doorbell_wire::export::{Counts, Line, decode};
 use indicatif::ProgressBar;
 use serde_json::json;
@@ -35,7 +37,7 @@ const AGAIN: Duration = Duration::from_millis(500);
 pub(crate) struct Import {
     /// The file that `doorbell export` wrote
     file: PathBuf,
-    /// Only look whether the file is whole and the database fit for it
+    /// Only look whether the file is whole and the store fit for it
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
@@ -44,20 +46,15 @@ pub(crate) struct Import {
 
 pub(crate) async fn run(import: &Import, report: Report) -> Result<()> {
     let config = Config::from_layers(&import.flags.layers())?;
-    let Some(options) = database(&config)? else {
-        bail!(
-            "an import goes into a database: give --store postgres://user:password@host/database"
-        );
-    };
     let bar = bar(report, "{prefix} {bar:40} {bytes}/{total_bytes}, {eta} left");
     bar.set_prefix("checking ");
     let counts = check(&import.file, &bar)?;
-    let taker = Taker::open(&options, Way::Import).await;
-    let taker = taker.context("store.url: the database cannot be used")?;
+    let home = Home::open(&config).await?;
     if !import.dry_run {
         bar.set_prefix("importing");
-        bring_in(&import.file, &taker, &bar).await?;
+        bring_in(&import.file, &home, &bar).await?;
     }
+    home.close().await?;
     bar.finish_and_clear();
     if report.is_json() {
         report.json(&json!({
@@ -67,9 +64,64 @@ pub(crate) async fn run(import: &Import, report: Report) -> Result<()> {
     } else if import.dry_run {
         report.text(&format!("the file is whole: {}; nothing was written", counted(counts)));
     } else {
-        report.text(&format!("{} are in the database", counted(counts)));
+        report.text(&format!("{} are in the store", counted(counts)));
     }
     Ok(())
+}
+
+/// Where it goes.
+enum Home {
+    Embedded(Embedded),
+    Postgres(Taker),
+}
+
+impl Home {
+    async fn open(config: &Config) -> Result<Self> {
+        if let Some(options) = database(config)? {
+            let taker = Taker::open(&options, Way::Import).await;
+            return Ok(Self::Postgres(taker.context("store.url: the database cannot be used")?));
+        }
+        make_folder(&config.data_dir)?;
+        let store = embedded(config, &Clock::real())?;
+        let there = store.stats().await.context("the store does not say how it is")?.events;
+        if there > 0 {
+            bail!(
+                "{} holds {there} requests already, and an import into a folder wants a new one: name another with --data-dir, \
+                 or remove this one if all of it came from an import that broke off",
+                config.data_dir.display()
+            );
+        }
+        Ok(Self::Embedded(store))
+    }
+
+    async fn configuration(&self) -> Result<Configuration, StoreError> {
+        match self {
+            Self::Embedded(store) => store.configuration().await,
+            Self::Postgres(taker) => taker.configuration().await,
+        }
+    }
+
+    async fn configure(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+        match self {
+            Self::Embedded(store) => store.configure(changes).await,
+            Self::Postgres(taker) => taker.configure(&changes).await,
+        }
+    }
+
+    /// All of them or none, or in a folder perhaps some.
+    async fn take_over(&self, pasts: &[Past]) -> Result<(), StoreError> {
+        match self {
+            Self::Embedded(store) => store.take_over(pasts.to_vec()).await,
+            Self::Postgres(taker) => patiently(taker, pasts).await,
+        }
+    }
+
+    async fn close(self) -> Result<()> {
+        match self {
+            Self::Embedded(store) => store.close().await.context("the store cannot be closed"),
+            Self::Postgres(_) => Ok(()),
+        }
+    }
 }
 
 /// The lines of a file, with their numbers.
@@ -152,7 +204,7 @@ fn out_of_place(line: &Line, number: u64, after_the_end: bool) -> Option<&'stati
 }
 
 /// Brings a file in that was checked: what is configured first, so that nodes know it when events wait for them.
-async fn bring_in(path: &Path, taker: &Taker, bar: &ProgressBar) -> Result<()> {
+async fn bring_in(path: &Path, home: &Home, bar: &ProgressBar) -> Result<()> {
     let mut lines = Lines::open(path, bar)?;
     let (mut resources, mut pasts, mut bytes) = (Vec::new(), Vec::new(), 0);
     while let Some(line) = lines.next()? {
@@ -160,48 +212,53 @@ async fn bring_in(path: &Path, taker: &Taker, bar: &ProgressBar) -> Result<()> {
             Line::Begin(_) | Line::End(_) => {}
             Line::Resource(resource) => resources.push(resource),
             Line::Event(past) => {
-                configure(taker, std::mem::take(&mut resources)).await?;
+                configure(home, std::mem::take(&mut resources)).await?;
                 bytes += past.weight();
                 pasts.push(past);
                 if pasts.len() >= limits::MOVED_EVENTS || bytes >= limits::MOVED_BYTES {
-                    take_over(taker, &pasts, lines.number).await?;
+                    take_over(home, &pasts, lines.number).await?;
                     pasts.clear();
                     bytes = 0;
                 }
             }
         }
     }
-    configure(taker, resources).await?;
-    take_over(taker, &pasts, lines.number).await
+    configure(home, resources).await?;
+    take_over(home, &pasts, lines.number).await
 }
 
-async fn take_over(taker: &Taker, pasts: &[Past], number: u64) -> Result<()> {
-    let mut done = Err(StoreError::Busy);
-    for _ in 0..TRIES {
-        done = taker.take_over(pasts).await;
-        if done != Err(StoreError::Busy) {
-            break;
+async fn patiently(taker: &Taker, pasts: &[Past]) -> Result<(), StoreError> {
+    for _ in 1..TRIES {
+        match taker.take_over(pasts).await {
+            Err(StoreError::Busy) => tokio::time::sleep(AGAIN).await,
+            done => return done,
         }
-        tokio::time::sleep(AGAIN).await;
     }
-    done.with_context(|| {
-        format!(
+    taker.take_over(pasts).await
+}
+
+async fn take_over(home: &Home, pasts: &[Past], number: u64) -> Result<()> {
+    home.take_over(pasts).await.with_context(|| match home {
+        Home::Postgres(_) => format!(
             "the import ended before line {number}: the last {} events are not there, those before are; import the file once more \
              when the fault is mended, nothing comes in twice",
             pasts.len()
-        )
+        ),
+        Home::Embedded(_) => {
+            format!("the import ended before line {number}; remove the folder, and import the file into a new one")
+        }
     })
 }
 
 /// Makes what is configured as it is in the file, unless it was changed in the database since.
-async fn configure(taker: &Taker, resources: Vec<Resource>) -> Result<()> {
+async fn configure(home: &Home, resources: Vec<Resource>) -> Result<()> {
     if resources.is_empty() {
         return Ok(());
     }
-    let there = taker.configuration().await.context("what is configured cannot be read")?;
+    let there = home.configuration().await.context("what is configured cannot be read")?;
     let changes = newer(there, resources);
-    let done = if changes.is_empty() { Ok(()) } else { taker.configure(&changes).await };
-    done.context("what is configured cannot be brought in, and so nothing was; rename or remove what has the name in the database")
+    let done = if changes.is_empty() { Ok(()) } else { home.configure(changes).await };
+    done.context("what is configured cannot be brought in, and so nothing was; rename or remove what has the name in the store")
 }
 
 /// What the database does not have, or has in an older state.

@@ -105,7 +105,7 @@ pub(crate) enum Verb {
     Move(Question<moving::Move>),
     /// Write all that a store keeps into a file: one whose server is stopped, or a database
     Export(export::Export),
-    /// Bring an exported file into a database
+    /// Bring an exported file into a database, or into a new data folder
     Import(import::Import),
     /// Look over a data folder whose server is stopped
     Doctor(Flags),
