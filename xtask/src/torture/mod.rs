@@ -10,8 +10,10 @@ mod sweep;
 mod full;
 mod rot;
 mod fleet;
+mod inbox;
 mod selftest;
 
+use crate::brokers::Kind;
 use crate::node::Program;
 use crate::place::{self, Profile};
 use anyhow::{Context, Result, bail, ensure};
@@ -39,6 +41,10 @@ pub(crate) enum Fault {
     BitRot,
     /// Three nodes on one PostgreSQL: nodes killed and stopped, the database killed, connections cut; `--cycles` of each.
     Cluster,
+    /// The database is away for `--minutes` while events come in, with an inbox before it.
+    DatabaseAway,
+    /// The broker of the inbox is killed and started again under load, `--cycles` times.
+    Broker,
     /// The harness itself: an honest stand-in must pass, and three dishonest ones must be found out.
     SelfTest,
 }
@@ -70,6 +76,12 @@ pub(crate) struct Flags {
     /// For cluster: within how many seconds deliveries must go on after each fault; without, it is only reported.
     #[arg(long, global = true)]
     resume: Option<f64>,
+    /// For database-away: for so many minutes.
+    #[arg(long, default_value_t = 0.25, global = true)]
+    minutes: f64,
+    /// For database-away and broker: what the inbox is.
+    #[arg(long, value_enum, default_value = "amqp", global = true)]
+    inbox: Kind,
     /// How the binary is built.
     #[arg(long, value_enum, default_value = "dev", global = true)]
     profile: Profile,
@@ -92,6 +104,8 @@ struct Options {
     rotate: u64,
     every: u64,
     resume: Option<f64>,
+    minutes: f64,
+    inbox: Kind,
     fault: Fault,
 }
 
@@ -189,6 +203,8 @@ impl Flags {
             rotate: 100,
             every,
             resume: None,
+            minutes: 0.25,
+            inbox: Kind::Amqp,
             profile: Profile::Dev,
             binary: None,
             json: true,
@@ -239,6 +255,8 @@ fn options(fault: Fault, flags: &Flags, program: Program) -> Options {
         rotate: flags.rotate.max(1),
         every: flags.every.max(1),
         resume: flags.resume,
+        minutes: flags.minutes,
+        inbox: flags.inbox,
         fault,
     }
 }
@@ -257,6 +275,10 @@ fn torture(options: &Options) -> Result<Summary> {
         Fault::DiskFull => full::run(options),
         Fault::BitRot => rot::run(options),
         Fault::Cluster => fleet::run(options),
+        Fault::DatabaseAway | Fault::Broker => {
+            inbox::fits(options.fault, options.inbox)?;
+            inbox::run(options)
+        }
         Fault::SelfTest => bail!("the self-test runs the others"),
     }
 }
