@@ -44,11 +44,6 @@ impl Flags {
         let files = ["test_main_job.py", "test_delivery.py"].map(str::to_owned);
         Self { store: Home::Postgres, pytest: files.to_vec(), ..Self::default() }
     }
-
-    /// The heart of it with `RabbitMQ` before the store.
-    pub(crate) fn with_inbox() -> Self {
-        Self { inbox: Some(Kind::Amqp), ..Self::on_postgres() }
-    }
 }
 
 /// Installs what is missing, and runs the tests.

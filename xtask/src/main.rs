@@ -16,6 +16,7 @@ mod standin;
 mod torture;
 mod e2e;
 mod bench;
+mod simulate;
 mod providers;
 mod tidy;
 mod ci;
@@ -54,6 +55,8 @@ enum Chore {
     Providers(providers::Flags),
     /// What the gateway costs, beside the same work without it.
     Bench(bench::Flags),
+    /// A fleet on paper: a hundred times what this machine can run.
+    Simulate(simulate::Flags),
     /// The bare server of `bench ingest`.
     #[command(hide = true)]
     Bare,
@@ -84,6 +87,7 @@ fn run(chore: Chore) -> Result<()> {
         Chore::Torture { fault, flags } => torture::run(fault, &flags),
         Chore::Providers(flags) => providers::run(&flags),
         Chore::Bench(flags) => bench::run(&flags),
+        Chore::Simulate(flags) => simulate::run(&flags),
         Chore::Bare => bench::serve_bare(),
         Chore::BareClient(flags) => bench::post_bare(&flags),
         Chore::Standin(flags) => standin::run(&flags),

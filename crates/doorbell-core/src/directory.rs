@@ -7,6 +7,7 @@ use crate::configuration::{self, Change, Configuration, Resource, ResourceId, Te
 use crate::endpoint::Endpoint;
 use crate::event::Event;
 use crate::id::{EndpointId, SourceId, TenantId, TokenId};
+use crate::limits;
 use crate::name::Label;
 pub use crate::ready::{ReadyEndpoint, ReadySource, Settings, Signers};
 use crate::routes::{Map, Routes};
@@ -257,6 +258,19 @@ impl Directory {
     /// All endpoints, oldest first.
     pub fn endpoints(&self) -> impl DoubleEndedIterator<Item = &Endpoint> {
         self.endpoints.values().map(|ready| ready.endpoint())
+    }
+
+    /// How many more endpoints this tenant may have ([`limits::ENDPOINTS_PER_TENANT`]). They are counted only where all
+    /// tenants together have so many.
+    #[must_use]
+    pub fn endpoint_room(&self, tenant: TenantId) -> usize {
+        let all = self.endpoints.size();
+        let own = if all < limits::ENDPOINTS_PER_TENANT {
+            all
+        } else {
+            self.endpoints().filter(|endpoint| endpoint.tenant == tenant).count()
+        };
+        limits::ENDPOINTS_PER_TENANT.saturating_sub(own)
     }
 
     /// All tokens, oldest first.

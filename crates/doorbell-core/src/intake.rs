@@ -8,6 +8,7 @@ use crate::delivery::{DiscardReason, State};
 use crate::directory::{Directory, ReadySource};
 use crate::endpoint::{Endpoint, Status};
 use crate::event::{Event, Fate, Origin, Rejection, RejectionReason};
+use crate::hub;
 use crate::id::{EndpointId, EventId};
 use crate::key;
 use crate::limits;
@@ -15,6 +16,7 @@ use crate::name::EventType;
 use crate::request::{Headers, Request};
 use crate::routes;
 use crate::secret::SecretText;
+use crate::source::HubSubscription;
 use crate::time::Time;
 use crate::verifier::Verifier;
 use bytes::Bytes;
@@ -97,6 +99,8 @@ pub struct Refused {
 pub struct Answer {
     /// A secret that is to be durable as the source's before the answer goes out; if that fails the answer is 503.
     pub secret: Option<HandedOut>,
+    /// How the source's subscription at a hub stands with this answer: to be durable before it, likewise.
+    pub hub: Option<Box<HubSubscription>>,
     /// The answer.
     pub reply: Reply,
 }
@@ -170,7 +174,7 @@ fn by(
     request: Request,
     (birth, key): (Birth, Option<Secret>),
 ) -> Intake {
-    match pass(ready, &request, (birth.now, key)) {
+    match pass(ready, &request, (birth, key)) {
         Ok(Passed::Believed(_proof, described)) => {
             accept(directory, ready, request, (birth, described))
         }
@@ -274,9 +278,9 @@ enum Passed {
 fn pass(
     ready: &ReadySource,
     request: &Request,
-    (now, key): (Time, Option<Secret>),
+    (birth, key): (Birth, Option<Secret>),
 ) -> Result<Passed, Refusal> {
-    let source = ready.source();
+    let (source, now) = (ready.source(), birth.now);
     if !source.enabled {
         let detail = "the source is switched off: enable it to receive again".to_owned();
         return Err(Refusal::new(RejectionReason::SourceDisabled, detail));
@@ -295,6 +299,9 @@ fn pass(
     let url = called_url(ready, request);
     let Request { method, headers, body, .. } = request;
     let incoming = Incoming { method, url: &url, headers, body };
+    if let Some(question) = hub::question(source, &request.path, &incoming, (now, dice(birth))) {
+        return of_hub(question);
+    }
     if let Some(question) = verifier.question(&incoming, now.unix_seconds()) {
         return answer(verifier.provider(), question);
     }
@@ -304,6 +311,27 @@ fn pass(
         return Err(Refusal::new(RejectionReason::Method, detail));
     }
     verify(verifier, &incoming, now)
+}
+
+/// The dice that were rolled for the event's id serve anything else in its stead: there is no event.
+fn dice(birth: Birth) -> u64 {
+    let [.., a, b, c, d, e, f, g, h] = birth.id.bytes();
+    u64::from_be_bytes([a, b, c, d, e, f, g, h])
+}
+
+fn of_hub(question: hub::Question) -> Result<Passed, Refusal> {
+    let mut headers = Headers::default();
+    let (state, body) = match question {
+        hub::Question::Confirm { state, echo } => {
+            headers.push("content-type", "text/plain");
+            headers.push("x-content-type-options", "nosniff");
+            (state, Bytes::from(echo))
+        }
+        hub::Question::Denied { state } => (state, Bytes::new()),
+        hub::Question::Refuse(why) => return Err(Refusal::unverified(&why, Some(404))),
+    };
+    let reply = Reply { status: 200, headers, body };
+    Ok(Passed::Asked(Answer { secret: None, hub: Some(state), reply }))
 }
 
 fn verify(verifier: &Verifier, incoming: &Incoming<'_>, now: Time) -> Result<Passed, Refusal> {
@@ -343,7 +371,7 @@ fn answer(provider: &Provider, question: Handshake) -> Result<Passed, Refusal> {
         }
         Handshake::Need(key) => return Ok(Passed::Needs(key)),
     };
-    Ok(Passed::Asked(Answer { secret, reply: reply(given) }))
+    Ok(Passed::Asked(Answer { secret, hub: None, reply: reply(given) }))
 }
 
 fn reply(given: webhook_signatures::Answer) -> Reply {

@@ -35,6 +35,7 @@ pub mod verifier;
 mod ready;
 mod routes;
 pub mod directory;
+pub mod hub;
 pub mod intake;
 pub mod examine;
 pub mod credentials;

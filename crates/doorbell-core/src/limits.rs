@@ -123,6 +123,28 @@ pub const KEY_FETCHES: usize = 32;
 pub const KEY_BURST: u32 = 10;
 /// How long it takes until they may cause one more.
 pub const KEY_REFILL: Duration = Duration::from_secs(3);
+/// For how long a WebSub hub is asked to subscribe us; it may grant less.
+pub const HUB_LEASE: Duration = Duration::from_secs(10 * 86_400);
+/// A hub that grants less than this is asked as if it had granted this: otherwise it could keep us busy.
+pub const HUB_LEASE_MIN: Duration = Duration::from_secs(60);
+/// After this share of a lease (in percent) the hub is asked again.
+pub const HUB_RENEW_PERCENT: u32 = 80;
+/// How long a hub may take to ask back after it was asked.
+pub const HUB_PATIENCE: Duration = Duration::from_secs(10 * 60);
+/// How soon a hub is asked again after the first failure; it doubles with each further one.
+pub const HUB_AGAIN_MIN: Duration = Duration::from_secs(30);
+/// How soon a hub is asked again after many failures.
+pub const HUB_AGAIN_MAX: Duration = Duration::from_secs(3600);
+/// How long a call of a hub may take.
+pub const HUB_DEADLINE: Duration = Duration::from_secs(15);
+/// Longest secret that is given to a hub, in bytes: the standard says less than 200 (section 5.1).
+pub const HUB_SECRET: usize = 199;
+/// Hubs that are asked at once.
+pub const HUBS_AT_ONCE: usize = 8;
+/// How long the task that looks after subscriptions sleeps at most: another node's may have become ours.
+pub const HUB_LOOK: Duration = Duration::from_secs(15);
+/// Longest text of a hub's that is kept, in bytes.
+pub const HUB_SAID: usize = 200;
 /// Largest body with which the secrets of other sources are tried when a request is explained, in bytes.
 pub const EXAMINED_WITH_OTHERS: usize = 1 << 20;
 /// Most secrets of other sources that are tried.

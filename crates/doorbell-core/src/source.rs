@@ -31,6 +31,8 @@ pub struct Source {
     pub body_max: usize,
     /// What the caller gets on success, when not what the provider wants.
     pub response: Option<Response>,
+    /// How its subscription at a WebSub hub stands, where we keep one. Nobody configures it.
+    pub hub: Option<HubSubscription>,
     /// When it was made.
     pub created: Time,
     /// When it was last changed.
@@ -48,6 +50,29 @@ pub struct Verification {
     pub secrets: Vec<SecretText>,
     /// The address under which the provider knows us, for schemes that sign the URL.
     pub public_url: Option<String>,
+}
+
+/// How a subscription at a WebSub hub stands; the decisions are in [`crate::hub`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HubSubscription {
+    /// What the hub was asked for, as a hash: when the source's settings come to another one, it is asked anew.
+    pub wanted: String,
+    /// The last part of the address that the hub calls, which nobody can guess: who calls it is the hub.
+    pub token: String,
+    /// The hub's address; empty while it is not known.
+    pub hub: String,
+    /// The topic under the name that the hub knows.
+    pub topic: String,
+    /// Since when the hub was asked and has not asked back.
+    pub asked: Option<Time>,
+    /// It is subscribed until then.
+    pub until: Option<Time>,
+    /// When the hub is asked next.
+    pub next: Time,
+    /// How often in a row that failed.
+    pub failures: u32,
+    /// Why it failed last.
+    pub error: Option<String>,
 }
 
 /// Where a key stands in a request.

@@ -8,6 +8,7 @@ use doorbell_core::directory::{Directory, Settings};
 use doorbell_core::id::SourceId;
 use doorbell_core::limits;
 use doorbell_core::secret::SecretText;
+use doorbell_core::source::{HubSubscription, Source};
 use doorbell_core::time::Time;
 use doorbell_store::{AnyStore, Store as _, StoreError};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -128,6 +129,29 @@ impl Configured {
             source.verification.secrets = vec![secret];
             source.updated = now;
             Ok((vec![Change::Put(Resource::Source(source))], Adopted::Yes))
+        };
+        self.change(plan).await
+    }
+
+    /// Keeps how a source's subscription at a hub stands: what `plan` makes of how it stands now. `None`: nothing to do.
+    ///
+    /// # Errors
+    /// Those of [`doorbell_store::Store::configure`]; nothing is changed.
+    pub async fn keep_hub(
+        &self,
+        source: SourceId,
+        plan: impl FnOnce(&Source) -> Option<HubSubscription>,
+    ) -> Result<Option<HubSubscription>, StoreError> {
+        let plan = |directory: &Directory| {
+            let there = directory.source(source).map(|ready| ready.source());
+            let Some((before, hub)) = there.and_then(|source| Some((source, plan(source)?))) else {
+                return Ok((Vec::new(), None));
+            };
+            if before.hub.as_ref() == Some(&hub) {
+                return Ok((Vec::new(), Some(hub)));
+            }
+            let after = Source { hub: Some(hub.clone()), ..before.clone() };
+            Ok((vec![Change::Put(Resource::Source(after))], Some(hub)))
         };
         self.change(plan).await
     }

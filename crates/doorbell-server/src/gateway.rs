@@ -5,6 +5,7 @@ use crate::clock::Clock;
 use crate::configured::Configured;
 use crate::desk::Desk;
 use crate::dispatch::{Parts, dispatch};
+use crate::hubs::Hubs;
 use crate::inbox::Drain;
 use crate::keys::Keys;
 use crate::listen::{Hosts, ListenConfig};
@@ -99,6 +100,13 @@ pub async fn start(
     if !delivers {
         return Ok(node);
     }
+    let hubs = Hubs::new(
+        Arc::clone(&store),
+        Arc::clone(&shared.configured),
+        sender.clone(),
+        clock.clone(),
+    );
+    node.spawn("subscriptions at hubs", hubs.run(shared.stop.clone()));
     let parts = Parts {
         store: Arc::clone(&store),
         sender,
@@ -200,6 +208,7 @@ async fn first_source(store: &AnyStore, clock: &Clock) -> Result<(), StoreError>
         dedupe: Dedupe { window: limits::DEDUPE_WINDOW, key: None },
         body_max: limits::BODY_DEFAULT,
         response: None,
+        hub: None,
         created: now,
         updated: now,
     };

@@ -16,6 +16,7 @@ pub mod inbox;
 pub mod listen;
 pub mod sender;
 pub mod keys;
+pub mod hubs;
 pub mod standings;
 pub mod dispatch;
 pub mod ingest;

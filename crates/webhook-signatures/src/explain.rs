@@ -538,6 +538,7 @@ fn shown(provider: &Provider, secrets: &[Secret], incoming: &Incoming<'_>) -> Op
         body_hash_query: signed.body_hash_query.as_deref(),
         incoming,
         body: incoming.body,
+        values: None,
         url: incoming.url,
         stamp: stamp.as_deref(),
         names: group.and_then(|group| group.names),

@@ -3,8 +3,45 @@
 use crate::encoding::Encoding;
 use crate::incoming::Incoming;
 use crate::scheme::Field;
+use crate::survey::look_up;
 use crate::{form, json};
 use std::borrow::Cow;
+
+/// Values of a JSON body that were looked up together.
+#[derive(Debug, Default)]
+pub(crate) struct Known<'a, 'p> {
+    pointers: Vec<&'p str>,
+    values: Vec<Option<&'a [u8]>>,
+}
+
+impl<'a, 'p> Known<'a, 'p> {
+    /// Those that these fields stand for, where there are several.
+    pub(crate) fn of(fields: &[Option<&'p Field>], body: &'a [u8]) -> Self {
+        let mut pointers = Vec::new();
+        fields.iter().flatten().for_each(|field| collect(field, &mut pointers));
+        if pointers.len() < 2 {
+            return Self::default();
+        }
+        let values = look_up(body, &pointers);
+        Self { pointers, values }
+    }
+
+    fn get(&self, wanted: &str) -> Option<Option<&'a [u8]>> {
+        let at = self.pointers.iter().position(|pointer| *pointer == wanted)?;
+        self.values.get(at).copied()
+    }
+}
+
+fn collect<'p>(field: &'p Field, pointers: &mut Vec<&'p str>) {
+    if let Field::Json(pointer) = field {
+        pointers.push(pointer);
+    } else if let Field::First(fields) | Field::Joined { fields, .. } = field
+        // Behind a header that is there nothing else of it is looked at.
+        && matches!(fields.first(), Some(Field::Json(_)))
+    {
+        fields.iter().for_each(|field| collect(field, pointers));
+    }
+}
 
 /// The field's bytes; `None` where it is missing. `body` is the request's body, or one element of it.
 pub(crate) fn read<'a>(
@@ -12,10 +49,23 @@ pub(crate) fn read<'a>(
     incoming: &Incoming<'a>,
     body: &'a [u8],
 ) -> Option<Cow<'a, [u8]>> {
+    read_knowing(field, incoming, body, &Known::default())
+}
+
+/// The same, where some of it is known.
+pub(crate) fn read_knowing<'a>(
+    field: &Field,
+    incoming: &Incoming<'a>,
+    body: &'a [u8],
+    known: &Known<'a, '_>,
+) -> Option<Cow<'a, [u8]>> {
     match field {
         Field::Header(name) => incoming.header(name).map(Cow::Borrowed),
         Field::Body => Some(Cow::Borrowed(body)),
-        Field::Json(pointer) => json::find_text(body, pointer).map(bytes),
+        Field::Json(pointer) => {
+            let raw = known.get(pointer).unwrap_or_else(|| json::find(body, pointer));
+            raw.and_then(json::text).map(bytes)
+        }
         Field::Form(name) => form::value(body, name).map(Cow::Owned),
         Field::FormJson(name, pointer) => {
             let value = form::value(body, name)?;
@@ -34,8 +84,12 @@ pub(crate) fn read<'a>(
             let keys = json::keys(body, 20);
             keys.into_iter().find(|key| !except.iter().any(|other| other == key)).map(bytes)
         }
-        Field::First(fields) => fields.iter().find_map(|field| read(field, incoming, body)),
-        Field::Joined { fields, with } => joined(fields, with, incoming, body),
+        Field::First(fields) => {
+            fields.iter().find_map(|field| read_knowing(field, incoming, body, known))
+        }
+        Field::Joined { fields, with } => {
+            joined(fields, with, |field| read_knowing(field, incoming, body, known))
+        }
         Field::Fixed(text) => Some(Cow::Owned(text.as_bytes().to_vec())),
     }
 }
@@ -50,13 +104,12 @@ pub(crate) fn bytes(text: Cow<'_, str>) -> Cow<'_, [u8]> {
 fn joined<'a>(
     fields: &[Field],
     with: &str,
-    incoming: &Incoming<'a>,
-    body: &'a [u8],
+    read: impl Fn(&Field) -> Option<Cow<'a, [u8]>>,
 ) -> Option<Cow<'a, [u8]>> {
     let (first, others) = fields.split_first()?;
-    let mut whole = read(first, incoming, body)?;
+    let mut whole = read(first)?;
     for other in others {
-        if let Some(part) = read(other, incoming, body) {
+        if let Some(part) = read(other) {
             let whole = whole.to_mut();
             whole.extend_from_slice(with.as_bytes());
             whole.extend_from_slice(&part);

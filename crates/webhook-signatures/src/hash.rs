@@ -1,6 +1,10 @@
-//! Digests and keyed digests. The only file that names the hashing library for them.
+//! Digests and keyed digests. The only file that names the hashing libraries for them.
+//!
+//! SHA-1 comes from another library than the rest: ring's is written for size, and ten times slower than its SHA-256.
 
-use ring::{digest, hmac};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use ring::{digest, hmac as ring_hmac};
+use sha1::{Digest as _, Sha1};
 
 /// A hash function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,24 +20,6 @@ pub enum Hash {
 }
 
 impl Hash {
-    fn hmac(self) -> hmac::Algorithm {
-        match self {
-            Self::Sha1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
-            Self::Sha256 => hmac::HMAC_SHA256,
-            Self::Sha384 => hmac::HMAC_SHA384,
-            Self::Sha512 => hmac::HMAC_SHA512,
-        }
-    }
-
-    fn digest(self) -> &'static digest::Algorithm {
-        match self {
-            Self::Sha1 => &digest::SHA1_FOR_LEGACY_USE_ONLY,
-            Self::Sha256 => &digest::SHA256,
-            Self::Sha384 => &digest::SHA384,
-            Self::Sha512 => &digest::SHA512,
-        }
-    }
-
     /// The length of a digest in bytes.
     #[must_use]
     pub const fn length(self) -> usize {
@@ -48,15 +34,23 @@ impl Hash {
     /// The digest of `bytes`.
     #[must_use]
     pub fn of(self, bytes: &[u8]) -> Vec<u8> {
-        digest::digest(self.digest(), bytes).as_ref().to_vec()
+        self.of_parts(&[bytes])
     }
 
     /// The digest of `parts`, one after the other.
     pub(crate) fn of_parts(self, parts: &[&[u8]]) -> Vec<u8> {
-        let mut context = digest::Context::new(self.digest());
-        for part in parts {
-            context.update(part);
-        }
+        let algorithm = match self {
+            Self::Sha1 => {
+                let mut context = Sha1::new();
+                parts.iter().for_each(|part| context.update(part));
+                return context.finalize().to_vec();
+            }
+            Self::Sha256 => &digest::SHA256,
+            Self::Sha384 => &digest::SHA384,
+            Self::Sha512 => &digest::SHA512,
+        };
+        let mut context = digest::Context::new(algorithm);
+        parts.iter().for_each(|part| context.update(part));
         context.finish().as_ref().to_vec()
     }
 }
@@ -65,12 +59,29 @@ impl Hash {
 #[derive(Clone)]
 pub(crate) struct HmacKey {
     hash: Hash,
-    key: hmac::Key,
+    key: Keyed,
+}
+
+#[derive(Clone)]
+enum Keyed {
+    Sha1(Box<Hmac<Sha1>>),
+    Other(ring_hmac::Key),
 }
 
 impl HmacKey {
     pub(crate) fn new(hash: Hash, bytes: &[u8]) -> Self {
-        Self { hash, key: hmac::Key::new(hash.hmac(), bytes) }
+        let other = |algorithm| Keyed::Other(ring_hmac::Key::new(algorithm, bytes));
+        let key = match hash {
+            Hash::Sha1 => match Hmac::new_from_slice(bytes) {
+                Ok(key) => Keyed::Sha1(Box::new(key)),
+                // Does not come to pass: HMAC takes keys of any length.
+                Err(_) => other(ring_hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY),
+            },
+            Hash::Sha256 => other(ring_hmac::HMAC_SHA256),
+            Hash::Sha384 => other(ring_hmac::HMAC_SHA384),
+            Hash::Sha512 => other(ring_hmac::HMAC_SHA512),
+        };
+        Self { hash, key }
     }
 
     pub(crate) fn hash(&self) -> Hash {
@@ -79,24 +90,37 @@ impl HmacKey {
 
     /// The tag over `parts`, one after the other.
     pub(crate) fn tag(&self, parts: &[&[u8]]) -> Tag {
-        let mut context = hmac::Context::with_key(&self.key);
-        for part in parts {
-            context.update(part);
+        match &self.key {
+            Keyed::Sha1(key) => {
+                let mut context = Hmac::clone(key);
+                parts.iter().for_each(|part| context.update(part));
+                Tag::Sha1(context.finalize().into_bytes().into())
+            }
+            Keyed::Other(key) => {
+                let mut context = ring_hmac::Context::with_key(key);
+                parts.iter().for_each(|part| context.update(part));
+                Tag::Other(context.sign())
+            }
         }
-        Tag(context.sign())
     }
 }
 
 /// An HMAC tag. It compares in constant time, and only so.
-pub(crate) struct Tag(hmac::Tag);
+pub(crate) enum Tag {
+    Sha1([u8; 20]),
+    Other(ring_hmac::Tag),
+}
 
 impl Tag {
     pub(crate) fn is(&self, other: &[u8]) -> bool {
-        same(self.0.as_ref(), other)
+        same(self.bytes(), other)
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
-        self.0.as_ref()
+        match self {
+            Self::Sha1(bytes) => bytes,
+            Self::Other(tag) => tag.as_ref(),
+        }
     }
 }
 
@@ -151,6 +175,15 @@ mod tests {
             .tag(&[b"The quick brown fox ", b"jumps over the lazy dog"]);
         let want = "f7bc83f430538424b13298e6aa6fb143ef4d59a14946175997479dbc2d1a3cd8";
         assert_eq!(crate::Encoding::Hex.encode(tag.bytes()), want);
+        // RFC 2202, cases 2 and 6 (a key longer than a block).
+        let sha1 = |key: &[u8], parts: &[&[u8]]| {
+            crate::Encoding::Hex.encode(HmacKey::new(Hash::Sha1, key).tag(parts).bytes())
+        };
+        let want = "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79";
+        assert_eq!(sha1(b"Jefe", &[b"what do ya want ", b"for nothing?"]), want);
+        let long: &[u8] = b"Test Using Larger Than Block-Size Key - Hash Key First";
+        assert_eq!(sha1(&[0xaa; 80], &[long]), "aa4ae5e15272d00e95705637ce8a3b55ed402112");
+        assert_eq!(Hash::Sha1.of(b"abc"), Hash::Sha1.of_parts(&[b"a", b"", b"bc"]));
         assert!(!tag.is(&tag.bytes()[..31]));
         assert!(!tag.is(b""));
     }

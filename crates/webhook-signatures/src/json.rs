@@ -6,7 +6,6 @@
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
-use std::collections::HashSet;
 
 /// The raw value at `pointer` (RFC 6901; an empty pointer is the whole text): for a string with its quotes.
 ///
@@ -56,48 +55,6 @@ pub fn keys(body: &[u8], limit: usize) -> Vec<Cow<'_, str>> {
     found
 }
 
-/// [`find`] at many pointers, in one walk over the object that `body` is.
-#[must_use]
-pub(crate) fn find_all<'a>(body: &'a [u8], pointers: &[&str]) -> Vec<Option<&'a [u8]>> {
-    let mut scan = Scan::new(body);
-    if scan.take(b'{').is_none() || pointers.iter().any(|pointer| pointer.contains('~')) {
-        return pointers.iter().map(|pointer| find(body, pointer)).collect();
-    }
-    let mut found = vec![None; pointers.len()];
-    while let Some(key) = scan.string() {
-        let Some(value) = scan.take(b':').and_then(|()| scan.value()) else { break };
-        if memchr::memchr(b'\\', key).is_none() {
-            add_found(key, value, pointers, &mut found);
-        } else {
-            add_found(unescape(key).as_bytes(), value, pointers, &mut found);
-        }
-        if scan.take(b',').is_none() {
-            break;
-        }
-    }
-    found
-}
-
-/// What the member `key` holds of that which is wanted.
-fn add_found<'a>(key: &[u8], value: &'a [u8], pointers: &[&str], found: &mut [Option<&'a [u8]>]) {
-    let (mut places, mut inside) = (Vec::new(), Vec::new());
-    for (pointer, place) in pointers.iter().zip(found) {
-        let path = pointer.as_bytes().strip_prefix(b"/").and_then(|path| path.strip_prefix(key));
-        match path {
-            Some([]) if place.is_none() => *place = Some(value),
-            Some([b'/', ..]) if place.is_none() => {
-                places.push(place);
-                inside.extend(pointer.get(key.len() + 1..));
-            }
-            _ => {}
-        }
-    }
-    if !inside.is_empty() {
-        let all = places.into_iter().zip(find_all(value, &inside));
-        all.for_each(|(place, value)| *place = value);
-    }
-}
-
 /// Whether a key as it stands in the text is the one that a pointer's token names. Each escape in a text makes it longer.
 fn is_key(key: &[u8], token: &str) -> bool {
     match key.len().cmp(&token.len()) {
@@ -108,96 +65,8 @@ fn is_key(key: &[u8], token: &str) -> bool {
 }
 
 /// A pointer's token without its escapes.
-fn plain(token: &str) -> String {
+pub(crate) fn plain(token: &str) -> String {
     token.replace("~1", "/").replace("~0", "~")
-}
-
-/// Objects within each other that are looked at.
-const DEPTH_MAX: usize = 32;
-
-/// Whether no object of the text, down to a depth of 32, has two keys that differ at most in the case of letters.
-///
-/// Where only some fields of a body are signed, an attacker can add a second one under the same name: one parser takes the
-/// first, another the last, and some do not care for case.
-#[must_use]
-pub(crate) fn is_unambiguous(body: &[u8]) -> bool {
-    let mut scan = Scan::new(body);
-    scan.blank();
-    !matches!(scan.rest.first(), Some(b'{' | b'[')) || walked(scan).is_some()
-}
-
-/// Walks over the whole value once; `None` where it is broken, too deep or ambiguous.
-fn walked(mut scan: Scan<'_>) -> Option<()> {
-    let (mut open, mut keys) = (Vec::new(), Vec::new());
-    loop {
-        scan.blank();
-        let first = scan.rest.first()?;
-        if matches!(first, b'{' | b'[') {
-            let level = Level { is_object: *first == b'{', from: keys.len(), many: None };
-            if open.len() == DEPTH_MAX {
-                return None;
-            }
-            scan.skip(1);
-            if scan.take(level.end()).is_none() {
-                open.push(level);
-                open.last_mut()?.member(&mut scan, &mut keys)?;
-                continue;
-            }
-        } else {
-            scan.value()?;
-        }
-        loop {
-            let Some(level) = open.last_mut() else { return Some(()) };
-            if scan.take(b',').is_some() {
-                level.member(&mut scan, &mut keys)?;
-                break;
-            }
-            scan.take(level.end())?;
-            keys.truncate(level.from);
-            open.pop();
-        }
-    }
-}
-
-/// An object or array that is not closed yet.
-struct Level {
-    is_object: bool,
-    /// Where its keys begin among those of all open ones.
-    from: usize,
-    /// Its keys in small letters, once there are many or one has escapes or letters beyond ASCII.
-    many: Option<HashSet<String>>,
-}
-
-/// Keys that are compared one by one.
-const FEW: usize = 32;
-
-impl Level {
-    fn end(&self) -> u8 {
-        if self.is_object { b'}' } else { b']' }
-    }
-
-    /// Goes on to the next member's value; `None` where its key stood before.
-    fn member<'a>(&mut self, scan: &mut Scan<'a>, keys: &mut Vec<&'a [u8]>) -> Option<()> {
-        if !self.is_object {
-            return Some(());
-        }
-        let key = scan.string()?;
-        scan.take(b':')?;
-        self.is_new(key, keys).then_some(())
-    }
-
-    fn is_new<'a>(&mut self, key: &'a [u8], keys: &mut Vec<&'a [u8]>) -> bool {
-        let own = keys.get(self.from..).unwrap_or_default();
-        let is_plain = key.iter().all(|byte| byte.is_ascii() && *byte != b'\\');
-        if is_plain && self.many.is_none() && own.len() < FEW {
-            let is_new = !own.iter().any(|other| other.eq_ignore_ascii_case(key));
-            keys.push(key);
-            return is_new;
-        }
-        let small = |key: &[u8]| unescape(key).to_lowercase();
-        let many = self.many.get_or_insert_with(|| own.iter().map(|key| small(key)).collect());
-        many.insert(small(key))
-    }
 }
 
 /// The raw elements of the array that `body` is, at most `limit`; `None` when it is not an array.
@@ -253,29 +122,40 @@ pub(crate) fn quote_plainly(text: &str) -> String {
 }
 
 fn quoted(text: &str, escaped: impl Fn(char) -> bool) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
+    let mut out = String::with_capacity(text.len() + text.len() / 8 + 2);
     out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            c if c < ' ' || escaped(c) => {
-                let code = u32::from(c);
-                out.push_str("\\u");
-                for shift in [12, 8, 4, 0] {
-                    out.push(char::from_digit((code >> shift) & 15, 16).unwrap_or('0'));
-                }
-            }
-            c => out.push(c),
-        }
+    let mut rest = text;
+    // What needs no escape is copied in runs.
+    let special = |c: char| matches!(c, '"' | '\\') || c < ' ' || escaped(c);
+    while let Some(at) = rest.find(special) {
+        let (run, from) = rest.split_at(at);
+        out.push_str(run);
+        let mut chars = from.chars();
+        chars.next().into_iter().for_each(|c| push_escaped(&mut out, c));
+        rest = chars.as_str();
     }
+    out.push_str(rest);
     out.push('"');
     out
+}
+
+fn push_escaped(out: &mut String, c: char) {
+    match c {
+        '"' => out.push_str("\\\""),
+        '\\' => out.push_str("\\\\"),
+        '\n' => out.push_str("\\n"),
+        '\r' => out.push_str("\\r"),
+        '\t' => out.push_str("\\t"),
+        '\u{8}' => out.push_str("\\b"),
+        '\u{c}' => out.push_str("\\f"),
+        c => {
+            let code = u32::from(c);
+            out.push_str("\\u");
+            for shift in [12, 8, 4, 0] {
+                out.push(char::from_digit((code >> shift) & 15, 16).unwrap_or('0'));
+            }
+        }
+    }
 }
 
 /// The text without blanks outside strings.
@@ -387,16 +267,20 @@ fn outside_strings(body: &[u8], mut other: impl FnMut(u8, &mut Vec<u8>, Option<u
 }
 
 /// A place in a JSON text.
-struct Scan<'a> {
-    rest: &'a [u8],
+pub(crate) struct Scan<'a> {
+    /// What stands from there on.
+    pub(crate) rest: &'a [u8],
 }
 
 impl<'a> Scan<'a> {
-    fn new(body: &'a [u8]) -> Self {
+    pub(crate) fn new(body: &'a [u8]) -> Self {
         Self { rest: body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body) }
     }
 
-    fn blank(&mut self) {
+    pub(crate) fn blank(&mut self) {
+        if self.rest.first().is_some_and(|byte| *byte > b' ') {
+            return;
+        }
         let count = self
             .rest
             .iter()
@@ -405,11 +289,11 @@ impl<'a> Scan<'a> {
         self.skip(count);
     }
 
-    fn skip(&mut self, count: usize) {
+    pub(crate) fn skip(&mut self, count: usize) {
         self.rest = self.rest.get(count..).unwrap_or_default();
     }
 
-    fn take(&mut self, byte: u8) -> Option<()> {
+    pub(crate) fn take(&mut self, byte: u8) -> Option<()> {
         self.blank();
         if self.rest.first() != Some(&byte) {
             return None;
@@ -453,16 +337,23 @@ impl<'a> Scan<'a> {
     }
 
     /// A string's bytes between its quotes.
-    fn string(&mut self) -> Option<&'a [u8]> {
+    pub(crate) fn string(&mut self) -> Option<&'a [u8]> {
+        self.string_with_escapes().map(|(inside, _)| inside)
+    }
+
+    /// The same, and whether there are escapes in it.
+    pub(crate) fn string_with_escapes(&mut self) -> Option<(&'a [u8], bool)> {
         self.take(b'"')?;
-        let length = closing_quote(self.rest)?;
+        let first = quote_or_backslash(self.rest)?;
+        let escaped = self.rest.get(first) == Some(&b'\\');
+        let length = if escaped { closing_quote(self.rest)? } else { first };
         let inside = self.rest.get(..length)?;
         self.skip(length + 1);
-        Some(inside)
+        Some((inside, escaped))
     }
 
     /// The whole value that stands here.
-    fn value(&mut self) -> Option<&'a [u8]> {
+    pub(crate) fn value(&mut self) -> Option<&'a [u8]> {
         self.blank();
         let length = match self.rest.first()? {
             b'"' => closing_quote(self.rest.get(1..)?)? + 2,
@@ -484,12 +375,42 @@ fn ends_scalar(byte: u8) -> bool {
 fn closing_quote(inside: &[u8]) -> Option<usize> {
     let mut at = 0;
     loop {
-        at += memchr::memchr2(b'"', b'\\', inside.get(at..)?)?;
+        at += quote_or_backslash(inside.get(at..)?)?;
         if inside.get(at) == Some(&b'"') {
             return Some(at);
         }
         at += 2;
     }
+}
+
+/// Words of eight bytes that are looked at one by one before a wider search is set up.
+const SHORT_WORDS: usize = 4;
+
+/// Where the first of the two stands. Most strings are short: for them the set-up of a search by vectors costs more than
+/// the search.
+#[inline]
+fn quote_or_backslash(text: &[u8]) -> Option<usize> {
+    let (words, _) = text.as_chunks::<8>();
+    let mut at = 0;
+    for word in words.iter().take(SHORT_WORDS) {
+        let word = u64::from_le_bytes(*word);
+        let hits = zero_bytes(word ^ every(b'"')) | zero_bytes(word ^ every(b'\\'));
+        if hits != 0 {
+            return Some(at + usize::try_from(hits.trailing_zeros() / 8).ok()?);
+        }
+        at += 8;
+    }
+    Some(at + memchr::memchr2(b'"', b'\\', text.get(at..)?)?)
+}
+
+/// A word of eight times this byte.
+const fn every(byte: u8) -> u64 {
+    u64::from_le_bytes([byte; 8])
+}
+
+/// The highest bit of each byte that is zero. (Only the lowest such bit is sure: a borrow may set others above it.)
+const fn zero_bytes(word: u64) -> u64 {
+    word.wrapping_sub(every(0x01)) & !word & every(0x80)
 }
 
 /// The length of the object or array that starts at 0, by counting.
@@ -602,45 +523,6 @@ mod tests {
         assert_eq!(set(r#"[{"b":"x"}, {}]"#, "/1/c").unwrap(), r#"[{"b":"x"}, {"c":9}]"#);
         assert_eq!(set(r#"{"b":"x"}"#, "/c").unwrap(), r#"{"c":9,"b":"x"}"#);
         assert_eq!(set("[]", "/0/c"), None);
-    }
-
-    #[test]
-    fn ambiguous() {
-        for fine in ["{}", "[]", r#"{"a":1,"b":{"a":[{"a":2},3]}}"#, " 1 "] {
-            assert!(is_unambiguous(fine.as_bytes()), "{fine}");
-        }
-        for bad in [
-            r#"{"a":1,"a":1}"#,
-            r#"{"a":1,"A":1}"#,
-            r#"{"a":1,"\u0061":1}"#,
-            r#"{"x":[{"a":1,"b":2,"a":1}]}"#,
-            "{",
-            "[1 2]",
-            r#"{"a"}"#,
-        ] {
-            assert!(!is_unambiguous(bad.as_bytes()), "{bad}");
-        }
-        assert!(!is_unambiguous(&[b'['; 100_000]));
-        let many = |last: &str| {
-            let keys: Vec<_> = (0..100).map(|n| format!("\"k{n}\":{{}}")).collect();
-            format!("{{{},\"{last}\":1}}", keys.join(","))
-        };
-        assert!(is_unambiguous(many("other").as_bytes()));
-        assert!(!is_unambiguous(many("K3").as_bytes()) && !is_unambiguous(many("k99").as_bytes()));
-        // The Kelvin sign is a small k to those who do not care for case.
-        assert!(!is_unambiguous("{\"k\":1,\"\u{212a}\":2}".as_bytes()));
-        assert!(is_unambiguous(r#"[{"a":1},{"a":1},{"b":{"a":{}}}]"#.as_bytes()));
-    }
-
-    #[test]
-    fn finds_many_as_it_finds_one() {
-        let body = br#"{"a":{"b":1,"c":[0,{"d":2}]},"x/y":3,"a":4,"s":"t"}"#;
-        let pointers = ["/a/b", "/a/c/1/d", "/x~1y", "/s", "/no", "/a/no", "", "/a", "/s/t"];
-        let one: Vec<_> = pointers.iter().map(|pointer| find(body, pointer)).collect();
-        assert_eq!(find_all(body, &pointers[..6]), one[..6]);
-        assert_eq!(find_all(body, &pointers[7..]), one[7..]);
-        assert_eq!(find_all(b"[{\"a\":1}]", &["/0/a"]), [Some(&b"1"[..])]);
-        assert_eq!(find_all(b"{\"a\":", &["/a"]), [None]);
     }
 
     #[test]

@@ -124,6 +124,7 @@ fn detached(check: Check<'_>, jwt: &Jwt) -> Result<Option<String>, Refusal> {
         body_hash_query: None,
         incoming,
         body: incoming.body,
+        values: None,
         url: incoming.url,
         stamp: stamp.as_deref(),
         names: None,

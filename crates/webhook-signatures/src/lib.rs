@@ -45,6 +45,7 @@ pub mod time;
 
 pub mod form;
 pub mod json;
+mod survey;
 
 mod incoming;
 mod scheme;

@@ -24,6 +24,8 @@ pub(crate) struct Source<'a> {
     pub(crate) incoming: &'a Incoming<'a>,
     /// The body, or the element of it whose signature is checked.
     pub(crate) body: &'a [u8],
+    /// The raw values of the pieces that have a [`pointer`], in order, where they were looked up already.
+    pub(crate) values: Option<&'a [Option<&'a [u8]>]>,
     /// The spelling of the URL that is tried.
     pub(crate) url: &'a str,
     /// The timestamp as sent.
@@ -34,23 +36,25 @@ pub(crate) struct Source<'a> {
     pub(crate) secret: &'a str,
 }
 
-/// The parts of the signed message. Fields of a JSON body are found in one walk over it.
+/// The parts of the signed message.
 pub(crate) fn parts<'a>(source: Source<'a>) -> Result<Parts<'a>, Refusal> {
-    let pointers: Vec<&str> = source.message.iter().filter_map(pointer).collect();
-    if pointers.len() < 2 {
+    let Some(values) = source.values else {
         return source.message.iter().map(|piece| part(piece, source)).collect();
+    };
+    let mut values = values.iter();
+    let mut parts = Vec::with_capacity(source.message.len());
+    for piece in source.message {
+        let value = match pointer(piece) {
+            Some(_) => values.next().copied().flatten().and_then(json::text).map(field::bytes),
+            None => Some(part(piece, source)?),
+        };
+        parts.push(value.unwrap_or_default());
     }
-    let mut found = json::find_all(source.body, &pointers).into_iter();
-    let each = source.message.iter().map(|piece| match pointer(piece) {
-        Some(_) => {
-            Ok(found.next().flatten().and_then(json::text).map(field::bytes).unwrap_or_default())
-        }
-        None => part(piece, source),
-    });
-    each.collect()
+    Ok(parts)
 }
 
-fn pointer(piece: &Piece) -> Option<&str> {
+/// Where a piece stands in a JSON body.
+pub(crate) fn pointer(piece: &Piece) -> Option<&str> {
     if let Piece::Field(Field::Json(pointer)) = piece { Some(pointer) } else { None }
 }
 

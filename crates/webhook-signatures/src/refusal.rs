@@ -35,7 +35,8 @@ pub enum Refusal {
     /// Signatures were there and readable, and none is right.
     #[error(
         "no signature matches: the secret is not the sender's, or the body was changed on the way \
-         ({signatures} signatures, {secrets} secrets tried)"
+         (tried: {} with {})",
+        counted(*signatures, "signature"), counted(*secrets, "secret")
     )]
     NoMatch {
         /// How many signatures were compared.
@@ -110,6 +111,10 @@ pub enum Refusal {
 
 fn shown(seconds: i64) -> String {
     Unit::Iso8601.write(seconds)
+}
+
+fn counted(count: usize, thing: &str) -> String {
+    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
 }
 
 impl Refusal {

@@ -7,8 +7,9 @@ use crate::incoming::Incoming;
 use crate::layout::{self, Group, SIGNATURES_MAX};
 use crate::message::{self, Parts, Source};
 use crate::refusal::Refusal;
-use crate::scheme::{Algorithm, KeySource, Piece, Place, Signed, Stamp, UrlForms};
+use crate::scheme::{Algorithm, Field, KeySource, Piece, Place, Signed, Stamp, UrlForms};
 use crate::secret::Key;
+use crate::survey::{Sought, survey};
 use crate::{field, json};
 use std::borrow::Cow;
 
@@ -24,26 +25,62 @@ pub(crate) fn verify<'a>(check: Check<'a>, signed: &'a Signed) -> Result<Verifie
     }
     supported(signed.algorithm)?;
     applies(check, signed)?;
-    if signed.message.iter().any(Piece::is_in_json) && !json::is_unambiguous(check.incoming.body) {
-        let why = "a key stands twice in it, so it is not clear which one was signed";
-        return Err(Refusal::Malformed { what: "the body".into(), why });
-    }
-    let body = check.incoming.body;
-    let Some(array) = &signed.each else { return one(check, signed, body) };
-    let elements =
-        json::find(body, array).and_then(|array| json::elements(array, ELEMENTS_MAX + 1));
-    let elements = elements.unwrap_or_default();
-    if elements.len() > ELEMENTS_MAX {
+    let parts = parts(check, signed)?;
+    if parts.len() > ELEMENTS_MAX {
         return Err(Refusal::Malformed {
             what: "the body".into(),
             why: "it has more than 100 signed items",
         });
     }
     let mut last = Err(Refusal::Missing("the array of signed items".into()));
-    for element in elements {
-        last = Ok(one(check, signed, element)?);
+    for part in &parts {
+        last = Ok(one(check, signed, part)?);
     }
     last
+}
+
+/// The body, or each element of it that is signed by itself; with the values that the check needs, where parts of a JSON
+/// body are signed.
+fn parts<'a>(check: Check<'a>, signed: &'a Signed) -> Result<Vec<Looked<'a>>, Refusal> {
+    let body = check.incoming.body;
+    if !signed.message.iter().any(Piece::is_in_json) {
+        let bare = |text| Looked { text, values: None };
+        let Some(array) = &signed.each else { return Ok(vec![bare(body)]) };
+        let elements =
+            json::find(body, array).and_then(|array| json::elements(array, ELEMENTS_MAX + 1));
+        return Ok(elements.unwrap_or_default().into_iter().map(bare).collect());
+    }
+    let places = signed.signatures.iter().filter_map(|place| pointer(&place.at));
+    let pieces = signed.message.iter().filter_map(message::pointer);
+    let pointers: Vec<&str> = places.chain(pieces).collect();
+    let sought =
+        Sought { each: signed.each.as_deref(), pointers: &pointers, parts_max: ELEMENTS_MAX + 1 };
+    let parts = survey(body, sought).ok_or(Refusal::Malformed {
+        what: "the body".into(),
+        why: "a key stands twice in it, so it is not clear which one was signed",
+    })?;
+    Ok(parts
+        .into_iter()
+        .map(|part| Looked { text: part.text, values: Some(part.values) })
+        .collect())
+}
+
+/// What one check is about: the body or an element of it.
+struct Looked<'a> {
+    text: &'a [u8],
+    /// The raw values of the places of signatures and then of the pieces that stand in JSON.
+    values: Option<Vec<Option<&'a [u8]>>>,
+}
+
+/// The same, with the values of the pieces only.
+#[derive(Clone, Copy)]
+struct Body<'a> {
+    text: &'a [u8],
+    values: Option<&'a [Option<&'a [u8]>]>,
+}
+
+fn pointer(field: &Field) -> Option<&str> {
+    if let Field::Json(pointer) = field { Some(pointer) } else { None }
 }
 
 fn applies(check: Check<'_>, signed: &Signed) -> Result<(), Refusal> {
@@ -75,8 +112,16 @@ fn applies(check: Check<'_>, signed: &Signed) -> Result<(), Refusal> {
 }
 
 /// The check of the body, or of one element of it.
-fn one<'a>(check: Check<'a>, signed: &'a Signed, body: &'a [u8]) -> Result<Verified, Refusal> {
-    let texts = signature_texts(&signed.signatures, check.incoming, body)?;
+fn one<'a>(
+    check: Check<'a>,
+    signed: &'a Signed,
+    looked: &'a Looked<'a>,
+) -> Result<Verified, Refusal> {
+    let places = signed.signatures.iter().filter(|place| pointer(&place.at).is_some()).count();
+    let values = looked.values.as_ref().and_then(|values| values.split_at_checked(places));
+    let body = Body { text: looked.text, values: values.map(|(_, pieces)| pieces) };
+    let known = values.map(|(places, _)| places);
+    let texts = signature_texts(&signed.signatures, check.incoming, looked.text, known)?;
     let mut furthest: Option<Refusal> = None;
     let mut compared = 0;
     for group in texts.iter().flat_map(|(place, text)| layout::split(&place.layout, text)) {
@@ -96,7 +141,7 @@ fn one<'a>(check: Check<'a>, signed: &'a Signed, body: &'a [u8]) -> Result<Verif
 fn one_group<'a>(
     check: Check<'a>,
     signed: &'a Signed,
-    body: &'a [u8],
+    body: Body<'a>,
     group: &Group<'_>,
 ) -> Result<Verified, Refusal> {
     let length = signed.algorithm;
@@ -111,7 +156,7 @@ fn one_group<'a>(
         return Err(Refusal::Malformed { what: "the signature".into(), why });
     }
     let stamp = match &signed.stamp {
-        Some(stamp) => Some(stamp_text(stamp, group, check.incoming, body)?),
+        Some(stamp) => Some(stamp_text(stamp, group, check.incoming, body.text)?),
         None => None,
     };
     let uses_url = signed
@@ -119,7 +164,7 @@ fn one_group<'a>(
         .iter()
         .any(|piece| matches!(piece, Piece::Url | Piece::Path | Piece::PathEscaped));
     let forms = if uses_url { signed.url } else { UrlForms::AsIs };
-    let keys = check.keys_from(&signed.source, body, None)?;
+    let keys = check.keys_from(&signed.source, body.text, None)?;
     for (at, secret, key) in &keys {
         for url in message::urls(check.incoming.url, forms) {
             let source = Source {
@@ -128,7 +173,8 @@ fn one_group<'a>(
                 id: signed.id.as_ref(),
                 body_hash_query: signed.body_hash_query.as_deref(),
                 incoming: check.incoming,
-                body,
+                body: body.text,
+                values: body.values,
                 url: &url,
                 stamp: stamp.as_deref(),
                 names: group.names,
@@ -172,12 +218,17 @@ fn signature_texts<'a>(
     places: &'a [Place],
     incoming: &Incoming<'a>,
     body: &'a [u8],
+    known: Option<&[Option<&'a [u8]>]>,
 ) -> Result<Texts<'a>, Refusal> {
+    let mut known = known.map(<[_]>::iter);
     let mut texts = Vec::new();
     for place in places {
         if let Some(name) = place.at.as_header() {
             let values = incoming.values(name).take(SIGNATURES_MAX);
             texts.extend(values.map(|value| (place, Cow::Borrowed(value.trim_ascii()))));
+        } else if let (Some(known), Some(_)) = (&mut known, pointer(&place.at)) {
+            let value = known.next().copied().flatten().and_then(json::text);
+            texts.extend(value.map(|text| (place, field::bytes(text))));
         } else {
             texts.extend(field::read(&place.at, incoming, body).map(|text| (place, text)));
         }

@@ -15,8 +15,8 @@ const ID_LEN: usize = 24;
 #[derive(Debug, Clone)]
 pub(super) struct Template {
     bytes: Vec<u8>,
-    id_at: usize,
-    event_at: usize,
+    /// Where the delivery id and the event name stand, where they change.
+    places: Option<(usize, usize)>,
     /// How many event names there are, `e00000` and up.
     events: u64,
 }
@@ -44,7 +44,21 @@ impl Template {
         let (id_at, event_at) = (at("x-github-delivery: ")?, at("x-github-event: ")?);
         let mut bytes = head.into_bytes();
         bytes.extend_from_slice(body);
-        Ok(Self { bytes, id_at, event_at, events })
+        Ok(Self { bytes, places: Some((id_at, event_at)), events })
+    }
+
+    /// A request that is the same each time.
+    pub(super) fn fixed(path: &str, headers: &[(String, String)], body: &[u8]) -> Self {
+        let lines: String =
+            headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        // As many lines as GitHub sends.
+        let others = "x-other-header: 292430182\r\n".repeat(6);
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: hooks.example.com\r\naccept: */*\r\naccept-encoding: gzip\r\n\
+             {others}content-length: {}\r\n{lines}\r\n",
+            body.len()
+        );
+        Self { bytes: [head.as_bytes(), body].concat(), places: None, events: 1 }
     }
 
     /// The request as it is.
@@ -54,10 +68,11 @@ impl Template {
 
     /// Puts in the time and a number that makes it unique.
     fn renew(&mut self, since: Duration, number: u64) {
+        let Some((id_at, event_at)) = self.places else { return };
         let nanos = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
-        self.put(self.id_at, &format!("{nanos:016x}{:08x}", number & 0xffff_ffff));
+        self.put(id_at, &format!("{nanos:016x}{:08x}", number & 0xffff_ffff));
         if self.events > 1 {
-            self.put(self.event_at, &format!("e{:05}", number % self.events));
+            self.put(event_at, &format!("e{:05}", number % self.events));
         }
     }
 

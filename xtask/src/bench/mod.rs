@@ -6,6 +6,7 @@ mod process;
 mod wire;
 mod load;
 mod sink;
+mod signed;
 mod bare;
 mod client;
 mod gateway;
@@ -19,6 +20,7 @@ mod stored;
 mod crowd;
 mod configure;
 mod verify;
+mod database;
 
 pub(crate) use bare::serve as serve_bare;
 pub(crate) use client::{Flags as ClientFlags, post as post_bare};
@@ -56,6 +58,8 @@ pub(crate) enum What {
     Soak,
     /// The check of each kind of scheme, against the bare hash of the same bytes.
     Verify,
+    /// One node and two on `PostgreSQL`, against what the same server takes from pgbench.
+    Postgres,
     /// All of them, with their usual figures.
     All,
     /// Draws the runs so far.
@@ -83,6 +87,13 @@ pub(crate) struct Flags {
     /// A binary that is there already.
     #[arg(long)]
     binary: Option<PathBuf>,
+    /// For soak: the source knows no repetitions, so what grows is not the table of keys.
+    #[arg(long)]
+    no_dedupe: bool,
+    /// Instead of the bare server: what a request of this provider's costs beside the same bytes signed as GitHub does
+    /// (ingest).
+    #[arg(long)]
+    provider: Option<String>,
     /// Endpoints (isolation, fanout, configure) or waiting deliveries (backlog), stored events (stored).
     #[arg(long)]
     count: Option<u64>,
@@ -120,7 +131,10 @@ fn fresh_number() -> u64 {
 
 fn measure(what: What, flags: &Flags) -> Result<()> {
     match what {
-        What::Ingest => ingest::run(flags),
+        What::Ingest => match &flags.provider {
+            Some(provider) => ingest::beside_github(flags, provider),
+            None => ingest::run(flags),
+        },
         What::Deliver => deliver::run(flags),
         What::Latency => deliver::latency(flags),
         What::Isolation => fleet::isolation(flags),
@@ -131,15 +145,16 @@ fn measure(what: What, flags: &Flags) -> Result<()> {
         What::Configure => configure::run(flags),
         What::Soak => ingest::soak(flags),
         What::Verify => verify::run(flags),
+        What::Postgres => database::run(flags),
         What::Plot => plot::run(),
         What::All => {
             use What::{
-                Backlog, Configure, Crowd, Deliver, Fanout, Ingest, Isolation, Latency, Plot, Soak,
-                Stored, Verify,
+                Backlog, Configure, Crowd, Deliver, Fanout, Ingest, Isolation, Latency, Plot,
+                Postgres, Soak, Stored, Verify,
             };
             let all = [
-                Verify, Ingest, Deliver, Latency, Isolation, Fanout, Configure, Crowd, Backlog,
-                Stored, Soak, Plot,
+                Verify, Ingest, Deliver, Latency, Isolation, Fanout, Configure, Crowd, Postgres,
+                Backlog, Stored, Soak, Plot,
             ];
             all.into_iter().try_for_each(|what| measure(what, flags))
         }

@@ -13,11 +13,11 @@ use crate::place;
 use crate::postgres::{Cluster, Sync};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-const NODES: usize = 3;
+pub(super) const NODES: usize = 3;
 /// How long a node may be silent before others take over what it has; a stopped one sleeps past it.
 const LEASE: Duration = Duration::from_secs(4);
 /// Within what a change of the configuration reaches every node.
@@ -49,7 +49,7 @@ struct Trouble {
     until: Instant,
 }
 
-struct Fleet {
+pub(super) struct Fleet {
     database: Cluster,
     program: Program,
     folder: PathBuf,
@@ -69,14 +69,14 @@ pub(super) fn run(options: &Options) -> Result<Summary> {
     let bar = options.progress();
     bar.set_length(options.cycles * BLOWS.len() as u64);
     let mut dice = Dice::new(options.seed);
-    let mut slowest = Duration::ZERO;
+    let mut slowest = BLOWS.map(|_| Duration::ZERO);
     for cycle in 0..options.cycles {
-        for blow in BLOWS {
+        for (blow, slowest) in BLOWS.into_iter().zip(&mut slowest) {
             let which = usize::try_from(dice.below(NODES as u64))?;
             let resumed = fleet.endure(blow, which, options, &mut summary).with_context(|| {
                 format!("{blow:?} of node {which}, cycle {cycle}; {}", fleet.logs())
             })?;
-            slowest = slowest.max(resumed);
+            *slowest = resumed.max(*slowest);
             fleet
                 .look(&mut dice, &mut summary)
                 .with_context(|| format!("after {blow:?}, cycle {cycle}"))?;
@@ -86,13 +86,16 @@ pub(super) fn run(options: &Options) -> Result<Summary> {
     bar.finish_and_clear();
     fleet.finish(&mut dice, &mut summary)?;
     summary.cycles = options.cycles;
-    summary.notes.push(format!("slowest resumption {:.1} s", slowest.as_secs_f64()));
+    let told = |(blow, slowest): (Blow, Duration)| {
+        format!("slowest resumption after {blow:?}: {:.1} s", slowest.as_secs_f64())
+    };
+    summary.notes.extend(BLOWS.into_iter().zip(slowest).map(told));
     drop(std::fs::remove_dir_all(&fleet.folder));
     Ok(summary)
 }
 
 impl Fleet {
-    fn start(options: &Options) -> Result<Self> {
+    pub(super) fn start(options: &Options) -> Result<Self> {
         let folder = place::work_folder("torture")?.join(format!("fleet-{}", std::process::id()));
         drop(std::fs::remove_dir_all(&folder));
         std::fs::create_dir_all(&folder)?;
@@ -137,6 +140,33 @@ impl Fleet {
             node::make_endpoint(&mut api, name, &format!("{}/{name}", self.receiver.url), &retry)?;
         }
         self.nodes.iter().try_for_each(knows_both)
+    }
+
+    /// Where the database is.
+    pub(super) fn url(&self) -> String {
+        self.database.url()
+    }
+
+    /// From now on nodes are started with this binary.
+    pub(super) fn take_binary(&mut self, binary: &Path) {
+        binary.clone_into(&mut self.program.binary);
+    }
+
+    /// Stops a node politely and starts it again.
+    pub(super) fn replace(&mut self, which: usize) -> Result<()> {
+        let old = self.nodes.get_mut(which).context("no such node")?;
+        let status = old.stop()?;
+        ensure!(status.success(), "SIGTERM: {status}; {}", old.log_tail());
+        let new = self.start_node(which)?;
+        *self.nodes.get_mut(which).context("no such node")? = new;
+        Ok(())
+    }
+
+    /// Load on one node, as of a new life.
+    pub(super) fn load(&mut self, which: usize, shape: Shape) -> Result<Load> {
+        self.lives += 1;
+        let node = self.nodes.get(which).context("no such node")?;
+        Ok(Load::start(&node.ingest, &self.ledger, self.lives, shape))
     }
 
     /// One blow under load; how long it took until both endpoints got something again.
@@ -217,7 +247,7 @@ impl Fleet {
         Ok(())
     }
 
-    fn finish(&mut self, dice: &mut Dice, summary: &mut Summary) -> Result<()> {
+    pub(super) fn finish(&mut self, dice: &mut Dice, summary: &mut Summary) -> Result<()> {
         self.drain(Duration::from_secs(60)).with_context(|| self.logs())?;
         self.look(dice, summary)?;
         summary.acked = self.ledger.acked() as u64;

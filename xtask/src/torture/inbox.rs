@@ -57,9 +57,10 @@ pub(super) fn run(options: &Options) -> Result<Summary> {
     let senders = world.senders(options, &stop);
     std::thread::sleep(WORKS);
     let mut summary = Summary::default();
-    let troubled = match options.fault {
-        Fault::DatabaseAway => world.database_away(options)?,
-        _ => world.broker_dies(options)?,
+    let troubled = if options.fault == Fault::DatabaseAway {
+        world.database_away(options)?
+    } else {
+        world.broker_dies(options)?
     };
     stop.store(true, Ordering::SeqCst);
     senders.into_iter().for_each(|sender| drop(sender.join()));
@@ -241,7 +242,7 @@ fn send(
             return;
         }
         let key = format!("{lane}-{n}");
-        let body = format!("{{\"key\":\"{key}\",\"lane\":\"{lane}\",\"more\":\"{:0>600}\"}}", n);
+        let body = format!("{{\"key\":\"{key}\",\"lane\":\"{lane}\",\"more\":\"{n:0>600}\"}}");
         let hash = payload::hash(body.as_bytes());
         ledger.lock().insert(key.clone(), Sent { hash, acked: false, found: None });
         let headers = payload::github_headers(body.as_bytes(), &key, SECRET);

@@ -11,6 +11,7 @@ mod full;
 mod rot;
 mod fleet;
 mod inbox;
+mod upgrade;
 mod selftest;
 
 use crate::brokers::Kind;
@@ -45,6 +46,8 @@ pub(crate) enum Fault {
     DatabaseAway,
     /// The broker of the inbox is killed and started again under load, `--cycles` times.
     Broker,
+    /// Three nodes of an older binary (`--old`) are upgraded under load, one after the other.
+    Upgrade,
     /// The harness itself: an honest stand-in must pass, and three dishonest ones must be found out.
     SelfTest,
 }
@@ -82,6 +85,9 @@ pub(crate) struct Flags {
     /// For database-away and broker: what the inbox is.
     #[arg(long, value_enum, default_value = "amqp", global = true)]
     inbox: Kind,
+    /// For upgrade: the binary of the version before.
+    #[arg(long, global = true)]
+    old: Option<PathBuf>,
     /// How the binary is built.
     #[arg(long, value_enum, default_value = "dev", global = true)]
     profile: Profile,
@@ -106,6 +112,7 @@ struct Options {
     resume: Option<f64>,
     minutes: f64,
     inbox: Kind,
+    old: Option<PathBuf>,
     fault: Fault,
 }
 
@@ -203,8 +210,9 @@ impl Flags {
             rotate: 100,
             every,
             resume: None,
-            minutes: 0.25,
+            minutes: 0.05,
             inbox: Kind::Amqp,
+            old: None,
             profile: Profile::Dev,
             binary: None,
             json: true,
@@ -257,6 +265,7 @@ fn options(fault: Fault, flags: &Flags, program: Program) -> Options {
         resume: flags.resume,
         minutes: flags.minutes,
         inbox: flags.inbox,
+        old: flags.old.clone(),
         fault,
     }
 }
@@ -278,6 +287,10 @@ fn torture(options: &Options) -> Result<Summary> {
         Fault::DatabaseAway | Fault::Broker => {
             inbox::fits(options.fault, options.inbox)?;
             inbox::run(options)
+        }
+        Fault::Upgrade => {
+            let old = options.old.as_deref();
+            upgrade::run(options, old.context("--old names the binary of the version before")?)
         }
         Fault::SelfTest => bail!("the self-test runs the others"),
     }

@@ -5,6 +5,7 @@ mod world;
 
 mod address;
 mod filter;
+mod hub;
 mod intake;
 mod outgoing;
 mod routing;

@@ -268,3 +268,17 @@ fn tokens_by_hash_until_they_expire() {
         (Some(&tenant), None)
     );
 }
+
+/// As many endpoints as one event may go to, and another tenant's do not count.
+#[test]
+fn a_tenant_has_room_for_as_many_endpoints_as_an_event_may_go_to() {
+    let most = u16::try_from(limits::ENDPOINTS_PER_TENANT).unwrap();
+    let mut all: Vec<Endpoint> =
+        (0..most - 1).map(|n| endpoint(n, types(&["nothing.wants.this"]))).collect();
+    let room = |all: &[Endpoint]| directory(&[], all).endpoint_room(TenantId::DEFAULT);
+    let other = TenantId::from_bytes([7; 16]);
+    all.push(Endpoint { tenant: other, ..endpoint(most, types(&[])) });
+    assert_eq!(room(&all), 1, "another tenant's endpoint");
+    all.push(endpoint(most - 1, types(&[])));
+    assert_eq!(room(&all), 0);
+}

@@ -132,6 +132,7 @@ impl<'a> Plan<'a> {
             return;
         };
         after.created = before.created;
+        sources::keep_hub(&mut after, before);
         let whole = (&SourceIn::from(before), &SourceIn::from(&after));
         let shown = |source: &Source| SourceOut::of(source, &self.state.ingest_prefix);
         let fields = changed(whole, (&shown(before), &shown(&after)));
@@ -141,6 +142,9 @@ impl<'a> Plan<'a> {
     fn endpoints(&mut self) -> Result<(), Refused> {
         let there: BTreeMap<&str, &Endpoint> =
             self.own_endpoints().map(|endpoint| (endpoint.name.as_str(), endpoint)).collect();
+        let declared = || self.body.endpoints.iter().flatten();
+        let new = declared().filter(|body| !there.contains_key(body.name.as_str())).count();
+        endpoints::room_for(self.settings, self.caller, new)?;
         for (at, body) in self.body.endpoints.iter().flatten().enumerate() {
             let pointer = format!("/endpoints/{at}");
             if !self.endpoints.insert(&body.name) {

@@ -73,12 +73,24 @@ pub(super) async fn create(
     let id = EndpointId::new(state.admitting.clock.now(), state.admitting.clock.dice());
     let secret = signing(&state, body.secret.as_deref());
     let made = state.configured.change(|settings| {
+        room_for(settings, caller, 1)?;
         let mut endpoint = read(&state, caller, (&body, id), &within(settings, caller))?;
         let secret = secret?;
         endpoint.secrets = vec![SigningSecret { secret: secret.clone(), expires: None }];
         save_and_reveal(settings, endpoint, &secret)
     });
     Ok(json(StatusCode::CREATED, &made.await?.seen(caller.view)))
+}
+
+/// Refuses more endpoints than a tenant may have: an event that all of them want could not be taken in.
+pub(super) fn room_for(settings: &Directory, caller: Caller, more: usize) -> Result<(), Refused> {
+    if more <= settings.endpoint_room(caller.tenant) {
+        return Ok(());
+    }
+    let most = limits::ENDPOINTS_PER_TENANT;
+    let what =
+        format!("A tenant has at most {most} endpoints: remove some, or use another tenant.");
+    Err(Refused::new(Code::State, what))
 }
 
 /// The secret that was given, or a new one.

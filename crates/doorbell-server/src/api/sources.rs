@@ -10,6 +10,7 @@ use axum::response::Response;
 use doorbell_core::configuration::{Change, Resource, ResourceId};
 use doorbell_core::directory::Directory;
 use doorbell_core::endpoint_url::{EndpointUrl, UrlPolicy, UrlRefused};
+use doorbell_core::hub;
 use doorbell_core::id::SourceId;
 use doorbell_core::limits;
 use doorbell_core::secret::SecretText;
@@ -66,7 +67,9 @@ pub(super) async fn update(
     let changed = state.configured.change(|settings| {
         let before = find::source(settings, caller, &name)?;
         let body = patched(&SourceIn::from(before), patch)?;
-        let source = Source { created: before.created, ..read(&state, caller, &body, before.id)? };
+        let read = read(&state, caller, &body, before.id)?;
+        let mut source = Source { created: before.created, ..read };
+        keep_hub(&mut source, before);
         save(&state, settings, source)
     });
     Ok(json(StatusCode::OK, &changed.await?))
@@ -158,6 +161,11 @@ pub(super) fn read(
     Ok(source)
 }
 
+/// How its subscription stands is no setting: it stays, as long as the source is to have one.
+pub(super) fn keep_hub(after: &mut Source, before: &Source) {
+    after.hub = before.hub.clone().filter(|_| hub::options(after).is_some());
+}
+
 /// A source must be able to believe somebody: its provider exists, its options are known, its secrets have the right form.
 fn believable(source: &Source, urls: &UrlPolicy) -> Result<(), Refused> {
     let at = |misconfigured: &Misconfigured| match misconfigured {
@@ -171,10 +179,25 @@ fn believable(source: &Source, urls: &UrlPolicy) -> Result<(), Refused> {
     };
     let checked = Verifier::new(&source.verification);
     let checked = checked.map_err(|why| Refused::at(Code::Invalid, at(&why), why.to_string()))?;
-    match checked.provider().key_address() {
-        Some(address) => callable(source, address, urls),
-        None => Ok(()),
+    if let Some(address) = checked.provider().key_address() {
+        callable(source, address, urls)?;
     }
+    subscribable(source, urls)
+}
+
+/// The addresses of hub and topic pass the gate of endpoints', too.
+fn subscribable(source: &Source, urls: &UrlPolicy) -> Result<(), Refused> {
+    let mut options = source.verification.options.iter();
+    if source.verification.provider != hub::PROVIDER || !options.any(|(name, _)| name == "hub") {
+        return Ok(());
+    }
+    let refused =
+        |option: &str, why: String| Refused::at(Code::Invalid, format!("/options/{option}"), why);
+    let Some((at, topic)) = hub::options(source) else {
+        return Err(refused("topic", "a hub is asked for a topic: set it too".to_owned()));
+    };
+    let called = if at == hub::DISCOVER { ("topic", topic) } else { ("hub", at) };
+    EndpointUrl::parse(called.1, urls).map(drop).map_err(|why| refused(called.0, why.to_string()))
 }
 
 /// The address of keys passes the same gate as an endpoint's: the same sender calls it.

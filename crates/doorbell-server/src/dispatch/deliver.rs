@@ -25,6 +25,8 @@ use tokio::sync::mpsc::error::TrySendError;
 const UNREADABLE_RETRY: Duration = Duration::from_secs(3600);
 /// The same where the store could not be read just now.
 const READ_RETRY: Duration = Duration::from_secs(10);
+/// When the store was only busy (its database gave way, or a connection went).
+const BUSY_RETRY: Duration = Duration::from_secs(1);
 /// A delivery whose task panicked is tried again after this.
 const PANICKED_RETRY: Duration = Duration::from_secs(60);
 
@@ -152,8 +154,8 @@ impl Deliverer {
         tracing::error!(delivery = %delivery.id, %error, "the event of a delivery cannot be read");
         let wait = match error {
             StoreError::Corrupt(_) => UNREADABLE_RETRY,
-            StoreError::Busy
-            | StoreError::Full
+            StoreError::Busy => BUSY_RETRY,
+            StoreError::Full
             | StoreError::Failed(_)
             | StoreError::Broken(_)
             | StoreError::Conflict(_)

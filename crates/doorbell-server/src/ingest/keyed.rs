@@ -74,7 +74,7 @@ async fn confirm(keys: &Keys, asked: Asked<'_>, call: Call) -> Intake {
     match keys.call(&call.url, source.id).await {
         Ok(()) => {
             tracing::info!(source = %source.name, "a subscription was confirmed");
-            Intake::Answer(Answer { secret: None, reply: call.reply })
+            Intake::Answer(Answer { secret: None, hub: None, reply: call.reply })
         }
         Err(why) => {
             let why = format!("the subscription is not confirmed: {why}");

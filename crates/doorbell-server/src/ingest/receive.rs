@@ -19,7 +19,7 @@ use doorbell_core::intake::{self, Birth, HandedOut, Intake};
 use doorbell_core::limits;
 use doorbell_core::name::Label;
 use doorbell_core::request::{Headers, Request};
-use doorbell_core::source::Source;
+use doorbell_core::source::{HubSubscription, Source};
 use doorbell_store::Admission;
 use http::StatusCode;
 use http::request::Parts;
@@ -204,7 +204,11 @@ impl Ingest {
                     Some(handed) => self.adopt(ready.source(), handed).await,
                     None => true,
                 };
-                if adopted { answer::of(question.reply) } else { answer::unavailable() }
+                let kept = match question.hub {
+                    Some(state) => self.keep_hub(ready.source(), *state).await,
+                    None => true,
+                };
+                if adopted && kept { answer::of(question.reply) } else { answer::unavailable() }
             }
             Intake::Refuse(refused, reply) => {
                 self.rejections.hand_in(ready.source().id, refused);
@@ -212,6 +216,22 @@ impl Ingest {
             }
             Intake::Call(_) | Intake::Need(_) => answer::unavailable(),
         }
+    }
+
+    /// The hub asked back, or said no: how the subscription stands is durable before the hub is answered.
+    async fn keep_hub(&self, source: &Source, state: HubSubscription) -> bool {
+        let name = &source.name;
+        match (&state.error, state.until) {
+            (Some(why), _) => tracing::warn!(source = %name, "{why}"),
+            (None, until) => {
+                let seconds = until.map(|until| until.since(self.admitting.clock.now()).as_secs());
+                tracing::info!(source = %name, topic = state.topic, seconds, "the hub subscribes the source");
+            }
+        }
+        let same = |now: &Source| now.hub.as_ref().is_some_and(|hub| hub.token == state.token);
+        let kept =
+            self.configured.keep_hub(source.id, |now| same(now).then(|| state.clone())).await;
+        kept.is_ok_and(|kept| kept.is_some())
     }
 
     /// The provider hands out the secret of a source that has none: it is the source's before the provider is answered.

@@ -17,7 +17,7 @@ use doorbell_core::id::{ReplayId, TokenId};
 use doorbell_core::limits;
 use doorbell_core::name::{EventTypePattern, Label};
 use doorbell_core::secret::SecretText;
-use doorbell_core::source::{Dedupe, KeyRule, Response, Source, Verification};
+use doorbell_core::source::{Dedupe, HubSubscription, KeyRule, Response, Source, Verification};
 use std::time::Duration;
 
 fn full_source(number: u64, name: &str) -> Source {
@@ -41,6 +41,17 @@ fn full_source(number: u64, name: &str) -> Source {
             status: 202,
             content_type: "text/plain".to_owned(),
             body: "thanks".to_owned(),
+        }),
+        hub: Some(HubSubscription {
+            wanted: "ab".to_owned(),
+            token: "k3".to_owned(),
+            hub: "https://hub.example/".to_owned(),
+            topic: "https://a.example/feed".to_owned(),
+            asked: None,
+            until: Some(BEGIN.after(HOUR)),
+            next: BEGIN,
+            failures: 0,
+            error: None,
         }),
         created: BEGIN,
         updated: BEGIN.after(HOUR),

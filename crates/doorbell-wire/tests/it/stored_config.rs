@@ -9,7 +9,7 @@ use doorbell_core::endpoint::{
 use doorbell_core::id::{EndpointId, EventId, ReplayId, SourceId, TenantId, TokenId};
 use doorbell_core::name::{EventTypePattern, Label};
 use doorbell_core::secret::SecretText;
-use doorbell_core::source::{Dedupe, KeyRule, Response, Source, Verification};
+use doorbell_core::source::{Dedupe, HubSubscription, KeyRule, Response, Source, Verification};
 use doorbell_core::time::Time;
 use doorbell_wire::stored_config::{DocumentError, Kind, decode, encode};
 use expect_test::{Expect, expect};
@@ -48,6 +48,7 @@ fn source() -> Source {
             content_type: "text/plain".to_owned(),
             body: "ok\n".to_owned(),
         }),
+        hub: None,
         created: AT,
         updated: AT,
     }
@@ -109,6 +110,23 @@ fn sources() {
         &Resource::Source(source()),
         &expect![[
             r#"{"v":1,"id":"src_01kdvdna3v0000000000000001","tenant":"tnt_00000000000000000000000000","name":"stripe","enabled":false,"verification":{"provider":"hmac","options":[["header","x-sig"]],"secrets":["s3cret"],"public_url":"https://in.example.com/in/stripe"},"methods":["POST"],"event_types":["invoice.*"],"type_rule":{"pointer":"/type"},"dedupe":{"window_ms":60000,"key":{"header":"x-id"}},"body_max":1024,"response":{"status":202,"content_type":"text/plain","body":"ok\n"},"created_ms":1767225600123,"updated_ms":1767225600123}"#
+        ]],
+    );
+    let subscribed = HubSubscription {
+        wanted: "ab".to_owned(),
+        token: "k3".to_owned(),
+        hub: "https://hub.example/".to_owned(),
+        topic: "https://a.example/feed".to_owned(),
+        asked: Some(AT),
+        until: Some(AT),
+        next: AT,
+        failures: 2,
+        error: Some("no".to_owned()),
+    };
+    check(
+        &Resource::Source(Source { hub: Some(subscribed), ..source() }),
+        &expect![[
+            r#"{"v":1,"id":"src_01kdvdna3v0000000000000001","tenant":"tnt_00000000000000000000000000","name":"stripe","enabled":false,"verification":{"provider":"hmac","options":[["header","x-sig"]],"secrets":["s3cret"],"public_url":"https://in.example.com/in/stripe"},"methods":["POST"],"event_types":["invoice.*"],"type_rule":{"pointer":"/type"},"dedupe":{"window_ms":60000,"key":{"header":"x-id"}},"body_max":1024,"response":{"status":202,"content_type":"text/plain","body":"ok\n"},"hub":{"wanted":"ab","token":"k3","hub":"https://hub.example/","topic":"https://a.example/feed","asked_ms":1767225600123,"until_ms":1767225600123,"next_ms":1767225600123,"failures":2,"error":"no"},"created_ms":1767225600123,"updated_ms":1767225600123}"#
         ]],
     );
     let bare = Source {

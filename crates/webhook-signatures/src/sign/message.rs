@@ -151,6 +151,7 @@ fn text(
         body: element
             .map_or(Some(&*draft.body), |at| json::find(&draft.body, at))
             .ok_or(SignError::Body)?,
+        values: None,
         url: &draft.url,
         stamp: Some(stamp.as_bytes()),
         names: Some(names.as_bytes()),

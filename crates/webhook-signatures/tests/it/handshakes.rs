@@ -223,6 +223,12 @@ fn wrong_tokens_topics_and_origins_are_refused() {
     };
     assert!(matches!(from("evil.example"), Some(Handshake::Refuse { status: 405, .. })));
     assert!(matches!(from("good.example"), Some(Handshake::Answer(_))));
+    // Anyone can ask a hub to end a subscription; who did not ask for it says so.
+    for mode in ["unsubscribe", "denied", "Subscribe", ""] {
+        let asked = format!("https://a/?hub.mode={mode}&hub.challenge=1&hub.topic=https://a/feed");
+        let answered = get(&websub, &[], &asked);
+        assert!(matches!(answered, Some(Handshake::Refuse { status: 404, .. })), "{mode}");
+    }
 }
 
 #[test]
@@ -243,4 +249,20 @@ fn echoes_are_bounded_and_inert() {
         &[("smartsheet-hook-challenge", "a\r\nset-cookie: x")],
     );
     assert_eq!(split, None);
+}
+
+/// Mailchimp tests the address that was registered, and the token stands in it.
+#[test]
+fn a_probe_may_carry_the_token_of_its_address() {
+    let mailchimp = find("mailchimp").unwrap();
+    let secrets = [Secret::parse(mailchimp, "s3cret").unwrap()];
+    for url in ["https://a/in/x", "https://a/in/x?token=s3cret", "https://a/in/x?token=old"] {
+        let found = answer(get(mailchimp, &secrets, url).unwrap());
+        assert_eq!((found.status, found.body.len()), (200, 0), "{url}");
+    }
+    for url in ["https://a/in/x?token=s3cret&more=1", "https://a/in/x?other=s3cret"] {
+        assert_eq!(get(mailchimp, &secrets, url), None, "{url}");
+    }
+    let mandrill = find("mandrill").unwrap();
+    assert_eq!(get(mandrill, &[], "https://a/in/x?token=s3cret"), None);
 }

@@ -294,6 +294,27 @@ fn every_item_must_be_signed_and_a_hundred_are_looked_at() {
     assert!(matches!(at(&provider, URL, &lines(&[]), b"{}"), Err(Refusal::Missing(_))));
 }
 
+/// A pointer's `/` leads from one object into the next. Read as part of a key, it would let someone keep what was signed
+/// under a key of that name, and put something else where the application looks.
+#[test]
+fn a_key_that_reads_like_a_path_is_none() {
+    let provider = row(|signed| {
+        let field = |pointer| Piece::Field(Field::json(pointer));
+        signed.message = vec![field("/amount/value"), Piece::Text(":".into()), field("/success")];
+    });
+    let check = |body: &str| verdict(&provider, &[], body.as_bytes(), "10:true");
+    assert!(check(r#"{"amount":{"value":10},"success":true}"#).is_ok());
+    for forged in [
+        r#"{"amount/value":10,"amount":{"value":99999},"success":true}"#,
+        r#"{"amount\/value":10,"amount":{"value":99999},"success":true}"#,
+        r#"{"amount/value":10,"success":true}"#,
+        r#"{"amount":{"value":99999},"amount/value":10,"success":true}"#,
+        r#"{"":{"amount":{"value":10}},"amount":{"value":99999},"success":true}"#,
+    ] {
+        assert!(matches!(check(forged), Err(Refusal::NoMatch { .. })), "{forged}");
+    }
+}
+
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded; charset=utf-8");
 
 #[test]
@@ -413,4 +434,11 @@ fn the_word_before_a_token_counts() {
         assert!(matches!(verdict(&value), Err(Refusal::Missing(_))), "{value}");
     }
     assert_eq!(verdict("Bearer another"), Err(Refusal::WrongToken));
+}
+
+#[test]
+fn a_refusal_counts_what_was_tried() {
+    let said = |signatures, secrets| Refusal::NoMatch { signatures, secrets }.to_string();
+    assert!(said(1, 1).ends_with("(tried: 1 signature with 1 secret)"), "{}", said(1, 1));
+    assert!(said(2, 3).ends_with("(tried: 2 signatures with 3 secrets)"), "{}", said(2, 3));
 }

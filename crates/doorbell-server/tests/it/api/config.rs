@@ -2,6 +2,7 @@
 
 use super::world::World;
 use doorbell_core::configuration::{ResourceId, Scope};
+use doorbell_core::source::HubSubscription;
 use doorbell_server::configured::Touched;
 use doorbell_store::Store as _;
 use doorbell_store::StoreError;
@@ -413,6 +414,68 @@ async fn only_a_secret_that_was_handed_out_is_shown() {
     let github = json!({"name": "code", "provider": "github", "secrets": ["one of our own"]});
     world.post("/v1/sources", github).await.is(201);
     reveal("code").await.problem("state");
+}
+
+fn news(options: &Value) -> Value {
+    json!({"name": "news", "provider": "websub", "secrets": ["a secret"], "options": options})
+}
+
+#[tokio::test]
+async fn a_hub_and_its_topic_pass_the_gate_of_endpoints() {
+    let world = World::new().await;
+    let feed = "https://news.example/feed";
+    for (options, pointer) in [
+        (json!({"hub": "https://hub.example/"}), "/options/topic"),
+        (json!({"hub": "nowhere", "topic": feed}), "/options/hub"),
+        (json!({"hub": "https://169.254.169.254/", "topic": feed}), "/options/hub"),
+        (json!({"hub": "discover", "topic": "https://169.254.169.254/"}), "/options/topic"),
+    ] {
+        let problem = world.post("/v1/sources", news(&options)).await.problem("invalid");
+        assert_eq!(problem["errors"][0]["pointer"], pointer, "{problem}");
+    }
+    let options = json!({"hub": "discover", "topic": feed});
+    world.post("/v1/sources", news(&options)).await.is(201);
+}
+
+#[tokio::test]
+async fn a_subscription_stays_as_long_as_the_source_wants_one() {
+    let world = World::new().await;
+    let options = json!({"hub": "https://hub.example/", "topic": "https://news.example/feed"});
+    let made = world.post("/v1/sources", news(&options)).await.is(201);
+    assert!(made.get("hub").is_none(), "{made}");
+    let configured = &world.parts.configured;
+    let id = configured.directory().source_named("news").unwrap().id;
+    let state = HubSubscription {
+        wanted: "ab".to_owned(),
+        token: "k3".to_owned(),
+        hub: "https://hub.example/".to_owned(),
+        topic: "https://news.example/feed".to_owned(),
+        asked: None,
+        until: Some(world.now()),
+        next: world.now(),
+        failures: 0,
+        error: None,
+    };
+    configured.keep_hub(id, |_| Some(state.clone())).await.unwrap();
+    let hub = json!({
+        "state": "subscribed", "url": "https://hub.example/", "topic": "https://news.example/feed",
+        "subscribed_until": "2026-11-24T06:00:00.000Z", "next_at": "2026-11-24T06:00:00.000Z", "error": null,
+    });
+    let shown = world.get("/v1/sources/news").await.is(200);
+    assert_eq!(shown["hub"], hub);
+    assert!(!shown.to_string().contains("k3"), "the address is a secret between us and the hub");
+    let patch = async |patch: Value| {
+        world.call("PATCH", "/v1/sources/news").json(&patch).answer().await.is(200)
+    };
+    let changed = patch(json!({"body_max": 1000})).await;
+    assert_eq!(changed["hub"], hub);
+    let mut declared = news(&options);
+    declared["body_max"] = 2000.into();
+    world.post("/v1/apply", json!({"sources": [declared]})).await.is(200);
+    assert_eq!(world.get("/v1/sources/news").await.is(200)["hub"], hub);
+    let changed = patch(json!({"options": {"hub": null}})).await;
+    assert!(changed.get("hub").is_none(), "{changed}");
+    assert_eq!(configured.directory().source_named("news").unwrap().hub, None);
 }
 
 #[tokio::test]

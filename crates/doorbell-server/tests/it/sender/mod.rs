@@ -3,6 +3,7 @@
 mod answers;
 mod forbidden;
 mod hell;
+mod hubs;
 mod http2;
 mod keys;
 mod lookups;

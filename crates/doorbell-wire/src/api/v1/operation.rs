@@ -247,7 +247,7 @@ operations! {
         .query::<PageQuery>().gives::<Page<EndpointOut>>(&[200]);
     CreateEndpoint "createEndpoint" => spec(Post, "/v1/endpoints", Write, "Makes an endpoint")
         .note("The answer holds its secret, whole, this one time.")
-        .takes::<EndpointIn>().gives::<EndpointOut>(&[201]).problems(&[Code::Conflict]);
+        .takes::<EndpointIn>().gives::<EndpointOut>(&[201]).problems(&[Code::Conflict, Code::State]);
     GetEndpoint "getEndpoint" => spec(Get, "/v1/endpoints/{endpoint}", Read, "Shows an endpoint")
         .gives::<EndpointOut>(&[200]);
     UpdateEndpoint "updateEndpoint" =>
@@ -278,7 +278,7 @@ operations! {
     Apply "apply" =>
         spec(Post, "/v1/apply", Write, "Makes the sources and endpoints as they are declared, all or nothing")
         .note("Things are compared by name; what is as declared is not touched, so that a repetition changes nothing. With `prune` what is not declared is removed; with `dry_run` nothing is changed. The secrets of new endpoints are in the answer, whole, this one time.")
-        .takes::<ApplyIn>().gives::<ApplyOut>(&[200]).problems(&[Code::Conflict]);
+        .takes::<ApplyIn>().gives::<ApplyOut>(&[200]).problems(&[Code::Conflict, Code::State]);
 
     ListRequests "listRequests" =>
         spec(Get, "/v1/requests", Read, "Lists requests, rejected ones and duplicates too, newest first")
@@ -367,6 +367,9 @@ operations! {
 
     Status "status" => spec(Get, "/v1/status", Read, "Tells how the server is")
         .gives::<StatusOut>(&[200]);
+    Backup "backup" => spec(Get, "/v1/backup", Admin, "Gives a copy of the embedded store, while it works")
+        .note("Only for the operator. A tar archive, its length known before; `doorbell restore` makes a data folder from it. It holds secrets and payloads. A store in a database is backed up with the database's own tools.")
+        .gives_raw(Output::Bytes, &[200]).problems(&[Code::State]);
     Metrics "metrics" => spec(Get, "/metrics", Read, "Gives the metrics for Prometheus")
         .gives_raw(Output::Text("text/plain; version=0.0.4"), &[200]);
 }

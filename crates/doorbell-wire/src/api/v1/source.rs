@@ -7,7 +7,7 @@ use doorbell_core::id::{SourceId, TenantId};
 use doorbell_core::limits;
 use doorbell_core::name::{EventTypePattern, Label};
 use doorbell_core::secret::SecretText;
-use doorbell_core::source::{self, Dedupe, Source, Verification};
+use doorbell_core::source::{self, Dedupe, HubSubscription, Source, Verification};
 use doorbell_core::time::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -121,12 +121,62 @@ pub struct SourceOut {
     pub body_max: u64,
     /// What the caller gets on success, when not what the provider wants.
     pub response: Option<ResponseRule>,
+    /// How its subscription at a WebSub hub stands, where it has the options `hub` and `topic`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hub: Option<HubOut>,
     /// Where its requests come in: the path on the ingest address.
     pub path: String,
     /// When it was made.
     pub created_at: Moment,
     /// When it was last changed.
     pub updated_at: Moment,
+}
+
+/// How a subscription at a WebSub hub stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HubOut {
+    /// In a word.
+    pub state: HubState,
+    /// The hub's address, once it is known.
+    pub url: Option<String>,
+    /// The topic under the name that the hub knows.
+    pub topic: String,
+    /// It is subscribed until then, unless the hub is asked again before: that is done after four fifths of the time.
+    pub subscribed_until: Option<Moment>,
+    /// When the hub is asked next.
+    pub next_at: Moment,
+    /// Why it failed last.
+    pub error: Option<String>,
+}
+
+/// How a subscription at a WebSub hub stands, in a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum HubState {
+    /// The hub said that it sends.
+    Subscribed,
+    /// The hub was asked and has not asked back yet.
+    Asked,
+    /// It did not work and is tried again.
+    Failing,
+}
+
+impl From<&HubSubscription> for HubOut {
+    fn from(state: &HubSubscription) -> Self {
+        let word = match state {
+            HubSubscription { error: Some(_), .. } => HubState::Failing,
+            HubSubscription { until: Some(_), .. } => HubState::Subscribed,
+            HubSubscription { .. } => HubState::Asked,
+        };
+        Self {
+            state: word,
+            url: Some(state.hub.clone()).filter(|hub| !hub.is_empty()),
+            topic: state.topic.clone(),
+            subscribed_until: state.until.map(Moment),
+            next_at: Moment(state.next),
+            error: state.error.clone(),
+        }
+    }
 }
 
 /// A new secret for a source.
@@ -193,6 +243,7 @@ impl SourceIn {
                 Some(read) => Some(read?),
                 None => None,
             },
+            hub: None,
             created: now,
             updated: now,
         })
@@ -383,6 +434,7 @@ impl SourceOut {
             dedupe: written.dedupe,
             body_max: u64::try_from(source.body_max).unwrap_or(u64::MAX),
             response: written.response,
+            hub: source.hub.as_ref().map(HubOut::from),
             created_at: Moment(source.created),
             updated_at: Moment(source.updated),
         }

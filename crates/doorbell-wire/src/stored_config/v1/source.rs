@@ -23,8 +23,25 @@ pub(in crate::stored_config) struct Source {
     dedupe: Dedupe,
     body_max: u64,
     response: Option<Response>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hub: Option<Hub>,
     created_ms: u64,
     updated_ms: u64,
+}
+
+/// How a subscription at a WebSub hub stands.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Hub {
+    wanted: String,
+    token: String,
+    hub: String,
+    topic: String,
+    asked_ms: Option<u64>,
+    until_ms: Option<u64>,
+    next_ms: u64,
+    failures: u32,
+    error: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -81,6 +98,38 @@ pub(super) fn secret(text: &str) -> Result<SecretText, DocumentError> {
     SecretText::parse(text).map_err(|_| DocumentError::Value("secret"))
 }
 
+impl From<&source::HubSubscription> for Hub {
+    fn from(state: &source::HubSubscription) -> Self {
+        Self {
+            wanted: state.wanted.clone(),
+            token: state.token.clone(),
+            hub: state.hub.clone(),
+            topic: state.topic.clone(),
+            asked_ms: state.asked.map(Time::ms),
+            until_ms: state.until.map(Time::ms),
+            next_ms: state.next.ms(),
+            failures: state.failures,
+            error: state.error.clone(),
+        }
+    }
+}
+
+impl From<Hub> for source::HubSubscription {
+    fn from(stored: Hub) -> Self {
+        Self {
+            wanted: stored.wanted,
+            token: stored.token,
+            hub: stored.hub,
+            topic: stored.topic,
+            asked: stored.asked_ms.map(Time::from_ms),
+            until: stored.until_ms.map(Time::from_ms),
+            next: Time::from_ms(stored.next_ms),
+            failures: stored.failures,
+            error: stored.error,
+        }
+    }
+}
+
 impl From<&source::Source> for Source {
     fn from(source: &source::Source) -> Self {
         let verification = &source.verification;
@@ -109,6 +158,7 @@ impl From<&source::Source> for Source {
                 content_type: response.content_type.clone(),
                 body: response.body.clone(),
             }),
+            hub: source.hub.as_ref().map(Hub::from),
             created_ms: source.created.ms(),
             updated_ms: source.updated.ms(),
         }
@@ -146,6 +196,7 @@ impl TryFrom<Source> for source::Source {
                 content_type: response.content_type,
                 body: response.body,
             }),
+            hub: stored.hub.map(source::HubSubscription::from),
             created: Time::from_ms(stored.created_ms),
             updated: Time::from_ms(stored.updated_ms),
         })
