@@ -134,12 +134,33 @@ def own_database():
     return ["--store", DATABASE.rsplit("/", 1)[0] + "/" + name]
 
 
+# A broker that stands before the store, if any.
+INBOX = os.environ.get("DOORBELL_E2E_INBOX")
+
+
+def own_inbox():
+    """The flags for a queue of one's own."""
+    if not INBOX:
+        return []
+    name, scheme = f"inbox-{next(NUMBERS)}", INBOX.split(":")[0]
+    if scheme == "amqp":
+        return ["--inbox", f"{INBOX}?queue={name}"]
+    if scheme == "nats":
+        return ["--inbox", f"{INBOX}{name}?stream={name}"]
+    import boto3
+    address = "http://" + INBOX.split("@")[1].split("/")[0]
+    sqs = boto3.client("sqs", endpoint_url=address, region_name="us-east-1", aws_access_key_id="test",
+                       aws_secret_access_key="test")
+    sqs.create_queue(QueueName=f"{name}.fifo", Attributes={"FifoQueue": "true"})
+    return ["--inbox", f"{INBOX}/{name}.fifo"]
+
+
 class Doorbell:
     """A running `doorbell serve`."""
 
     def __init__(self, folder, environment=None):
         self.folder, self.token, self.environment = pathlib.Path(folder), None, environment or {}
-        self.store = own_database()
+        self.store = own_database() + own_inbox()
         (self.folder / "doorbell.toml").write_text(CONFIGURATION)
         self.start()
 

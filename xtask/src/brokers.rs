@@ -284,7 +284,7 @@ impl Brokers {
         let mut all = kinds.iter().map(|kind| Broker::begin(*kind)).collect::<Result<Vec<_>>>()?;
         all.iter_mut().try_for_each(Broker::wait)?;
         for moto in all.iter().filter(|broker| broker.kind == Kind::Sqs) {
-            moto.make_queues(&["tests", "tests.fifo"])?;
+            moto.make_queues(&["tests", "tests.fifo", "inbox.fifo", "inbox-dead"])?;
         }
         Ok(Self(all))
     }

@@ -1,6 +1,7 @@
 //! `cargo xtask e2e`: the real binary, with the official Python and JavaScript libraries as signers and judges.
 //! They are installed, at pinned versions, into `target/e2e`.
 
+use crate::brokers::{Broker, Kind};
 use crate::node::CONFIGURATION;
 use crate::place::{self, Profile};
 use crate::postgres::{Cluster, Sync};
@@ -19,6 +20,9 @@ pub(crate) struct Flags {
     /// Where the nodes keep their events.
     #[arg(long, value_enum, default_value = "embedded")]
     store: Home,
+    /// A queue before the store, which is started for it.
+    #[arg(long, value_enum)]
+    inbox: Option<Kind>,
     /// Arguments for pytest.
     #[arg(last = true)]
     pytest: Vec<String>,
@@ -65,6 +69,10 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         Home::Embedded => None,
         Home::Postgres => Some(Cluster::start(Sync::No)?),
     };
+    let inbox = flags.inbox.map(Broker::start).transpose()?;
+    if let Some(inbox) = &inbox {
+        pytest.env("DOORBELL_E2E_INBOX", inbox.url());
+    }
     if let Some(database) = &database {
         pytest.env("DOORBELL_E2E_DATABASE", database.url());
         pytest.env("DOORBELL_E2E_PSQL", database.program("psql"));

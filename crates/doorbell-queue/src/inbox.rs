@@ -229,9 +229,16 @@ mod tests {
     use doorbell_core::time::Time;
     use std::sync::Arc;
 
-    fn inbox(address: &str) -> Result<Inbox, InboxError> {
-        let dialer = Dialer::new(Arc::new(Plain), &[], Arc::new(|| Time::EPOCH)).unwrap();
-        Inbox::new(&address.parse().unwrap(), &dialer)
+    fn dialer() -> Dialer {
+        Dialer::new(Arc::new(Plain), &[], Arc::new(|| Time::EPOCH)).unwrap()
+    }
+
+    fn address(text: &str) -> Address {
+        text.parse().unwrap()
+    }
+
+    fn inbox(text: &str) -> Result<Inbox, InboxError> {
+        Inbox::new(&address(text), &dialer())
     }
 
     #[test]

@@ -10,10 +10,12 @@ mod sweep;
 mod full;
 mod rot;
 mod fleet;
+mod inbox;
 mod upgrade;
 mod moving;
 mod selftest;
 
+use crate::brokers::Kind;
 use crate::node::Program;
 use crate::place::{self, Profile};
 use anyhow::{Context, Result, bail, ensure};
@@ -41,6 +43,10 @@ pub(crate) enum Fault {
     BitRot,
     /// Three nodes on one PostgreSQL: nodes killed and stopped, the database killed, connections cut; `--cycles` of each.
     Cluster,
+    /// The database is away for `--minutes` while events come in, with an inbox before it.
+    DatabaseAway,
+    /// The broker of the inbox is killed and started again under load, `--cycles` times.
+    Broker,
     /// Three nodes of an older binary (`--old`) are upgraded under load, one after the other.
     Upgrade,
     /// The store moves from its folder to PostgreSQL under load, first in vain and then for good; `--cycles` stores.
@@ -76,6 +82,12 @@ pub(crate) struct Flags {
     /// For cluster: within how many seconds deliveries must go on after each fault; without, it is only reported.
     #[arg(long, global = true)]
     resume: Option<f64>,
+    /// For database-away: for so many minutes.
+    #[arg(long, default_value_t = 0.25, global = true)]
+    minutes: f64,
+    /// For database-away and broker: what the inbox is.
+    #[arg(long, value_enum, default_value = "amqp", global = true)]
+    inbox: Kind,
     /// For upgrade: the binary of the version before.
     #[arg(long, global = true)]
     old: Option<PathBuf>,
@@ -101,6 +113,8 @@ struct Options {
     rotate: u64,
     every: u64,
     resume: Option<f64>,
+    minutes: f64,
+    inbox: Kind,
     old: Option<PathBuf>,
     fault: Fault,
 }
@@ -199,6 +213,8 @@ impl Flags {
             rotate: 100,
             every,
             resume: None,
+            minutes: 0.05,
+            inbox: Kind::Amqp,
             old: None,
             profile: Profile::Dev,
             binary: None,
@@ -250,6 +266,8 @@ fn options(fault: Fault, flags: &Flags, program: Program) -> Options {
         rotate: flags.rotate.max(1),
         every: flags.every.max(1),
         resume: flags.resume,
+        minutes: flags.minutes,
+        inbox: flags.inbox,
         old: flags.old.clone(),
         fault,
     }
@@ -269,6 +287,10 @@ fn torture(options: &Options) -> Result<Summary> {
         Fault::DiskFull => full::run(options),
         Fault::BitRot => rot::run(options),
         Fault::Cluster => fleet::run(options),
+        Fault::DatabaseAway | Fault::Broker => {
+            inbox::fits(options.fault, options.inbox)?;
+            inbox::run(options)
+        }
         Fault::Upgrade => {
             let old = options.old.as_deref();
             upgrade::run(options, old.context("--old names the binary of the version before")?)

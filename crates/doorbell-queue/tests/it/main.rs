@@ -6,3 +6,5 @@ mod world;
 mod silence;
 
 mod brokers;
+
+mod inbox;
