@@ -10,4 +10,6 @@ pub mod stored_config;
 pub mod problem;
 pub mod misread;
 
+pub mod otlp;
+
 pub mod api;
