@@ -15,6 +15,7 @@ use crate::live::Live;
 use crate::metrics::{Metric, Metrics};
 use crate::sender::AnySender;
 use crate::tasks::{Stage, Stop, Stopper, TaskSet};
+use crate::traces::Traces;
 use doorbell_core::directory;
 use doorbell_core::limits;
 use doorbell_core::name::Label;
@@ -46,6 +47,8 @@ pub struct NodeConfig {
     pub limits: directory::Settings,
     /// Who fetches providers' keys; without one, requests that need such a key are answered 503.
     pub keys: Option<AnySender>,
+    /// Which tracing system is told.
+    pub traces: Traces,
 }
 
 impl NodeConfig {
@@ -60,6 +63,7 @@ impl NodeConfig {
             bodies_in_flight: limits::BODIES_IN_FLIGHT,
             limits: directory::Settings::default(),
             keys: None,
+            traces: Traces::off(),
         }
     }
 }
@@ -77,14 +81,6 @@ pub struct Shared {
     pub admin_addr: SocketAddr,
     /// Whether the node is stopping.
     pub stop: Stop,
-}
-
-impl Shared {
-    /// All metrics, in Prometheus' text format.
-    #[must_use]
-    pub fn metrics_text(&self) -> String {
-        self.admitting.metrics.text()
-    }
 }
 
 /// Why a node could not start.
@@ -126,6 +122,7 @@ impl Node {
         let configured = Configured::load(Arc::clone(&store), config.limits).await?;
         let (stopper, tasks) = (Stopper::default(), TaskSet::default());
         let metrics = Arc::new(Metrics::default());
+        config.traces.count_in(&metrics);
         let (keys, fetcher) = Keys::new(config.keys, urls, clock.clone(), Arc::clone(&metrics));
         let keys = Arc::new(keys);
         let shared = Shared {
@@ -133,6 +130,7 @@ impl Node {
                 store,
                 desk,
                 live: Live::default(),
+                traces: config.traces,
                 metrics: Arc::clone(&metrics),
                 health: Arc::new(Health::new(stopper.stop())),
                 clock,
@@ -213,6 +211,11 @@ impl Running {
             self.tasks.spawn("watch of certificates", watch);
         }
         self.tasks.spawn(name, listener.serve(handler, Arc::clone(metrics), self.stopper.stop()));
+    }
+
+    /// From now on `/readyz` says that this node is not to get requests; all else goes on, until [`Running::stop`].
+    pub fn leave(&self) {
+        self.stopper.advance(Stage::Leaving);
     }
 
     /// Stops: takes nothing new, finishes what is under way within its time, closes the store.

@@ -29,6 +29,7 @@ use doorbell_server::metrics::{Metric, Metrics};
 use doorbell_server::sender::{AnySender, Script, Step};
 use doorbell_server::standings::Standings;
 use doorbell_server::tasks::{Stage, Stopper};
+use doorbell_server::traces::Traces;
 use doorbell_store::memory::Memory;
 use doorbell_store::{
     Admission, Amended, Amendment, AnyStore, DeliveryQuery, DeliveryRow, NewDelivery, Store,
@@ -78,12 +79,15 @@ impl World {
             desk: desk.clone(),
             clock: clock.clone(),
             live: live.clone(),
+            traces: Traces::off(),
             metrics: Arc::clone(&metrics),
             questions,
         };
         let running = tokio::spawn(dispatch(parts, stopper.stop()));
         let health = Arc::new(Health::new(stopper.stop()));
-        let admitting = Admitting { store: Arc::clone(&store), desk, live, metrics, health, clock };
+        let traces = Traces::off();
+        let store_too = Arc::clone(&store);
+        let admitting = Admitting { store: store_too, desk, live, traces, metrics, health, clock };
         Self { memory, store, configured, admitting, standings, clock: manual, stopper, running }
     }
 
