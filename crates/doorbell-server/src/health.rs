@@ -95,6 +95,7 @@ impl Health {
     pub fn answer(&self, probe: Probe, now: Time) -> (u16, &'static str) {
         match probe {
             Probe::Alive => (200, "alive\n"),
+            Probe::Ready if self.stop.stage() == Stage::Leaving => (503, "leaving\n"),
             Probe::Ready if self.stop.stage() != Stage::Running => (503, "draining\n"),
             Probe::Ready if now.ms() < self.unready_until.load(Relaxed) => {
                 (503, "the store takes nothing\n")
@@ -126,6 +127,8 @@ mod tests {
         assert_eq!(ready(now), 200);
         health.store_failed(&StoreError::Full, now);
         assert_eq!((ready(now), ready(later)), (503, 200));
+        stopper.advance(Stage::Leaving);
+        assert_eq!(health.answer(Probe::Ready, later), (503, "leaving\n"));
         stopper.advance(Stage::Draining);
         assert_eq!((ready(later), health.answer(Probe::Alive, later).0), (503, 200));
         let health = Health::new(Stopper::default().stop());

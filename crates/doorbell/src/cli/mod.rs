@@ -21,6 +21,7 @@ pub(crate) mod providers;
 pub(crate) mod verify;
 pub(crate) mod trigger;
 pub(crate) mod doctor;
+mod health;
 pub(crate) mod backup;
 pub(crate) mod migrate;
 
@@ -98,6 +99,8 @@ pub(crate) enum Verb {
     Backup(Question<backup::Backup>),
     /// Make a data folder from a backup
     Restore(backup::Restore),
+    /// Say by the exit code whether the server here should get requests
+    Health(Question<health::Health>),
     /// Look over a data folder whose server is stopped
     Doctor(Flags),
     /// Show the settings and where each came from
@@ -120,6 +123,7 @@ impl Cli {
             Verb::Trigger(trigger) => return trigger::run(trigger, report).await,
             Verb::Verify(verify) => return verify::run(verify, report),
             Verb::Migrate(migrate) => return migrate::run(migrate, report).await,
+            Verb::Health(asked) => return health::run(&asked.what, &asked.node, report).await,
             Verb::Restore(restore) => return backup::restore(restore, report),
             Verb::Doctor(flags) => return doctor::run(flags, report),
             Verb::Serve(flags) => serve::run(flags, report).await?,

@@ -66,6 +66,11 @@ const fn many(path: &'static str, doc: &'static str) -> Key {
 pub(crate) const KEYS: &[Key] = &[
     one("data_dir", "doorbell-data", "Folder that holds everything; made when it is missing"),
     one("drain", "30s", "How long a stop waits for requests and deliveries in flight"),
+    one(
+        "drain_delay",
+        "0s",
+        "How long a stop goes on as before while /readyz says 503, so that load balancers send elsewhere first",
+    ),
     one("ingest.addr", "0.0.0.0:8080", "Address that receives webhooks"),
     one("ingest.prefix", "in", "First part of the path: /in/{source}"),
     one(
