@@ -53,7 +53,8 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
     let folder = place::work_folder("e2e")?;
     let python = python(&tests, &folder).context("the judges from PyPI")?;
     let judges = npm(&tests, &folder).context("the judges from npm")?;
-    browser()?;
+    debian("chromium", "chromium").context("the tests of the dashboard want Chromium")?;
+    debian("promtool", "prometheus").context("the tests of the metrics want promtool")?;
     let mut pytest = Command::new(python);
     pytest
         .args(["-m", "pytest", "-q", "-p", "no:cacheprovider", "--basetemp"])
@@ -98,14 +99,14 @@ fn python(tests: &Path, folder: &Path) -> Result<PathBuf> {
     Ok(python)
 }
 
-/// Debian's Chromium, for the tests of the dashboard; where there is no apt-get they say that they are left out.
-fn browser() -> Result<()> {
-    if place::is_installed("chromium") || !place::is_installed("apt-get") {
+/// A program from a package of Debian's; where there is no apt-get, the tests that want it say that they are left out.
+fn debian(program: &str, package: &str) -> Result<()> {
+    if place::is_installed(program) || !place::is_installed("apt-get") {
         return Ok(());
     }
     place::run(Command::new("apt-get").args(["update", "--quiet", "--quiet"]))?;
-    place::run(Command::new("apt-get").args(["install", "--yes", "--quiet", "--quiet", "chromium"]))
-        .context("the tests of the dashboard want Chromium")
+    let install = ["install", "--yes", "--quiet", "--quiet", "--no-install-recommends", package];
+    place::run(Command::new("apt-get").args(install))
 }
 
 /// A folder with `node_modules` as the lock file says; made anew when that changes.

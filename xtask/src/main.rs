@@ -6,6 +6,7 @@
 #![expect(clippy::disallowed_methods, reason = "a chore measures time and runs processes")]
 
 mod place;
+mod dist;
 mod http;
 mod payload;
 mod shim;
@@ -53,6 +54,12 @@ enum Chore {
     },
     /// Every provider with what it was verified by; writes the pages about them.
     Providers(providers::Flags),
+    /// Packages.
+    Dist {
+        /// Which.
+        #[command(subcommand)]
+        product: dist::Product,
+    },
     /// What the gateway costs, beside the same work without it.
     Bench(bench::Flags),
     /// A fleet on paper: a hundred times what this machine can run.
@@ -86,6 +93,7 @@ fn run(chore: Chore) -> Result<()> {
         Chore::E2e(flags) => e2e::run(&flags),
         Chore::Torture { fault, flags } => torture::run(fault, &flags),
         Chore::Providers(flags) => providers::run(&flags),
+        Chore::Dist { product } => dist::make(product),
         Chore::Bench(flags) => bench::run(&flags),
         Chore::Simulate(flags) => simulate::run(&flags),
         Chore::Bare => bench::serve_bare(),

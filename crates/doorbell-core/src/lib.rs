@@ -12,6 +12,7 @@ pub mod secret;
 pub mod request;
 pub mod event;
 pub mod attempt;
+pub mod trace;
 pub mod delivery;
 pub mod past;
 pub mod source;

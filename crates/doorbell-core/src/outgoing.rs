@@ -15,6 +15,7 @@ use crate::header;
 use crate::limits;
 use crate::request::Headers;
 use crate::time::Time;
+use crate::trace::{Context, TRACEPARENT};
 use bytes::Bytes;
 use std::time::Duration;
 use webhook_signatures::ToSign;
@@ -36,7 +37,7 @@ pub struct Outgoing {
     pub keep: usize,
 }
 
-/// Writes the `number`-th try (from 1) of an event to an endpoint.
+/// Writes the `number`-th try (from 1) of an event to an endpoint; with a `trace`, it is named in place of the sender's.
 ///
 /// # Errors
 /// A [`Fault`] of class [`ErrorClass::RequestInvalid`] when the endpoint's URL, headers, filter or secrets cannot be used:
@@ -44,7 +45,7 @@ pub struct Outgoing {
 pub fn write(
     event: &Event,
     endpoint: &ReadyEndpoint,
-    number: u32,
+    (number, trace): (u32, Option<Context>),
     now: Time,
 ) -> Result<Outgoing, Fault> {
     let (url, signers) = endpoint.usable().map_err(invalid)?;
@@ -54,7 +55,7 @@ pub fn write(
         })?,
         _ => url.clone(),
     };
-    let mut headers = passed(event, endpoint)?;
+    let mut headers = passed(event, endpoint, trace)?;
     ours(&mut headers, event, number);
     sign(&mut headers, event, &url, (signers, now))?;
     Ok(Outgoing {
@@ -72,14 +73,22 @@ fn invalid(detail: impl Into<String>) -> Fault {
 }
 
 /// The original lines that go on, then the endpoint's own.
-fn passed(event: &Event, endpoint: &ReadyEndpoint) -> Result<Headers, Fault> {
+fn passed(
+    event: &Event,
+    endpoint: &ReadyEndpoint,
+    trace: Option<Context>,
+) -> Result<Headers, Fault> {
     let own = &endpoint.endpoint().headers;
     header::may_add_all(own).map_err(|why| invalid(why.to_string()))?;
     let mut headers = Headers::with_capacity(event.request.headers.len() + own.len() + 8);
     for (name, value) in header::passed(&event.request.headers) {
-        if !own.iter().any(|(other, _)| other.eq_ignore_ascii_case(&name)) {
+        let traced = trace.is_some() && name == TRACEPARENT;
+        if !traced && !own.iter().any(|(other, _)| other.eq_ignore_ascii_case(&name)) {
             headers.push(&name, Bytes::copy_from_slice(value));
         }
+    }
+    if let Some(trace) = trace {
+        headers.push(TRACEPARENT, trace.to_string());
     }
     for (name, value) in own {
         headers.push(name, value.clone());

@@ -4,7 +4,8 @@ use crate::clock::Clock;
 use crate::desk::Desk;
 use crate::health::Health;
 use crate::live::{Happening, Live};
-use crate::metrics::{Metric, Metrics};
+use crate::metrics::{Asked, Metric, Metrics, Timing};
+use crate::traces::Traces;
 use bytes::Bytes;
 use doorbell_core::delivery::State;
 use doorbell_core::event::Fate;
@@ -24,6 +25,8 @@ pub struct Admitting {
     pub desk: Desk,
     /// Who watches.
     pub live: Live,
+    /// Which tracing system is told.
+    pub traces: Traces,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// What becomes of the node when the store takes nothing.
@@ -66,7 +69,7 @@ impl Admitting {
         match inbox.put(&id, letter).await {
             Ok(()) => {
                 self.metrics.count(Metric::InboxPut);
-                self.metrics.accept_latency(self.clock.monotonic().saturating_sub(began));
+                self.metrics.took(Timing::Accept, self.clock.monotonic().saturating_sub(began));
                 Ok(())
             }
             Err(QueueError::TooLarge(_)) => {
@@ -79,6 +82,13 @@ impl Admitting {
                 Err(error.into())
             }
         }
+    }
+
+    /// All metrics, in Prometheus' text format; of single endpoints only for those who may know of all of them.
+    #[must_use]
+    pub fn metrics_text(&self, version: &str, by_endpoint: bool) -> String {
+        let now = (self.clock.now(), self.clock.monotonic());
+        self.metrics.text(&self.store.vitals(), Asked { now, version, by_endpoint })
     }
 
     /// Takes an event in with its deliveries; it is durable when this returns `Ok`. Deliveries for which dispatch has
@@ -101,10 +111,12 @@ impl Admitting {
             // It was told of when it came first.
             Ok(Admitted::Again) => {}
             Ok(admitted) => {
-                self.metrics.accept_latency(self.clock.monotonic().saturating_sub(began));
+                let took = self.clock.monotonic().saturating_sub(began);
+                self.metrics.took(Timing::Accept, took);
                 let fate = admitted.fate().unwrap_or(fate);
                 self.metrics.count(metric(&fate));
                 self.live.tell(|| Happening::received(&event, &fate));
+                self.traces.received(&event, &fate, self.clock.now());
             }
             Err(error) => {
                 self.metrics.count(Metric::AcceptsFailed);

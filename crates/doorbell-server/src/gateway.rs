@@ -1,6 +1,7 @@
 //! A whole gateway: a node with its dispatch, its replays, its API and its retention, over a store that is open.
 
 use crate::api::{Api, ApiState, Cookie, LoginCode, Parts as ApiParts};
+use crate::census::Counter;
 use crate::clock::Clock;
 use crate::configured::Configured;
 use crate::desk::Desk;
@@ -76,6 +77,7 @@ pub async fn start(
     let (first_login, listeners) = (config.first_login.clone(), config.node.clone());
     let (api_replays, followed) = (replays.clone(), replays.clone());
     let (standings, questions) = Standings::new();
+    let asked = standings.clone();
     let api = move |shared: &Shared, keys: Arc<Keys>| {
         let parts = ApiParts {
             admitting: Arc::clone(&shared.admitting),
@@ -118,6 +120,7 @@ pub async fn start(
         desk,
         clock: clock.clone(),
         live: shared.admitting.live.clone(),
+        traces: shared.admitting.traces.clone(),
         metrics: Arc::clone(&shared.admitting.metrics),
         questions,
     };
@@ -133,6 +136,14 @@ pub async fn start(
         let drain = Drain::new(inbox, admitting, configured);
         node.spawn("emptying of the inbox", drain.run(shared.stop.clone()));
     }
+    let counter = Counter {
+        store: Arc::clone(&store),
+        configured: Arc::clone(&shared.configured),
+        standings: asked,
+        metrics: Arc::clone(&shared.admitting.metrics),
+        clock: clock.clone(),
+    };
+    node.spawn("census", counter.run(shared.stop.clone()));
     let engine =
         Engine::new(Arc::clone(&store), Arc::clone(&shared.configured), replays, clock.clone());
     node.spawn("replays", engine.run(shared.stop.clone()));

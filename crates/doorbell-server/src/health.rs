@@ -107,6 +107,7 @@ impl Health {
     pub fn answer(&self, probe: Probe, now: Time) -> (u16, &'static str) {
         match probe {
             Probe::Alive => (200, "alive\n"),
+            Probe::Ready if self.stop.stage() == Stage::Leaving => (503, "leaving\n"),
             Probe::Ready if self.stop.stage() >= Stage::Draining => (503, "draining\n"),
             Probe::Ready if now.ms() < self.unready_until.load(Relaxed) => {
                 (503, "nothing can be made durable\n")
@@ -138,6 +139,8 @@ mod tests {
         assert_eq!(ready(now), 200);
         health.store_failed(&StoreError::Full, now);
         assert_eq!((ready(now), ready(later)), (503, 200));
+        stopper.advance(Stage::Leaving);
+        assert_eq!(health.answer(Probe::Ready, later), (503, "leaving\n"));
         stopper.advance(Stage::Draining);
         assert_eq!((ready(later), health.answer(Probe::Alive, later).0), (503, 200));
         let health = Health::new(Stopper::default().stop());

@@ -16,6 +16,7 @@ use crate::metrics::{Metric, Metrics};
 use crate::roles::{Role, Roles};
 use crate::sender::AnySender;
 use crate::tasks::{Stage, Stop, Stopper, TaskSet};
+use crate::traces::Traces;
 use doorbell_core::directory;
 use doorbell_core::limits;
 use doorbell_core::name::Label;
@@ -54,6 +55,8 @@ pub struct NodeConfig {
     pub roles: Roles,
     /// Who fetches providers' keys; without one, requests that need such a key are answered 503.
     pub keys: Option<AnySender>,
+    /// Which tracing system is told.
+    pub traces: Traces,
 }
 
 impl NodeConfig {
@@ -70,6 +73,7 @@ impl NodeConfig {
             inbox: None,
             roles: Roles::default(),
             keys: None,
+            traces: Traces::off(),
         }
     }
 }
@@ -87,14 +91,6 @@ pub struct Shared {
     pub admin_addr: SocketAddr,
     /// Whether the node is stopping.
     pub stop: Stop,
-}
-
-impl Shared {
-    /// All metrics, in Prometheus' text format.
-    #[must_use]
-    pub fn metrics_text(&self) -> String {
-        self.admitting.metrics.text()
-    }
 }
 
 /// Why a node could not start.
@@ -137,6 +133,7 @@ impl Node {
         let configured = Configured::load(Arc::clone(&store), config.limits).await?;
         let (stopper, tasks) = (Stopper::default(), TaskSet::default());
         let metrics = Arc::new(Metrics::default());
+        config.traces.count_in(&metrics);
         let (keys, fetcher) = Keys::new(config.keys, urls, clock.clone(), Arc::clone(&metrics));
         let keys = Arc::new(keys);
         let shared = Shared {
@@ -144,6 +141,7 @@ impl Node {
                 store,
                 desk,
                 live: Live::default(),
+                traces: config.traces,
                 metrics: Arc::clone(&metrics),
                 health: Arc::new(Health::new(stopper.stop())),
                 clock,
@@ -266,7 +264,7 @@ impl Running {
 
     /// Ends, with what is under way cut off after that time, and leaves the store open. No change of the configuration is
     /// under way when this returns.
-    pub async fn leave(self, patience: Duration) {
+    pub async fn end_for_another(self, patience: Duration) {
         self.stopper.advance(Stage::Draining);
         drop(self.tasks.join(patience).await);
         self.stopper.advance(Stage::Halting);
@@ -285,6 +283,11 @@ impl Running {
             self.tasks.spawn("watch of certificates", watch);
         }
         self.tasks.spawn(name, listener.serve(handler, Arc::clone(metrics), self.stopper.stop()));
+    }
+
+    /// From now on `/readyz` says that this node is not to get requests; all else goes on, until [`Running::stop`].
+    pub fn leave(&self) {
+        self.stopper.advance(Stage::Leaving);
     }
 
     /// Stops: takes nothing new, finishes what is under way within its time, closes the store.

@@ -103,7 +103,7 @@ pub async fn change_over(
     };
     let ready = prepare(&node, copy).await;
     let began = Instant::now();
-    node.leave(CUT).await;
+    node.end_for_another(CUT).await;
     let moved = async { finish(&from, options, ready?, &moving).await };
     match moved.await {
         Ok(home) => {

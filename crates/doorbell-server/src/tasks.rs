@@ -1,6 +1,6 @@
 //! Tasks that live as long as the node: each has a name, an owner and an end.
 //!
-//! The end is a [`Stop`]: first *draining* (finish what is under way, take nothing new), then *halting* (leave). A task
+//! The end is a [`Stop`]: where it is asked for, *leaving* (go on, but say that it ends), then *draining* (finish what is under way, take nothing new), then *halting* (leave). A task
 //! that panics is noticed by name and counted; it never takes the node down. Connections are not in here: they belong
 //! to their listener, which bounds and counts them.
 
@@ -16,6 +16,8 @@ use tokio::task::{Id, JoinSet};
 pub enum Stage {
     /// Everything goes on.
     Running,
+    /// Everything goes on, but whoever asks is told to send elsewhere.
+    Leaving,
     /// Events are taken in, but no try begins any more; those under way are finished.
     Resting,
     /// Nothing new is taken; what is under way is finished.
@@ -150,6 +152,8 @@ mod tests {
     async fn stages_only_go_forward() {
         let stopper = Stopper::default();
         let mut stop = stopper.stop();
+        stopper.advance(Stage::Leaving);
+        assert_eq!(stop.stage(), Stage::Leaving);
         stopper.advance(Stage::Halting);
         stopper.advance(Stage::Draining);
         assert_eq!(stop.stage(), Stage::Halting);

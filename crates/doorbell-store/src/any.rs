@@ -6,8 +6,9 @@ use crate::postgres::Postgres;
 use crate::store::{
     Admission, Admitted, Amended, Amendment, Backlog, Claim, Claims, DeliveryQuery, DeliveryRow,
     EventDetail, EventQuery, EventRow, Lease, Lent, Locator, Page, Pruned, Retention, Search,
-    SearchPage, Settled, Settlement, Stats, Store, StoreError,
+    SearchPage, Settled, Settlement, Stats, Store, StoreError, WaitingCount,
 };
+use crate::vitals::Vitals;
 use doorbell_core::attempt::Attempt;
 use doorbell_core::configuration::{Change, Configuration};
 use doorbell_core::event::Event;
@@ -55,6 +56,14 @@ macro_rules! forward {
                 }
             }
 
+            fn vitals(&self) -> Vitals {
+                match self {
+                    Self::Memory(home) => home.vitals(),
+                    Self::Embedded(home) => home.vitals(),
+                    Self::Postgres(home) => home.vitals(),
+                }
+            }
+
             fn owns(&self, id: [u8; 16]) -> bool {
                 match self {
                     Self::Memory(home) => home.owns(id),
@@ -85,6 +94,7 @@ forward! {
     configuration() -> Result<Configuration, StoreError>;
     reconfigured() -> ();
     backlog() -> Result<Vec<Backlog>, StoreError>;
+    waiting_counts() -> Result<Vec<WaitingCount>, StoreError>;
     events(query: EventQuery) -> Result<Page<EventRow>, StoreError>;
     event(tenant: TenantId, id: EventId) -> Result<Option<EventDetail>, StoreError>;
     event_at(locator: Locator) -> Result<Arc<Event>, StoreError>;

@@ -6,6 +6,10 @@
 //! calls by itself (one fdatasync, one transaction): what is best to gather is its own affair.
 //! No HTTP, no retry rule, no clock lives here.
 
+mod ticks;
+
+mod vitals;
+
 mod store;
 
 mod changes;
@@ -27,5 +31,6 @@ pub use store::{
     Admission, Admitted, Amended, Amendment, Backlog, Claim, Claims, Cursor, DeliveryQuery,
     DeliveryRow, EventDetail, EventQuery, EventRow, FateWord, Lease, Lent, Locator, NewDelivery,
     Page, Pruned, Retention, Search, SearchHit, SearchPage, Settled, Settlement, StateWord, Stats,
-    Store, StoreError, Tally,
+    Store, StoreError, Tally, WaitingCount,
 };
+pub use vitals::{BOUNDS_US, Counted, EmbeddedVitals, PostgresVitals, Timings, Vitals};

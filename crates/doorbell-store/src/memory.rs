@@ -8,8 +8,9 @@ use crate::changes;
 use crate::store::{
     Admission, Admitted, Amended, Amendment, Backlog, Claim, Claims, DeliveryQuery, DeliveryRow,
     EventDetail, EventQuery, EventRow, Lease, Lent, Locator, Page, Pruned, Retention, Search,
-    SearchPage, Settled, Settlement, Stats, Store, StoreError,
+    SearchPage, Settled, Settlement, Stats, Store, StoreError, WaitingCount,
 };
+use crate::vitals::Vitals;
 use doorbell_core::attempt::Attempt;
 use doorbell_core::configuration::{Change, Configuration};
 use doorbell_core::event::Event;
@@ -152,6 +153,14 @@ impl Store for Memory {
 
     async fn backlog(&self) -> Result<Vec<Backlog>, StoreError> {
         Ok(self.read()?.backlogs())
+    }
+
+    async fn waiting_counts(&self) -> Result<Vec<WaitingCount>, StoreError> {
+        Ok(self.read()?.waiting_counts())
+    }
+
+    fn vitals(&self) -> Vitals {
+        Vitals::Memory
     }
 
     async fn events(&self, query: EventQuery) -> Result<Page<EventRow>, StoreError> {

@@ -1,5 +1,6 @@
 //! The `Store` interface and its words.
 
+use crate::vitals::Vitals;
 use bytes::Bytes;
 use doorbell_core::attempt::{Attempt, Ending};
 use doorbell_core::configuration::{Change, Configuration};
@@ -110,6 +111,13 @@ pub trait Store: Send + Sync + 'static {
     /// Those of reading.
     fn backlog(&self) -> impl Future<Output = Result<Vec<Backlog>, StoreError>> + Send;
 
+    /// How many deliveries wait for each endpoint, lent ones included; of the endpoints that this node looks after. Of
+    /// very many it may be fewer than there are: for people, not for decisions.
+    ///
+    /// # Errors
+    /// Those of reading.
+    fn waiting_counts(&self) -> impl Future<Output = Result<Vec<WaitingCount>, StoreError>> + Send;
+
     /// Requests and events, newest first. What was accepted before the call is seen.
     ///
     /// # Errors
@@ -180,6 +188,9 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// Those of reading.
     fn stats(&self) -> impl Future<Output = Result<Stats, StoreError>> + Send;
+
+    /// What the home measures of itself. It neither waits nor reads.
+    fn vitals(&self) -> Vitals;
 
     /// Forgets what retention allows, never what is still waiting; a bounded piece of work for each call.
     ///
@@ -343,6 +354,15 @@ pub struct Backlog {
     pub endpoint: EndpointId,
     /// When the first that is not lent is due.
     pub next_due: Time,
+}
+
+/// How many deliveries wait for an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WaitingCount {
+    /// For which endpoint.
+    pub endpoint: EndpointId,
+    /// How many; more than none.
+    pub deliveries: u64,
 }
 
 /// What came of a try.

@@ -10,6 +10,8 @@ pub mod stored_config;
 pub mod problem;
 pub mod misread;
 
+pub mod otlp;
+
 pub mod api;
 
 pub mod export;

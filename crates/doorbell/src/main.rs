@@ -8,6 +8,7 @@
 mod report;
 mod config;
 mod remote;
+mod otel;
 mod captured;
 mod cli;
 

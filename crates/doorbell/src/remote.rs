@@ -20,6 +20,8 @@ use url::Url;
 
 /// How long a call may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a health check may take to answer.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes of an answer that are read at most.
 const ANSWER_MAX: usize = 512 << 20;
 
@@ -189,6 +191,28 @@ impl Remote {
             StatusCode::UNAUTHORIZED => Err(anyhow!(self.unauthorized())),
             _ => Err(explain(answer).await),
         }
+    }
+
+    /// Asks a health check: its status and its word. Whoever asks is in a hurry.
+    ///
+    /// # Errors
+    /// When nobody answers.
+    pub(crate) async fn probe(&self, path: &str) -> Result<(u16, String)> {
+        let request = Request::builder().uri(path).header("host", self.base.authority());
+        let request = request.body(Full::default())?;
+        let work = async {
+            let tcp = connect(&self.base)
+                .await
+                .with_context(|| format!("no server answers at {}", self.base))?;
+            let answer = exchange(&self.base, &self.roots, tcp, request).await?;
+            let status = answer.status().as_u16();
+            let body = http_body_util::Limited::new(answer.into_body(), 4 << 10).collect().await;
+            let body = body.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+            Ok((status, String::from_utf8_lossy(&body).trim().to_owned()))
+        };
+        tokio::time::timeout(PROBE_TIMEOUT, work).await.map_err(|_| {
+            anyhow!("{} gave no answer within {} s", self.base, PROBE_TIMEOUT.as_secs())
+        })?
     }
 
     /// The API says no more than "a good token is needed"; which one was sent is known here.

@@ -15,7 +15,7 @@ use webhook_signatures::{Incoming, Secret, find, verify};
 fn write(event: &Event, endpoint: Endpoint, number: u32, now: Time) -> Result<Outgoing, Fault> {
     let id = endpoint.id;
     let directory = directory(&[], &[endpoint]);
-    outgoing::write(event, directory.endpoint(id).unwrap(), number, now)
+    outgoing::write(event, directory.endpoint(id).unwrap(), (number, None), now)
 }
 
 fn pushed() -> Event {

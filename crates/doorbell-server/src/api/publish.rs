@@ -15,6 +15,7 @@ use doorbell_core::event::{Event, Fate, Origin};
 use doorbell_core::id::{DeliveryId, EventId, TenantId};
 use doorbell_core::name::EventType;
 use doorbell_core::request::{Headers, Request};
+use doorbell_core::trace::{Context, TRACEPARENT, TRACESTATE};
 use doorbell_core::{intake, key, limits};
 use doorbell_store::{Admission, Admitted, EventDetail, NewDelivery, Store};
 use doorbell_wire::api::v1::endpoint::channels;
@@ -36,6 +37,9 @@ const CHANNELS: &str = "doorbell-channels";
 /// The type of the event that tests an endpoint.
 const PING: &str = "doorbell.ping";
 
+/// Bytes of a `tracestate` that goes on (the standard asks for 512 at least).
+const TRACESTATE_MAX: usize = 512;
+
 /// What is published, checked.
 struct Published {
     event_type: EventType,
@@ -43,6 +47,8 @@ struct Published {
     content_type: Option<String>,
     channels: Vec<String>,
     key: Option<Bytes>,
+    /// The lines that name the publisher's span.
+    trace: Vec<(&'static str, String)>,
 }
 
 pub(super) async fn publish(
@@ -54,7 +60,8 @@ pub(super) async fn publish(
     let (parts, body) = request.into_parts();
     let _room = room(&state, &parts.headers)?;
     let body = bytes(&parts.headers, body, limits::BODY_DEFAULT).await?;
-    let published = read(&parts.headers, &query, body)?;
+    let mut published = read(&parts.headers, &query, body)?;
+    published.trace = trace(&parts.headers);
     let event = event(&state, caller.tenant, published);
     let directory = state.configured.directory();
     if directory.route(&event).take(limits::FANOUT + 1).count() > limits::FANOUT {
@@ -96,6 +103,16 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Ref
     }
 }
 
+/// The publisher's span (W3C Trace Context), where it names one.
+fn trace(headers: &HeaderMap) -> Vec<(&'static str, String)> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let parent = text(TRACEPARENT).filter(|parent| Context::parse(parent).is_some());
+    let Some(parent) = parent else { return Vec::new() };
+    let state = text(TRACESTATE).filter(|state| state.len() <= TRACESTATE_MAX);
+    let line = |name| move |value: &str| (name, value.to_owned());
+    Some(parent).map(line(TRACEPARENT)).into_iter().chain(state.map(line(TRACESTATE))).collect()
+}
+
 /// An envelope, or a body that is published as it is because its type stands elsewhere.
 fn read(headers: &HeaderMap, query: &PublishQuery, body: Bytes) -> Result<Published, Refused> {
     let event_type = header(headers, TYPE)?.or(query.event_type.as_deref());
@@ -128,7 +145,7 @@ fn as_it_is(
     let key = checked_key(KEY, key, &mut faults);
     let published = event_type.zip(channels).zip(key).map(|((event_type, channels), key)| {
         let content_type = content_type.map(str::to_owned);
-        Published { event_type, body, content_type, channels, key }
+        Published { event_type, body, content_type, channels, key, trace: Vec::new() }
     });
     faults.finish(published).map_err(Refused::invalid)
 }
@@ -149,7 +166,7 @@ fn envelope(header_key: Option<&str>, body: &Bytes) -> Result<Published, Refused
     let data = Bytes::copy_from_slice(written.data.get().as_bytes());
     let published = event_type.zip(channels).zip(key).map(|((event_type, channels), key)| {
         let content_type = Some("application/json".to_owned());
-        Published { event_type, body: data, content_type, channels, key }
+        Published { event_type, body: data, content_type, channels, key, trace: Vec::new() }
     });
     faults.finish(published).map_err(Refused::invalid)
 }
@@ -168,12 +185,15 @@ fn checked_key(pointer: &str, key: Option<&str>, faults: &mut Faults) -> Option<
     }
 }
 
-/// Nothing of the API's request but the body and its content type goes on: its headers hold the caller's token.
+/// Nothing of the API's request but the body, its content type and its trace goes on: its headers hold the caller's token.
 fn event(state: &ApiState, tenant: TenantId, published: Published) -> Event {
     let now = state.admitting.clock.now();
     let mut headers = Headers::default();
     if let Some(content_type) = published.content_type {
         headers.push("content-type", content_type);
+    }
+    for (name, value) in published.trace {
+        headers.push(name, value);
     }
     Event {
         id: EventId::new(now, state.admitting.clock.dice()),
@@ -239,6 +259,7 @@ pub(super) async fn ping(
         content_type: Some("application/json".to_owned()),
         channels: Vec::new(),
         key: None,
+        trace: Vec::new(),
     };
     let event = event(state, endpoint.tenant, published);
     let order = endpoint.policy.order.as_ref();

@@ -6,7 +6,7 @@ use super::refused::Refused;
 use super::state::ApiState;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use doorbell_core::id::EndpointId;
+use doorbell_core::id::{EndpointId, TenantId};
 use doorbell_core::time::Time;
 use doorbell_store::{Stats, Store};
 use doorbell_wire::api::v1::endpoint::EndpointStatus;
@@ -60,8 +60,9 @@ fn store(stats: Stats) -> StoreOut {
     }
 }
 
-pub(super) async fn metrics(State(state): State<ApiState>) -> Response {
-    let text = state.admitting.metrics.text();
+/// Single endpoints are told to tokens of the default tenant only: they are those of all tenants.
+pub(super) async fn metrics(State(state): State<ApiState>, caller: Caller) -> Response {
+    let text = state.admitting.metrics_text(state.version, caller.tenant == TenantId::DEFAULT);
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }
 

@@ -5,10 +5,11 @@ use crate::configured::Configured;
 use crate::dispatch::lane::Try;
 use crate::dispatch::message::{Message, Tried};
 use crate::live::Live;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Timing};
 use crate::sender::{AnySender, Carried};
+use crate::traces::Traces;
 use doorbell_core::attempt::{Attempt, Outcome, Timings};
-use doorbell_core::delivery::{Delivery, DiscardReason};
+use doorbell_core::delivery::{Delivery, DiscardReason, State};
 use doorbell_core::directory::ReadyEndpoint;
 use doorbell_core::event::Event;
 use doorbell_core::filter::Document;
@@ -55,6 +56,7 @@ pub(crate) struct Deliverer {
     pub(crate) configured: Arc<Configured>,
     pub(crate) clock: Clock,
     pub(crate) live: Live,
+    pub(crate) traces: Traces,
     pub(crate) metrics: Arc<Metrics>,
 }
 
@@ -107,18 +109,28 @@ impl Deliverer {
         dice: u128,
     ) -> Written {
         let began = self.clock.now();
+        if let State::Waiting { due } = delivery.state {
+            self.metrics.took(Timing::StartDelay, began.since(due));
+        }
         if !ready.wants(&Document::new(event)) {
             return Written::untried(settle::discard(delivery, DiscardReason::Filtered, began));
         }
         let number = delivery.attempts.saturating_add(1);
-        let carried = match outgoing::write(event, ready, number, began) {
-            Ok(outgoing) => self.sender.carry(outgoing).await,
+        let id = AttemptId::new(began, dice);
+        let trace = self.traces.context(event, id);
+        let mut url = None;
+        let carried = match outgoing::write(event, ready, (number, trace), began) {
+            Ok(outgoing) => {
+                url = trace.map(|_| outgoing.url.clone());
+                self.sender.carry(outgoing).await
+            }
             Err(fault) => Carried {
                 outcome: Outcome::Failed(fault),
                 timings: Timings::default(),
                 address: None,
             },
         };
+        self.metrics.took(Timing::Attempt, carried.timings.total);
         let step = settle::after(
             delivery,
             ready.endpoint(),
@@ -127,7 +139,7 @@ impl Deliverer {
             low(dice),
         );
         let attempt = Attempt {
-            id: AttemptId::new(began, dice),
+            id,
             number,
             at: began,
             trigger: settle::trigger(delivery),
@@ -135,6 +147,7 @@ impl Deliverer {
             timings: carried.timings,
             outcome: carried.outcome,
         };
+        self.traces.tried(event, delivery, &attempt, url.as_ref());
         Written { delivery: step.delivery, attempt: Some(attempt), change: step.endpoint }
     }
 

@@ -3,9 +3,10 @@
 use crate::desk::Window;
 use doorbell_core::attempt::Outcome;
 use doorbell_core::breaker::{self, Breaker, Condition, Pass};
-use doorbell_core::delivery::DiscardReason;
+use doorbell_core::delivery::{DiscardReason, State};
 use doorbell_core::directory::ReadyEndpoint;
 use doorbell_core::endpoint::{Endpoint, Policy, Status};
+use doorbell_core::id::DeliveryId;
 use doorbell_core::limits;
 use doorbell_core::pace::{Pace, Turn};
 use doorbell_core::standing::Standing;
@@ -88,6 +89,15 @@ pub(crate) enum Start {
     Try(Try),
     /// It is only written off; it counts as settling.
     Discard(Lent, DiscardReason),
+}
+
+impl Start {
+    pub(crate) const fn delivery(&self) -> DeliveryId {
+        match self {
+            Self::Try(start) => start.lent.delivery.id,
+            Self::Discard(lent, _) => lent.delivery.id,
+        }
+    }
 }
 
 /// A delivery that is tried, and has its place.
@@ -345,6 +355,18 @@ impl Lane {
             Some(outcome) => self.breaker.after(end.pass, outcome, now, end.dice),
             None => self.breaker.unsent(end.pass, now),
         }
+    }
+
+    /// Since when the first delivery that waits in memory is due, if it is, and whether the endpoint itself is what it
+    /// waits for: paused, broken, limited.
+    pub(crate) fn oldest(&self, now: Time) -> Option<(Time, bool)> {
+        let due = match self.waiting.front()?.delivery.state {
+            State::Waiting { due } if due <= now => due,
+            State::Waiting { .. } => return None,
+            State::Delivered { at } | State::Failed { at, .. } | State::Discarded { at, .. } => at,
+        };
+        let held = self.is_paused() || matches!(self.peek(now, usize::MAX), Gate::Until(_));
+        Some((due, held))
     }
 
     /// Tries that are out.

@@ -19,6 +19,7 @@ use crate::metrics::Metrics;
 use crate::sender::AnySender;
 use crate::standings::Questions;
 use crate::tasks::Stop;
+use crate::traces::Traces;
 use deliver::Deliverer;
 use doorbell_store::AnyStore;
 use message::MESSAGES;
@@ -41,6 +42,8 @@ pub struct Parts {
     pub clock: Clock,
     /// Who watches.
     pub live: Live,
+    /// Which tracing system is told.
+    pub traces: Traces,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Who asks how deliveries stand.
@@ -49,7 +52,7 @@ pub struct Parts {
 
 /// Delivers until the node drains; then lets what is in flight end, gives the rest back to the store, and returns.
 pub async fn dispatch(parts: Parts, stop: Stop) {
-    let Parts { store, sender, configured, desk, clock, live, metrics, questions } = parts;
+    let Parts { store, sender, configured, desk, clock, live, traces, metrics, questions } = parts;
     let (tell, inbox) = mpsc::channel(MESSAGES);
     let deliverer = Arc::new(Deliverer {
         store: Arc::clone(&store),
@@ -57,6 +60,7 @@ pub async fn dispatch(parts: Parts, stop: Stop) {
         configured: Arc::clone(&configured),
         clock: clock.clone(),
         live,
+        traces,
         metrics,
     });
     Run::new(store, deliverer, (configured, desk), clock, tell).run(inbox, questions, stop).await;

@@ -9,14 +9,14 @@ use crate::dispatch::deliver::Deliverer;
 use crate::dispatch::lane::{End, Held, Lane, Start, Wish};
 use crate::dispatch::message::{CLAIMS_MAX, IN_FLIGHT_ALL, IN_FLIGHT_MAX, Message, Tried};
 use crate::dispatch::settling::{self, Done};
-use crate::metrics::Metric;
+use crate::metrics::{Metric, Timing};
 use crate::standings::{Found, Question, Questions};
 use crate::tasks::{Stage, Stop};
 use doorbell_core::breaker::Condition;
 use doorbell_core::configuration::ResourceId;
 use doorbell_core::delivery::State;
 use doorbell_core::directory::Directory;
-use doorbell_core::id::EndpointId;
+use doorbell_core::id::{DeliveryId, EndpointId};
 use doorbell_core::settle::{self, EndpointChange};
 use doorbell_core::standing::{self, Standing};
 use doorbell_core::time::Time;
@@ -44,6 +44,8 @@ const PAYLOAD_OVERHEAD: usize = 2 << 10;
 const LEASE: Duration = Duration::from_secs(300);
 /// The clock is looked at at least so often, so that a jump of the wall clock delays nothing for longer.
 const TICK: Duration = Duration::from_secs(1);
+/// How often it is looked which delivery is the oldest.
+const AGES_EVERY: Duration = Duration::from_secs(1);
 /// Lanes that wait for a larger share and are looked at in one turn.
 const SQUEEZED_LOOKS: usize = 64;
 /// Deliveries that are given back at once.
@@ -71,6 +73,10 @@ pub(crate) struct Run {
     alarms: BinaryHeap<Reverse<(Time, EndpointId)>>,
     /// Deliveries that were started and are not settled.
     in_flight: usize,
+    /// Since when.
+    begun: HashMap<DeliveryId, Time>,
+    /// When it was last looked which delivery is the oldest.
+    aged: Time,
     /// Lanes with tries out.
     busy: usize,
     /// What is being written down. The loop waits for all of it itself: the store answers a whole batch with one wake-up.
@@ -107,6 +113,8 @@ impl Run {
             squeezed: VecDeque::new(),
             alarms: BinaryHeap::new(),
             in_flight: 0,
+            begun: HashMap::new(),
+            aged: Time::EPOCH,
             busy: 0,
             settling: FuturesUnordered::new(),
             payloads: 0,
@@ -143,6 +151,7 @@ impl Run {
             }
             self.take_messages(&mut messages);
             self.measure();
+            self.measure_ages();
         }
         // Whoever asks from now on is answered at once, with nothing.
         drop(questions);
@@ -163,6 +172,22 @@ impl Run {
         metrics.set(Metric::DeliveriesInFlight, self.in_flight as u64);
         metrics.set(Metric::DeliveriesInMemory, self.desk.used() as u64);
         metrics.set(Metric::BreakersOpen, self.open.len() as u64);
+    }
+
+    /// Which deliveries are the oldest; looked at now and then, since it goes from lane to lane.
+    fn measure_ages(&mut self) {
+        let now = self.clock.now();
+        if now.since(self.aged) < AGES_EVERY && self.aged <= now {
+            return;
+        }
+        self.aged = now;
+        let (mut waiting, mut held) = (None::<Time>, None::<Time>);
+        for (due, is_held) in self.lanes.values().filter_map(|lane| lane.oldest(now)) {
+            let oldest = if is_held { &mut held } else { &mut waiting };
+            *oldest = Some(oldest.map_or(due, |oldest| oldest.min(due)));
+        }
+        let in_flight = self.begun.values().copied().min();
+        self.deliverer.metrics.oldest([waiting, held, in_flight]);
     }
 
     /// Lets what is in flight end, and gives the rest back meanwhile.
@@ -334,6 +359,7 @@ impl Run {
 
     fn take_done(&mut self, done: &Done) {
         self.in_flight = self.in_flight.saturating_sub(1);
+        self.begun.remove(&done.delivery);
         let now = self.clock.now();
         let lane = self.lane(done.endpoint);
         lane.settled();
@@ -474,10 +500,16 @@ impl Run {
             lease_until: now.after(LEASE),
         };
         let (store, tell) = (Arc::clone(&self.store), self.tell.clone());
+        let (clock, metrics) = (self.clock.clone(), Arc::clone(&self.deliverer.metrics));
         tokio::spawn(async move {
+            let began = clock.monotonic();
             let claims = AssertUnwindSafe(store.claim(claim)).catch_unwind().await;
+            metrics.took(Timing::Claim, clock.monotonic().saturating_sub(began));
             let panicked = |_| Err(StoreError::Failed("the claim panicked".to_owned()));
             let claims = claims.unwrap_or_else(panicked);
+            if claims.is_err() {
+                metrics.count(Metric::ClaimsFailed);
+            }
             // The loop outlives its tasks; were it gone, the lease would end by itself.
             drop(tell.send(Message::Claimed { endpoint, claims }).await);
         });
@@ -541,6 +573,7 @@ impl Run {
 
     fn start(&mut self, start: Start, now: Time) {
         self.in_flight += 1;
+        self.begun.insert(start.delivery(), now);
         match start {
             Start::Try(start) => {
                 self.payloads = self.payloads.saturating_sub(weight(&start.lent));

@@ -7,7 +7,7 @@ use doorbell_core::configuration::{Change, Resource};
 use doorbell_core::delivery::State;
 use doorbell_core::directory::Directory;
 use doorbell_core::endpoint::{Endpoint, Status};
-use doorbell_core::id::EndpointId;
+use doorbell_core::id::{DeliveryId, EndpointId};
 use doorbell_core::settle::EndpointChange;
 use doorbell_store::{Settled, Settlement, Store, StoreError};
 use futures_util::FutureExt;
@@ -22,6 +22,7 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(20), Duration::from_s
 #[derive(Debug)]
 pub(crate) struct Done {
     pub(crate) endpoint: EndpointId,
+    pub(crate) delivery: DeliveryId,
     /// Where the delivery stands now; `None`: it could not be settled.
     pub(crate) state: Option<State>,
 }
@@ -32,10 +33,10 @@ pub(crate) async fn settle(
     settlement: Settlement,
     change: Option<EndpointChange>,
 ) -> Done {
-    let endpoint = settlement.delivery.endpoint;
+    let (endpoint, delivery) = (settlement.delivery.endpoint, settlement.delivery.id);
     let work = async {
         let kept = write_down(&deliverer, &settlement).await;
-        if kept && settlement.attempt.is_some() {
+        if kept {
             tell(&deliverer, &settlement);
         }
         if let Some(EndpointChange::Disable { url, why }) = change {
@@ -44,7 +45,7 @@ pub(crate) async fn settle(
         kept.then_some(settlement.delivery.state)
     };
     let state = AssertUnwindSafe(work).catch_unwind().await.unwrap_or(None);
-    Done { endpoint, state }
+    Done { endpoint, delivery, state }
 }
 
 /// While the store has no room it is tried again: the try was made, and forgetting it would make it twice. Says whether
@@ -54,7 +55,10 @@ async fn write_down(deliverer: &Deliverer, settlement: &Settlement) -> bool {
     loop {
         match deliverer.store.settle(settlement.clone()).await {
             Ok(Settled::Kept) => return true,
-            Ok(Settled::LeaseLost) => return false,
+            Ok(Settled::LeaseLost) => {
+                deliverer.metrics.count(Metric::LeasesLost);
+                return false;
+            }
             Err(StoreError::Busy | StoreError::Full | StoreError::Failed(_)) => {
                 tokio::time::sleep(wait).await;
                 wait = (wait * 2).min(RETRY.1);
@@ -73,13 +77,16 @@ async fn write_down(deliverer: &Deliverer, settlement: &Settlement) -> bool {
 }
 
 fn tell(deliverer: &Deliverer, settlement: &Settlement) {
+    match settlement.delivery.state {
+        State::Waiting { .. } => {}
+        State::Delivered { .. } => deliverer.metrics.count(Metric::SettledDelivered),
+        State::Failed { .. } => deliverer.metrics.count(Metric::SettledFailed),
+        State::Discarded { .. } => deliverer.metrics.count(Metric::SettledDiscarded),
+    }
     let Some(attempt) = &settlement.attempt else { return };
     let delivered = attempt.outcome.class().is_none();
-    deliverer.metrics.count(if delivered {
-        Metric::AttemptsDelivered
-    } else {
-        Metric::AttemptsFailed
-    });
+    let endpoint = settlement.delivery.endpoint;
+    deliverer.metrics.tried(endpoint, delivered, deliverer.clock.now());
     let ending = attempt.outcome.ending();
     deliverer.live.tell(|| Happening::tried(&settlement.delivery, deliverer.clock.now(), ending));
 }

@@ -10,7 +10,7 @@ use crate::admitting::Admitting;
 use crate::configured::{Adopted, Configured};
 use crate::keys::Keys;
 use crate::listen::{Caller, Deadlines, Handler, TrustedProxies};
-use crate::metrics::Metric;
+use crate::metrics::{Metric, Timing};
 use bytes::Bytes;
 use doorbell_core::directory::{Directory, ReadySource};
 use doorbell_core::event::{Rejection, RejectionReason};
@@ -150,7 +150,10 @@ impl Ingest {
             Ok((bytes, share)) => {
                 self.admitting.metrics.add(Metric::RequestBytes, bytes.len() as u64);
                 arrived.request.body = bytes;
+                let began = self.admitting.clock.monotonic();
                 let answer = self.decide(arrived).await;
+                let took = self.admitting.clock.monotonic().saturating_sub(began);
+                self.admitting.metrics.took(Timing::Ack, took);
                 drop(share);
                 answer
             }

@@ -29,6 +29,7 @@ use doorbell_server::metrics::{Metric, Metrics};
 use doorbell_server::sender::{AnySender, Script, Step};
 use doorbell_server::standings::Standings;
 use doorbell_server::tasks::{Stage, Stopper};
+use doorbell_server::traces::Traces;
 use doorbell_store::memory::Memory;
 use doorbell_store::{
     Admission, Amended, Amendment, AnyStore, DeliveryQuery, DeliveryRow, NewDelivery, Store,
@@ -78,15 +79,18 @@ impl World {
             desk: desk.clone(),
             clock: clock.clone(),
             live: live.clone(),
+            traces: Traces::off(),
             metrics: Arc::clone(&metrics),
             questions,
         };
         let running = tokio::spawn(dispatch(parts, stopper.stop()));
         let health = Arc::new(Health::new(stopper.stop()));
+        let traces = Traces::off();
         let admitting = Admitting {
             store: Arc::clone(&store),
             desk,
             live,
+            traces,
             metrics,
             health,
             clock,

@@ -6,6 +6,7 @@ mod configured;
 mod dispatch;
 mod ingest;
 mod listen;
+mod metrics;
 mod raw;
 mod sender;
 mod tls;

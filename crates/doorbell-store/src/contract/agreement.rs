@@ -494,6 +494,9 @@ impl<M: Store, H: Store> Pair<M, H> {
         let mut backlog = self.home.backlog().await.unwrap();
         backlog.sort_unstable_by_key(|backlog| backlog.endpoint);
         assert_eq!(Ok(backlog), self.model.backlog().await);
+        let mut waiting = self.home.waiting_counts().await.unwrap();
+        waiting.sort_unstable_by_key(|waiting| waiting.endpoint);
+        assert_eq!(Ok(waiting), self.model.waiting_counts().await);
         let (stats, expected) =
             (self.home.stats().await.unwrap(), self.model.stats().await.unwrap());
         assert_eq!(

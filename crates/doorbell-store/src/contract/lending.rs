@@ -4,7 +4,9 @@ use super::Homes;
 use super::making::{
     HOUR, Maker, accept, admission, claim_all, claim_one, endpoint, everything, ids,
 };
-use crate::store::{Amendment, Backlog, Claim, NewDelivery, Settled, Settlement, Store};
+use crate::store::{
+    Amendment, Backlog, Claim, NewDelivery, Settled, Settlement, Store, WaitingCount,
+};
 use doorbell_core::delivery::State;
 use doorbell_core::id::DeliveryId;
 use std::collections::BTreeSet;
@@ -317,4 +319,28 @@ pub async fn the_backlog_is_what_waits_and_is_not_lent(mut homes: impl Homes) {
         Backlog { endpoint: endpoint(3), next_due: due(dues[2].0) },
     ];
     assert_eq!(backlog, expected);
+}
+
+/// What waits is counted by endpoint, whether it is lent or not.
+pub async fn what_waits_is_counted_by_endpoint(mut homes: impl Homes) {
+    let (home, mut maker) = (homes.open().await, Maker::new());
+    assert_eq!(home.waiting_counts().await, Ok(Vec::new()));
+    let deliveries = vec![maker.delivery(endpoint(1)), maker.delivery(endpoint(2))];
+    accept(&home, &mut maker, deliveries).await;
+    let delivery = maker.delivery(endpoint(1));
+    accept(&home, &mut maker, vec![delivery]).await;
+    let lent = claim_one(&home, endpoint(1)).await;
+    let waiting = async || {
+        let mut waiting = home.waiting_counts().await.unwrap();
+        waiting.sort_unstable_by_key(|waiting| waiting.endpoint);
+        waiting
+    };
+    let of = |number, deliveries| WaitingCount { endpoint: endpoint(number), deliveries };
+    assert_eq!(waiting().await, [of(1, 2), of(2, 1)]);
+    let mut delivery = lent.delivery;
+    delivery.state = State::Delivered { at: maker.now };
+    let settlement =
+        Settlement { lease: lent.lease, locator: lent.locator, delivery, attempt: None };
+    assert_eq!(home.settle(settlement).await, Ok(Settled::Kept));
+    assert_eq!(waiting().await, [of(1, 1), of(2, 1)]);
 }

@@ -90,6 +90,7 @@ macro_rules! contract_tests {
             lending::each_key_has_its_turn
             lending::without_a_key_nothing_is_held_back
             lending::the_backlog_is_what_waits_and_is_not_lent
+            lending::what_waits_is_counted_by_endpoint
             settling::a_settled_delivery_says_so
             settling::attempts_are_kept
             settling::a_delivery_can_be_given_back

@@ -9,11 +9,13 @@ use super::journal::segment::Segment;
 use super::journal::write::{WriteError, Writer};
 use super::shared::Shared;
 use crate::store::{Admitted, Lent, Locator, Settled, StoreError};
+use crate::ticks;
 use doorbell_core::delivery::Delivery;
 use doorbell_core::event::{Event, Fate};
 use doorbell_core::time::Time;
 use doorbell_wire::stored::{Kind, ReceivedRef, Record, RecordHead, VERSION};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// Bytes after which it is looked again how much room the disk has.
 const SPACE_LOOK: usize = 256 << 10;
@@ -184,14 +186,23 @@ impl Committer {
         let placed = self.place(std::mem::take(items), start, &mut taken);
         let frames: Vec<&[u8]> =
             placed.iter().filter_map(|p| p.item.frame.as_ref()).map(Frame::bytes).collect();
-        let written = if frames.is_empty() { Ok(()) } else { self.writer.append(&frames) };
+        let count = frames.len() as u64;
+        let written = if frames.is_empty() { Ok(()) } else { self.append(&frames) };
         if let Err(fault) = written {
             self.take_back(taken);
             items.extend(placed.into_iter().map(|p| p.item));
             return Err(fault);
         }
         self.finish(placed);
+        self.shared.meters.written.fetch_add(count, Ordering::Relaxed);
         Ok(())
+    }
+
+    fn append(&mut self, frames: &[&[u8]]) -> Result<(), WriteError> {
+        let began = ticks::now();
+        let written = self.writer.append(frames);
+        self.shared.meters.syncs.observe(began.elapsed());
+        written
     }
 
     /// Gives every frame its position, and decides which events are repeats: in the order of the journal.

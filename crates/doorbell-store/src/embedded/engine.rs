@@ -16,7 +16,7 @@ use super::leases::Leases;
 use super::open::{OpenError, Options};
 use super::progress::Progress;
 use super::queue::{Queue, Urgency};
-use super::shared::{Gathered, Keyed, SealedKeys, Shared, Space, Trouble, closed};
+use super::shared::{Gathered, Keyed, Meters, SealedKeys, Shared, Space, Trouble, closed};
 use super::tail::{Tail, View};
 use crate::store::{Admission, Admitted, NewDelivery, Settled, Settlement, StoreError};
 use doorbell_core::delivery::Delivery;
@@ -99,6 +99,7 @@ impl Opened {
             trouble: Trouble::default(),
             unwatched: AtomicUsize::new(0),
             unkept: AtomicU64::new(0),
+            meters: Meters::default(),
         });
         let committer = Committer {
             shared: Arc::clone(&shared),

@@ -20,8 +20,9 @@ use super::take;
 use crate::store::{
     Admission, Admitted, Amended, Amendment, Backlog, Claim, Claims, DeliveryQuery, DeliveryRow,
     EventDetail, EventQuery, EventRow, Lease, Lent, Locator, Page, Pruned, Retention, Search,
-    SearchPage, Settled, Settlement, Stats, Store, StoreError,
+    SearchPage, Settled, Settlement, Stats, Store, StoreError, WaitingCount,
 };
+use crate::vitals::Vitals;
 use doorbell_core::attempt::Attempt;
 use doorbell_core::configuration::{Change, Configuration};
 use doorbell_core::event::Event;
@@ -383,6 +384,14 @@ impl Store for Embedded {
 
     async fn backlog(&self) -> Result<Vec<Backlog>, StoreError> {
         self.read(Parts::backlog).await
+    }
+
+    async fn waiting_counts(&self) -> Result<Vec<WaitingCount>, StoreError> {
+        self.read(|parts| Ok(parts.index.waiting_counts()?)).await
+    }
+
+    fn vitals(&self) -> Vitals {
+        Vitals::Embedded(self.0.engine.shared.vitals())
     }
 
     async fn events(&self, query: EventQuery) -> Result<Page<EventRow>, StoreError> {

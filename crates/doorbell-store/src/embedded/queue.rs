@@ -100,6 +100,12 @@ impl Queue {
         true
     }
 
+    /// How many items wait, and their bytes.
+    pub(crate) fn depth(&self) -> (u64, u64) {
+        let state = self.lock();
+        (state.items.len() as u64, state.bytes as u64)
+    }
+
     /// Refuses everything from now on; what waits is still taken.
     pub(crate) fn close(&self, why: StoreError) {
         self.lock().closed.get_or_insert(why);

@@ -9,6 +9,7 @@ use super::leases::Leases;
 use super::progress::Progress;
 use super::queue::Queue;
 use crate::store::{Lent, StoreError};
+use crate::vitals::{EmbeddedVitals, Timings};
 use doorbell_core::id::EndpointId;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -36,6 +37,17 @@ pub(crate) struct Shared {
     pub(crate) unwatched: AtomicUsize,
     /// Such records that could not be written, since the start.
     pub(crate) unkept: AtomicU64,
+    pub(crate) meters: Meters,
+}
+
+/// What is measured, since the start.
+#[derive(Debug, Default)]
+pub(crate) struct Meters {
+    pub(crate) syncs: Timings,
+    /// Records that were written.
+    pub(crate) written: AtomicU64,
+    /// Of these, records that the index has.
+    pub(crate) indexed: AtomicU64,
 }
 
 impl Shared {
@@ -52,6 +64,20 @@ impl Shared {
         let count = self.unkept.fetch_add(1, Ordering::Relaxed) + 1;
         if count.is_power_of_two() {
             tracing::warn!(count, %why, "rejected requests could not be kept");
+        }
+    }
+
+    pub(crate) fn vitals(&self) -> EmbeddedVitals {
+        let (queued, queued_bytes) = self.queue.depth();
+        // In this order: what is indexed meanwhile was written before.
+        let (shown, indexed) = (self.progress.upto(), self.meters.indexed.load(Ordering::Relaxed));
+        let written = self.meters.written.load(Ordering::Relaxed);
+        EmbeddedVitals {
+            syncs: self.meters.syncs.counted(),
+            queued,
+            queued_bytes,
+            lag_bytes: self.reader.segments().durable().saturating_sub(shown),
+            lag_records: written.saturating_sub(indexed),
         }
     }
 

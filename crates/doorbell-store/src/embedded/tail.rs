@@ -12,6 +12,7 @@ use super::shared::Shared;
 use crate::store::StoreError;
 use doorbell_wire::stored::RecordHead;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// Records that are applied in one transaction.
@@ -50,6 +51,8 @@ pub(crate) struct Tail<V> {
     upto: u64,
     /// Where the view was last made safe.
     safe: u64,
+    /// Where the journal ended at the start: what comes behind is counted.
+    opened_at: u64,
 }
 
 /// Records that go to the index together.
@@ -66,7 +69,9 @@ impl<V: View> Tail<V> {
         let segments = shared.reader.segments().all();
         let holds = segments.iter().rev().find(|segment| segment.base <= safe);
         let upto = holds.map_or(0, |segment| segment.base);
-        Self { shared, view, lag, upto, safe }
+        shared.progress.applied(upto);
+        let opened_at = shared.reader.segments().durable();
+        Self { shared, view, lag, upto, safe, opened_at }
     }
 
     /// Works until the store closes.
@@ -95,16 +100,20 @@ impl<V: View> Tail<V> {
     /// Brings in everything that is durable by now.
     fn catch_up(&mut self) -> Result<(), StoreError> {
         loop {
+            let written = self.shared.meters.written.load(Ordering::Relaxed);
             let segment = match self.shared.reader.segments().ahead(self.upto) {
                 Ahead::Frames(segment) => segment,
                 Ahead::Nothing { durable } => {
                     self.upto = self.upto.max(durable);
                     self.shared.progress.applied(self.upto);
+                    // Also what could not be understood counts as seen.
+                    self.shared.meters.indexed.fetch_max(written, Ordering::Relaxed);
                     return Ok(());
                 }
             };
             let gathered = self.gather(segment).map_err(|fault| failed(&fault))?;
             self.view.apply(&gathered.records, gathered.upto)?;
+            self.count(&gathered.records);
             self.upto = gathered.upto;
             self.shared.leases.applied(self.upto);
             self.shared.progress.applied(self.upto);
@@ -112,6 +121,11 @@ impl<V: View> Tail<V> {
                 self.make_safe();
             }
         }
+    }
+
+    fn count(&self, records: &[Entry]) {
+        let new = records.iter().filter(|(position, _)| *position >= self.opened_at).count();
+        self.shared.meters.indexed.fetch_add(new as u64, Ordering::Relaxed);
     }
 
     fn make_safe(&mut self) {

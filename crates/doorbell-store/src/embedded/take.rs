@@ -21,7 +21,7 @@ pub(super) async fn take_over(parts: &Parts, pasts: Vec<Past>) -> Result<(), Sto
     for Past { event, fate, dedupe_window, deliveries } in pasts {
         let event = Arc::new(event);
         let new = deliveries.iter().map(|past| begun(&event, past)).collect();
-        accept.push(Admission { event, fate, dedupe_window, deliveries: new });
+        accept.push(Admission { event, fate, dedupe_window, deliveries: new, once: false });
         settle.extend(deliveries.into_iter().filter(has_changed));
     }
     // They are handed in one after the other, and awaited together.

@@ -5,6 +5,7 @@ use crate::search;
 use crate::store::{
     Backlog, Cursor, DeliveryQuery, DeliveryRow, EventDetail, EventQuery, EventRow, FateWord,
     Locator, Page, Search, SearchHit, SearchPage, StateWord, Stats, StoreError, Tally,
+    WaitingCount,
 };
 use doorbell_core::attempt::Attempt;
 use doorbell_core::delivery::State;
@@ -155,6 +156,17 @@ impl World {
             }
         }
         earliest.into_iter().map(|(endpoint, next_due)| Backlog { endpoint, next_due }).collect()
+    }
+
+    pub(super) fn waiting_counts(&self) -> Vec<WaitingCount> {
+        let mut counts = BTreeMap::new();
+        for parcel in self.parcels.values() {
+            if !parcel.delivery.state.is_settled() {
+                *counts.entry(parcel.delivery.endpoint).or_insert(0) += 1;
+            }
+        }
+        let waiting = |(endpoint, deliveries)| WaitingCount { endpoint, deliveries };
+        counts.into_iter().map(waiting).collect()
     }
 
     /// A bounded piece of work by number of events instead of time: the model has no clock.

@@ -80,10 +80,12 @@ struct Writer {
 impl Writer {
     async fn run(mut self) {
         while let Some(items) = self.gather().await {
+            let began = ticks::now();
             let done = match self.parts.check() {
                 Ok(()) => self.commit(&items).await,
                 Err(closed) => Err(closed),
             };
+            self.parts.commits.observe(began.elapsed());
             match done {
                 Ok(answers) => {
                     for (item, answer) in items.into_iter().zip(answers) {

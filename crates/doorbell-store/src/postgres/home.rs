@@ -15,8 +15,9 @@ use super::{amend, prune, read};
 use crate::store::{
     Admission, Admitted, Amended, Amendment, Backlog, Claim, Claims, DeliveryQuery, DeliveryRow,
     EventDetail, EventQuery, EventRow, Lease, Lent, Locator, Page, Pruned, Retention, Search,
-    SearchPage, Settled, Settlement, Stats, Store, StoreError,
+    SearchPage, Settled, Settlement, Stats, Store, StoreError, WaitingCount,
 };
+use crate::vitals::Vitals;
 use doorbell_core::attempt::Attempt;
 use doorbell_core::configuration::{Change, Configuration};
 use doorbell_core::event::Event;
@@ -234,6 +235,14 @@ impl Store for Postgres {
 
     async fn backlog(&self) -> Result<Vec<Backlog>, StoreError> {
         read::backlog(&self.0.parts).await
+    }
+
+    async fn waiting_counts(&self) -> Result<Vec<WaitingCount>, StoreError> {
+        read::waiting_counts(&self.0.parts).await
+    }
+
+    fn vitals(&self) -> Vitals {
+        Vitals::Postgres(self.0.parts.vitals())
     }
 
     async fn events(&self, query: EventQuery) -> Result<Page<EventRow>, StoreError> {

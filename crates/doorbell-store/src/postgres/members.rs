@@ -30,6 +30,11 @@ impl Members {
         Self { me, alive }
     }
 
+    /// How many are alive.
+    pub(super) const fn count(&self) -> u64 {
+        self.alive.len() as u64
+    }
+
     /// Whether this node looks after what has this id.
     pub(super) fn owns(&self, id: [u8; 16]) -> bool {
         self.alive == [self.me]

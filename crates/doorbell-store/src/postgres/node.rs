@@ -86,6 +86,7 @@ impl Heart {
     async fn beat(&mut self, parts: &Parts, days: &Days) -> Result<(), StoreError> {
         let asked = ticks::now();
         let done = self.one(parts, days, asked).await;
+        parts.answers.store(done.is_ok(), Ordering::Relaxed);
         self.settled = if done.is_ok() { self.settled.saturating_add(1) } else { 0 };
         self.beats = self.beats.wrapping_add(1);
         done

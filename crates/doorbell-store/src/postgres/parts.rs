@@ -6,6 +6,7 @@ use super::line::{Address, Line};
 use super::members::Members;
 use super::ticks;
 use crate::store::{Lent, StoreError};
+use crate::vitals::{PostgresVitals, Timings};
 use doorbell_core::id::EndpointId;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
@@ -63,6 +64,10 @@ pub(super) struct Parts {
     pub(super) closing: Notify,
     /// Whether this node looks after endpoints.
     pub(super) delivers: bool,
+    /// How long it took to write down batches of events.
+    pub(super) commits: Timings,
+    /// Whether the database answered this node's last beat.
+    pub(super) answers: AtomicBool,
 }
 
 /// What was not fetched yet.
@@ -101,7 +106,17 @@ impl Parts {
             closed: Mutex::new(None),
             closing: Notify::new(),
             delivers,
+            commits: Timings::default(),
+            answers: AtomicBool::new(true),
             address,
+        }
+    }
+
+    pub(super) fn vitals(&self) -> PostgresVitals {
+        PostgresVitals {
+            commits: self.commits.counted(),
+            answers: self.answers.load(Ordering::Relaxed),
+            nodes: guard(&self.members).count(),
         }
     }
 

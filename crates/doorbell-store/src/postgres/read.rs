@@ -9,7 +9,7 @@ use super::ticks;
 use crate::search;
 use crate::store::{
     Backlog, DeliveryQuery, DeliveryRow, EventDetail, EventQuery, EventRow, Locator, Page, Search,
-    SearchHit, SearchPage, Stats, StoreError, Tally,
+    SearchHit, SearchPage, Stats, StoreError, Tally, WaitingCount,
 };
 use doorbell_core::attempt::Attempt;
 use doorbell_core::event::Event;
@@ -284,6 +284,21 @@ pub(super) async fn backlog(parts: &Parts) -> Result<Vec<Backlog>, StoreError> {
     Ok(all)
 }
 
+/// See [`crate::Store::waiting_counts`].
+pub(super) async fn waiting_counts(parts: &Parts) -> Result<Vec<WaitingCount>, StoreError> {
+    let mut all = Vec::new();
+    for row in parts.reader()?.query(WAITING, &[]).await? {
+        let endpoint: Id = get(&row, 0)?;
+        if parts.owns(endpoint.0) {
+            all.push(WaitingCount {
+                endpoint: endpoint.into(),
+                deliveries: rows::count(get(&row, 1)?),
+            });
+        }
+    }
+    Ok(all)
+}
+
 /// See [`crate::Store::stats`]. Of millions the counts are the planner's estimate.
 pub(super) async fn stats(parts: &Parts) -> Result<Stats, StoreError> {
     let found = parts.reader()?.query(STATS, &[]).await?;
@@ -423,6 +438,10 @@ WITH RECURSIVE w (endpoint, due) AS (
         SELECT endpoint, due FROM deliveries WHERE state = 0 AND holder = 0 AND endpoint > w.endpoint
         ORDER BY endpoint, due LIMIT 1) n
 ) SELECT endpoint, due FROM w";
+
+/// Of the first so many: counting millions would take seconds.
+const WAITING: &str = "SELECT endpoint, count(*) FROM
+    (SELECT endpoint FROM deliveries WHERE state = 0 LIMIT 200000) w GROUP BY endpoint";
 
 const STATS: &str = "
 WITH size AS (

@@ -14,7 +14,7 @@ use doorbell_store::memory::Memory;
 use doorbell_store::{
     Admission, Admitted, Amended, Amendment, Backlog, Claim, Claims, DeliveryQuery, DeliveryRow,
     EventDetail, EventQuery, EventRow, Lease, Lent, Locator, NewDelivery, Page, Pruned, Retention,
-    Search, SearchPage, Settled, Settlement, Stats, Store, StoreError,
+    Search, SearchPage, Settled, Settlement, Stats, Store, StoreError, Vitals, WaitingCount,
 };
 use doorbell_wire::stored::{self, AttemptHead, ReceivedHead, RecordHead, SettledHead};
 use std::collections::HashMap;
@@ -333,6 +333,14 @@ impl Store for Home {
 
     async fn backlog(&self) -> Result<Vec<Backlog>, StoreError> {
         self.ask(|index, world| Ok(index.backlog(&|id| world.held.contains_key(&id))?))
+    }
+
+    async fn waiting_counts(&self) -> Result<Vec<WaitingCount>, StoreError> {
+        self.ask(|index, _| Ok(index.waiting_counts()?))
+    }
+
+    fn vitals(&self) -> Vitals {
+        Vitals::Memory
     }
 
     async fn events(&self, query: EventQuery) -> Result<Page<EventRow>, StoreError> {

@@ -21,6 +21,7 @@ pub(crate) mod providers;
 pub(crate) mod verify;
 pub(crate) mod trigger;
 pub(crate) mod doctor;
+mod health;
 pub(crate) mod backup;
 pub(crate) mod migrate;
 pub(crate) mod export;
@@ -107,6 +108,8 @@ pub(crate) enum Verb {
     Export(export::Export),
     /// Bring an exported file into a database, or into a new data folder
     Import(import::Import),
+    /// Say by the exit code whether the server here should get requests
+    Health(Question<health::Health>),
     /// Look over a data folder whose server is stopped
     Doctor(Flags),
     /// Show the settings and where each came from
@@ -129,6 +132,7 @@ impl Cli {
             Verb::Trigger(trigger) => return trigger::run(trigger, report).await,
             Verb::Verify(verify) => return verify::run(verify, report),
             Verb::Migrate(migrate) => return migrate::run(migrate, report).await,
+            Verb::Health(asked) => return health::run(&asked.what, &asked.node, report).await,
             Verb::Restore(restore) => return backup::restore(restore, report),
             Verb::Move(asked) => return moving::run(&asked.what, &asked.node, report).await,
             Verb::Export(export) => export::run(export, report).await?,

@@ -1,6 +1,7 @@
 //! `doorbell serve`: opens the store, starts the gateway, says where it is, and ends in good order.
 
 use crate::config::{Config, Flags, Listener, human_bytes, unknown_variables, variable, variables};
+use crate::otel;
 use crate::remote::{TOKEN_FILE, URL_FILE, read_certificates};
 use crate::report::Report;
 use anyhow::{Context, Result, anyhow, bail};
@@ -20,6 +21,7 @@ use doorbell_server::node::{NodeConfig, Running};
 use doorbell_server::relocate::{self, Restart};
 use doorbell_server::roles::Role;
 use doorbell_server::sender::{AnySender, Sender, SenderOptions};
+use doorbell_server::traces::Traces;
 use doorbell_store::embedded::{Embedded, Options};
 use doorbell_store::postgres::{self, Postgres};
 use doorbell_store::{AnyStore, Store as _};
@@ -33,7 +35,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+
+/// How long a stop waits for the tracing collector.
+const LAST_SPANS: Duration = Duration::from_secs(2);
 
 pub(crate) async fn run(flags: &Flags, report: Report) -> Result<()> {
     let config = Config::from_layers(&flags.layers())?;
@@ -50,6 +56,7 @@ pub(crate) async fn run(flags: &Flags, report: Report) -> Result<()> {
     let code = LoginCode::new(clock.dice());
     let mut settings = gateway_config(&config, token_hash(&token))?;
     settings.node.inbox = inbox(&config, &clock)?;
+    let exporter = start_traces(&mut settings.node)?;
     settings.first_login = Some(code.clone());
     settings.moving = Moving::new(matches!(*store, AnyStore::Embedded(_)));
     let listeners = settings.node.clone();
@@ -62,7 +69,9 @@ pub(crate) async fn run(flags: &Flags, report: Report) -> Result<()> {
         tracing::warn!("{warning}");
     }
     let (node, broken) = watch(&config, (node, store), &restart, &mut signals).await?;
-    end(node, broken, signals, config.drain).await
+    end(node, broken, signals, (config.drain_delay, config.drain)).await?;
+    exporter.end().await;
+    Ok(())
 }
 
 /// Lets the node serve until it has to end, and says why when the store is broken. When somebody asks for it the store
@@ -169,11 +178,19 @@ async fn end(
     node: Running,
     broken: Option<String>,
     mut signals: Signals,
-    drain: Duration,
+    (delay, drain): (Duration, Duration),
 ) -> Result<()> {
     if let Some(why) = broken {
         // Nothing more can be promised: what was acknowledged is on the disk, and the next start finds it.
         bail!("the store can promise nothing any more, so the process ends: {why}");
+    }
+    if !delay.is_zero() {
+        node.leave();
+        tracing::info!(
+            "going on for {delay:?} while /readyz says that this node leaves; Ctrl-C goes on to the stop"
+        );
+        // A second signal ends the wait.
+        drop(tokio::time::timeout(delay, signals.next()).await);
     }
     tracing::info!(
         "stopping: up to {drain:?} for requests and deliveries in flight; Ctrl-C again stops at once"
@@ -188,6 +205,28 @@ async fn end(
     }
     tracing::info!("stopped; what was not yet delivered goes on at the next start");
     Ok(())
+}
+
+/// What takes spans to a collector, and how it is told that there come no more.
+struct Exporting(Option<(oneshot::Sender<()>, JoinHandle<()>)>);
+
+impl Exporting {
+    /// What was told by now still goes out, if the collector takes it soon.
+    async fn end(self) {
+        if let Some((end, running)) = self.0 {
+            end.send(()).unwrap_or_default();
+            drop(tokio::time::timeout(LAST_SPANS, running).await);
+        }
+    }
+}
+
+fn start_traces(node: &mut NodeConfig) -> Result<Exporting> {
+    let Some((sampler, collector)) = otel::traces(variable)? else { return Ok(Exporting(None)) };
+    tracing::info!(collector = collector.url.host_str(), "traces are sent");
+    let (traces, exporter) = Traces::new(sampler, collector);
+    node.traces = traces;
+    let (end, ends) = oneshot::channel();
+    Ok(Exporting(Some((end, tokio::spawn(exporter.run(ends))))))
 }
 
 fn start_log(config: &Config) -> Result<()> {

@@ -70,6 +70,11 @@ pub(crate) const KEYS: &[Key] = &[
         "What the node does: ingest, deliver, api; empty: all. Only with store.url may some be left out",
     ),
     one("drain", "30s", "How long a stop waits for requests and deliveries in flight"),
+    one(
+        "drain_delay",
+        "0s",
+        "How long a stop goes on as before while /readyz says 503, so that load balancers send elsewhere first",
+    ),
     one("ingest.addr", "0.0.0.0:8080", "Address that receives webhooks"),
     one("ingest.prefix", "in", "First part of the path: /in/{source}"),
     one(

@@ -236,6 +236,7 @@ fn distance(a: &str, b: &str) -> usize {
 mod tests {
     use super::super::{Config, KEYS};
     use super::*;
+    use std::collections::BTreeSet;
 
     fn read(file: &str, env: &[(&str, &str)], flags: &[(&'static str, Vec<String>)]) -> Layers {
         let dir = tempfile::tempdir().unwrap();
@@ -300,5 +301,28 @@ mod tests {
     fn every_key_has_a_default_that_can_be_used() {
         assert!(Config::from_layers(&read("", &[], &[])).is_ok());
         assert!(KEYS.len() > 20);
+    }
+
+    /// What the packages, compose files and charts set is known.
+    #[test]
+    fn the_files_under_deploy_name_settings_that_exist() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy");
+        let mut named = BTreeSet::new();
+        for file in [
+            "docker/Dockerfile",
+            "docker/compose.yaml",
+            "docker/compose.postgres.yaml",
+            "helm/doorbell/values.yaml",
+            "helm/doorbell/templates/doorbell.yaml",
+            "systemd/doorbell.service",
+        ] {
+            let text = std::fs::read_to_string(root.join(file)).unwrap();
+            let words = text.split(|c: char| !(c.is_ascii_uppercase() || c == '_'));
+            named.extend(
+                words.filter(|w| w.starts_with("DOORBELL_") && w.len() > 9).map(str::to_owned),
+            );
+        }
+        assert!(named.len() > 8, "{named:?}");
+        assert_eq!(unknown_variables(named.into_iter()), Vec::<String>::new());
     }
 }

@@ -50,6 +50,7 @@ pub(crate) struct Config {
     pub(crate) allow_http: bool,
     pub(crate) ca_files: Vec<PathBuf>,
     pub(crate) drain: Duration,
+    pub(crate) drain_delay: Duration,
     pub(crate) log_level: String,
     pub(crate) log_json: bool,
 }
@@ -112,6 +113,7 @@ impl Config {
             allow_http: read.checked("delivery.allow_http", boolean),
             ca_files: read.list("delivery.ca_files", |text| Ok(PathBuf::from(text))),
             drain: read.checked("drain", parse_duration),
+            drain_delay: read.checked("drain_delay", parse_duration),
             log_level: read.checked("log.level", |text| Ok(text.to_owned())),
             log_json: read.checked("log.format", log_format),
         };

@@ -29,6 +29,7 @@ use doorbell_server::replay::{Engine, Replays};
 use doorbell_server::sender::{AnySender, Script};
 use doorbell_server::standings::Standings;
 use doorbell_server::tasks::Stopper;
+use doorbell_server::traces::Traces;
 use doorbell_store::memory::Memory;
 use doorbell_store::{
     Admission, AnyStore, Claim, DeliveryQuery, DeliveryRow, NewDelivery, Settlement, Store as _,
@@ -148,6 +149,7 @@ impl World {
             store,
             desk: Desk::closed(),
             live: Live::default(),
+            traces: Traces::off(),
             metrics: Arc::new(Metrics::default()),
             health: Arc::new(Health::new(Stopper::default().stop())),
             clock,
@@ -188,6 +190,7 @@ impl World {
             desk: admitting.desk.clone(),
             clock: Clock::Manual(self.hand.clone()),
             live: admitting.live.clone(),
+            traces: Traces::off(),
             metrics: Arc::clone(&admitting.metrics),
             questions,
         };

@@ -9,7 +9,7 @@ use super::parts::Part;
 use super::place::event_seq;
 use super::rows::{Assembly, DeliveryColumns};
 use super::{Error, Index};
-use crate::store::{Backlog, Claim};
+use crate::store::{Backlog, Claim, WaitingCount};
 use doorbell_core::id::EndpointId;
 use rusqlite::Connection;
 use std::collections::BTreeMap;
@@ -98,6 +98,21 @@ impl Index {
         }
         let backlog = |(endpoint, due)| Backlog { endpoint, next_due: time_of(due) };
         Ok(first.into_iter().map(backlog).collect())
+    }
+
+    /// How many deliveries wait for each endpoint.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn waiting_counts(&self) -> Result<Vec<WaitingCount>, Error> {
+        let mut counts: BTreeMap<EndpointId, u64> = BTreeMap::new();
+        for part in self.parts_where(|part| part.meta.waiting > 0) {
+            for (endpoint, waiting) in self.ask(&part, due::counts)?.unwrap_or_default() {
+                *counts.entry(endpoint).or_default() += waiting;
+            }
+        }
+        let waiting = |(endpoint, deliveries)| WaitingCount { endpoint, deliveries };
+        Ok(counts.into_iter().map(waiting).collect())
     }
 
     /// The position of the first event with a delivery that waits: nothing from there on may be forgotten.

@@ -173,6 +173,20 @@ pub(super) fn endpoints(db: &Connection) -> Result<Vec<(i64, EndpointId)>, Error
     Ok(found)
 }
 
+/// How many deliveries wait here for each endpoint, lent ones included.
+pub(super) fn counts(db: &Connection) -> Result<Vec<(EndpointId, u64)>, Error> {
+    let sql = "SELECT endpoints.id, sum(lanes.waiting) FROM lanes
+        JOIN endpoints ON endpoints.ref = lanes.endpoint WHERE lanes.waiting > 0 GROUP BY lanes.endpoint";
+    let mut statement = db.prepare_cached(sql)?;
+    let mut rows = statement.query([])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let id = super::codes::id_bytes(&row.get::<_, Vec<u8>>(0)?)?;
+        found.push((EndpointId::from_bytes(id), row.get::<_, i64>(1)?.cast_unsigned()));
+    }
+    Ok(found)
+}
+
 /// The `seq` of the first event with a delivery that waits.
 pub(super) fn oldest_waiting(db: &Connection) -> Result<Option<i64>, Error> {
     let sql = "SELECT min(first) FROM (SELECT

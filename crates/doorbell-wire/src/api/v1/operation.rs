@@ -382,5 +382,6 @@ operations! {
         .note("Only for the operator. A tar archive, its length known before; `doorbell restore` makes a data folder from it. It holds secrets and payloads. A store in a database is backed up with the database's own tools.")
         .gives_raw(Output::Bytes, &[200]).problems(&[Code::State]);
     Metrics "metrics" => spec(Get, "/metrics", Read, "Gives the metrics for Prometheus")
+        .note("Those of single endpoints only to tokens of the default tenant.")
         .gives_raw(Output::Text("text/plain; version=0.0.4"), &[200]);
 }
