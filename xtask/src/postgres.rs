@@ -145,6 +145,24 @@ impl Cluster {
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }
 
+    /// CPU seconds that the server has used so far, with all its processes, those that have ended too.
+    pub(crate) fn cpu_seconds(&self) -> Result<f64> {
+        let parent = self.server.as_ref().context("the server does not run")?.id().to_string();
+        let mut ticks = 0;
+        for process in std::fs::read_dir("/proc")?.flatten() {
+            let Ok(stat) = std::fs::read_to_string(process.path().join("stat")) else { continue };
+            // The name in parentheses may hold anything; behind it, ppid is the second field, the times are 12 to 15.
+            let Some((head, rest)) = stat.rsplit_once(')') else { continue };
+            let fields: Vec<&str> = rest.split_whitespace().collect();
+            let is_parent = head.split(' ').next() == Some(parent.as_str());
+            if is_parent || fields.get(1) == Some(&parent.as_str()) {
+                let own = fields.get(11..if is_parent { 15 } else { 13 }).unwrap_or_default();
+                ticks += own.iter().filter_map(|field| field.parse::<u64>().ok()).sum::<u64>();
+            }
+        }
+        Ok(ticks as f64 / 100.0)
+    }
+
     /// Where a program of the server's is.
     pub(crate) fn program(&self, name: &str) -> PathBuf {
         self.programs.join(name)

@@ -10,6 +10,7 @@ use crate::incoming::Incoming;
 use crate::key::KeyRequest;
 use crate::provider::{Challenge, Provider};
 use crate::refusal::Refusal;
+use crate::scheme::{Scheme, Token};
 use crate::secret::Secret;
 use crate::verify::verify;
 use crate::{form, hash, json, urls};
@@ -104,6 +105,7 @@ impl Asked<'_> {
             Challenge::HubTopic => self.hub_topic(),
             Challenge::XCrc => self.x_crc(),
             Challenge::QueryEcho => self.is("GET")?.query("challenge").map(text),
+            Challenge::CheckEcho => self.is("GET")?.query("check").map(text),
             Challenge::GraphValidationToken => self.is("POST")?.query("validationToken").map(text),
             Challenge::EventGridValidation => self.event_grid(),
             Challenge::CloudEventsOptions => self.cloud_events(),
@@ -124,6 +126,7 @@ impl Asked<'_> {
             Challenge::TwitchCallback => self.twitch(),
             Challenge::BraintreeCode => self.braintree(),
             Challenge::EbayCode => self.ebay(),
+            Challenge::MailerSendTest => self.mailersend(),
             Challenge::Probe => self.probe(),
         }
     }
@@ -356,12 +359,36 @@ impl Asked<'_> {
         Some(json_of("challengeResponse", &Encoding::Hex.encode(&digest)))
     }
 
+    /// Before a webhook is saved there is no other secret that its test could be signed with. Nothing else is believed
+    /// by this one, which everybody knows.
+    fn mailersend(self) -> Option<Handshake> {
+        if self.is("POST")?.body("/type")? != "webhook.test" {
+            return None;
+        }
+        let published = Secret::parse(self.provider, MAILERSEND_TEST).ok()?;
+        verify(self.provider, &[published], self.incoming, self.now).ok()?;
+        Some(Handshake::Answer(answer(200, "", Vec::new())))
+    }
+
     fn probe(self) -> Option<Handshake> {
         let head = self.incoming.method.eq_ignore_ascii_case("HEAD");
-        let bare = self.is("GET").is_some()
-            && self.incoming.body.is_empty()
-            && form::query(self.incoming.url).is_empty();
+        let bare = self.is("GET").is_some() && self.incoming.body.is_empty() && self.asks_nothing();
         (head || bare).then(|| Handshake::Answer(answer(200, "", Vec::new())))
+    }
+
+    /// Whether nothing stands in the query but the token of an address that was registered with one.
+    fn asks_nothing(self) -> bool {
+        let is_token = |name: &[u8]| {
+            self.provider.schemes.iter().any(|scheme| {
+                matches!(scheme, Scheme::Token(Token::Query(own)) if own.as_bytes() == name)
+            })
+        };
+        let query = form::query(self.incoming.url).as_bytes();
+        match form::pairs(query, 2).as_slice() {
+            [] => true,
+            [(name, _)] => is_token(name),
+            _ => false,
+        }
     }
 }
 
@@ -370,6 +397,9 @@ fn echoable(text: String) -> Option<String> {
 }
 
 const JSON: &str = "application/json";
+
+/// <https://developers.mailersend.com/api/v1/webhooks.html>
+const MAILERSEND_TEST: &str = "test_Am3L1GuOIc4blLUuHqAPxxwkZaJyEk8G";
 
 fn answer(status: u16, content_type: &str, body: Vec<u8>) -> Answer {
     let mut headers = Vec::new();

@@ -33,7 +33,8 @@ pub struct Provider {
     pub deadline_ms: Option<u32>,
     /// When it tries again, in words; empty where it does not say.
     pub retries: Text,
-    /// How a webhook is made in the provider's own console, in a sentence or two; empty where we have not read it.
+    /// How a webhook is made in the provider's own console or by its API, in two to five sentences, of which one says
+    /// where "the URL below" goes: a page shows the URL behind them. Empty only in a row of a user's own.
     pub setup: Text,
     /// What an operator should know, in sentences.
     pub caveats: Vec<Text>,
@@ -73,6 +74,8 @@ pub enum Challenge {
     XCrc,
     /// GET with `challenge`; the same as text (Dropbox).
     QueryEcho,
+    /// GET with `check`; the same as text (Onfleet).
+    CheckEcho,
     /// POST with `validationToken` in the query; the same as text (Microsoft Graph).
     GraphValidationToken,
     /// POST of a `SubscriptionValidationEvent`; its code (Azure Event Grid).
@@ -97,7 +100,9 @@ pub enum Challenge {
     BraintreeCode,
     /// GET with `challenge_code`; a hash over it, the token and the URL (eBay).
     EbayCode,
-    /// HEAD or GET without anything: 200 (Trello, Mandrill).
+    /// A POST `webhook.test`, signed by the secret that `MailerSend` publishes for it: 200, and no event.
+    MailerSendTest,
+    /// HEAD, or GET without anything but the token of its address: 200 (Trello, Mandrill, Mailchimp).
     Probe,
 }
 

@@ -19,6 +19,7 @@ mod stored;
 mod crowd;
 mod configure;
 mod verify;
+mod database;
 
 pub(crate) use bare::serve as serve_bare;
 pub(crate) use client::{Flags as ClientFlags, post as post_bare};
@@ -56,6 +57,8 @@ pub(crate) enum What {
     Soak,
     /// The check of each kind of scheme, against the bare hash of the same bytes.
     Verify,
+    /// One node and two on `PostgreSQL`, against what the same server takes from pgbench.
+    Postgres,
     /// All of them, with their usual figures.
     All,
     /// Draws the runs so far.
@@ -131,15 +134,16 @@ fn measure(what: What, flags: &Flags) -> Result<()> {
         What::Configure => configure::run(flags),
         What::Soak => ingest::soak(flags),
         What::Verify => verify::run(flags),
+        What::Postgres => database::run(flags),
         What::Plot => plot::run(),
         What::All => {
             use What::{
-                Backlog, Configure, Crowd, Deliver, Fanout, Ingest, Isolation, Latency, Plot, Soak,
-                Stored, Verify,
+                Backlog, Configure, Crowd, Deliver, Fanout, Ingest, Isolation, Latency, Plot,
+                Postgres, Soak, Stored, Verify,
             };
             let all = [
-                Verify, Ingest, Deliver, Latency, Isolation, Fanout, Configure, Crowd, Backlog,
-                Stored, Soak, Plot,
+                Verify, Ingest, Deliver, Latency, Isolation, Fanout, Configure, Crowd, Postgres,
+                Backlog, Stored, Soak, Plot,
             ];
             all.into_iter().try_for_each(|what| measure(what, flags))
         }

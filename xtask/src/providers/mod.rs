@@ -25,10 +25,17 @@ pub(crate) struct Flags {
     write: bool,
 }
 
-/// Prints the table, or writes the pages; a row that claims what is not there fails it.
+/// Prints the table, or writes the pages; a row that claims what is not there fails it, as does one that does not say
+/// how it is set up.
 pub(crate) fn run(flags: &Flags) -> Result<()> {
     let facts = Facts::read(&place::root())?;
     let rows: Vec<(&Provider, Evidence)> = all().iter().map(|row| (row, facts.of(row))).collect();
+    let silent: Vec<&str> = rows
+        .iter()
+        .filter(|(row, _)| row.setup.is_empty())
+        .map(|(row, _)| row.name.as_ref())
+        .collect();
+    ensure!(silent.is_empty(), "rows without .setup(…): {}", silent.join(", "));
     if flags.write {
         return write(&place::root(), &rows);
     }
@@ -73,7 +80,7 @@ fn sums(rows: &[(&Provider, Evidence)]) -> String {
     };
     format!(
         "{} rows: {} by a judge, {} by a vector, {} by a published example in a test, {} from sources, {} uncertain, {} by \
-         definition; {} have a judge, {} a vector, {} a handshake, {} samples, {} a setup text",
+         definition; {} have a judge, {} a vector, {} a handshake, {} samples; {} of {} say how they are set up",
         rows.len(),
         sure("judge"),
         sure("vector"),
@@ -86,6 +93,7 @@ fn sums(rows: &[(&Provider, Evidence)]) -> String {
         count(&|row, _| !row.challenges.is_empty()),
         count(&|_, evidence| !evidence.samples.is_empty()),
         count(&|row, _| !row.setup.is_empty()),
+        rows.len(),
     )
 }
 

@@ -87,10 +87,11 @@ fn set_up(row: &Provider) -> String {
     let mut text = format!(
         "```sh\ndoorbell source create {name} --provider {name}{secret}{options}{url}\n```\n\n"
     );
-    let setup =
-        if row.setup.is_empty() { "Register the URL below at the provider." } else { &row.setup };
-    let _infallible =
-        writeln!(text, "{setup} The URL: `{address}`, with your own host in place of this one.");
+    let _infallible = writeln!(
+        text,
+        "{} The URL: `{address}`, with your own host in place of this one.",
+        row.setup
+    );
     if trying::signs_url(row) {
         text += "It is signed: `public_url` must be what the provider calls, to the letter.\n";
     }

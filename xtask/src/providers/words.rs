@@ -353,6 +353,7 @@ pub(super) const fn question(challenge: Challenge) -> (&'static str, &'static st
         Challenge::HubTopic => ("WebSub", "a subscription of the topic that is set is confirmed"),
         Challenge::XCrc => ("crc_token", "`crc_token` is answered with its HMAC"),
         Challenge::QueryEcho => ("challenge", "`challenge` in the query is answered as text"),
+        Challenge::CheckEcho => ("check", "`check` in the query is answered as text"),
         Challenge::GraphValidationToken => {
             ("validationToken", "`validationToken` in the query is answered as text")
         }
@@ -383,6 +384,10 @@ pub(super) const fn question(challenge: Challenge) -> (&'static str, &'static st
         ),
         Challenge::BraintreeCode => ("bt_challenge", "`bt_challenge` is answered with its HMAC"),
         Challenge::EbayCode => ("challenge_code", "`challenge_code` is answered with its hash"),
+        Challenge::MailerSendTest => (
+            "webhook.test",
+            "`webhook.test`, signed by the secret that is published for it, gets 200 and is no event",
+        ),
         Challenge::Probe => ("probe", "HEAD and GET without anything get 200"),
     }
 }

@@ -69,14 +69,14 @@ pub(super) fn run(options: &Options) -> Result<Summary> {
     let bar = options.progress();
     bar.set_length(options.cycles * BLOWS.len() as u64);
     let mut dice = Dice::new(options.seed);
-    let mut slowest = Duration::ZERO;
+    let mut slowest = BLOWS.map(|_| Duration::ZERO);
     for cycle in 0..options.cycles {
-        for blow in BLOWS {
+        for (blow, slowest) in BLOWS.into_iter().zip(&mut slowest) {
             let which = usize::try_from(dice.below(NODES as u64))?;
             let resumed = fleet.endure(blow, which, options, &mut summary).with_context(|| {
                 format!("{blow:?} of node {which}, cycle {cycle}; {}", fleet.logs())
             })?;
-            slowest = slowest.max(resumed);
+            *slowest = resumed.max(*slowest);
             fleet
                 .look(&mut dice, &mut summary)
                 .with_context(|| format!("after {blow:?}, cycle {cycle}"))?;
@@ -86,7 +86,10 @@ pub(super) fn run(options: &Options) -> Result<Summary> {
     bar.finish_and_clear();
     fleet.finish(&mut dice, &mut summary)?;
     summary.cycles = options.cycles;
-    summary.notes.push(format!("slowest resumption {:.1} s", slowest.as_secs_f64()));
+    let told = |(blow, slowest): (Blow, Duration)| {
+        format!("slowest resumption after {blow:?}: {:.1} s", slowest.as_secs_f64())
+    };
+    summary.notes.extend(BLOWS.into_iter().zip(slowest).map(told));
     drop(std::fs::remove_dir_all(&fleet.folder));
     Ok(summary)
 }

@@ -52,6 +52,8 @@ mod tokens;
 
 mod status;
 
+mod backup;
+
 mod pages;
 
 mod problems;

@@ -5,8 +5,8 @@ use super::auth;
 use super::refused::Refused;
 use super::state::ApiState;
 use super::{
-    apply, deliveries, endpoints, events, explain, live, pages, problems, publish, replays, search,
-    session, sources, status, tenants, tokens,
+    apply, backup, deliveries, endpoints, events, explain, live, pages, problems, publish, replays,
+    search, session, sources, status, tenants, tokens,
 };
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -117,6 +117,7 @@ fn route(operation: Operation) -> MethodRouter<ApiState> {
         O::CreateToken => with(operation, tokens::create),
         O::DeleteToken => with(operation, tokens::delete),
         O::Status => with(operation, status::show),
+        O::Backup => with(operation, backup::make),
         O::Metrics => with(operation, status::metrics),
     }
 }

@@ -135,6 +135,24 @@ impl Config {
         load(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// The file as it is now, as bytes. `beside` is a name in the same directory for what is only needed meanwhile.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub(super) fn snapshot(&self, beside: &Path) -> Result<Vec<u8>, ConfigError> {
+        // One that a crash left behind would be refused.
+        drop(std::fs::remove_file(beside));
+        private::file(beside)?;
+        let to = beside.to_string_lossy();
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .execute("VACUUM INTO ?", params![to])?;
+        let bytes = std::fs::read(beside)?;
+        std::fs::remove_file(beside)?;
+        Ok(bytes)
+    }
+
     /// Makes all changes or none; they are durable when this returns. Nothing is read but what is changed.
     ///
     /// # Errors

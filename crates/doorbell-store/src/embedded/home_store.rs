@@ -1,6 +1,7 @@
 //! [`Embedded`]: the verbs of [`Store`], joined from the journal, the index, the leases and the configuration.
 
 use super::amend;
+use super::backup::{self, Backup};
 use super::config::Config;
 use super::engine::Opened;
 use super::home::Home;
@@ -60,6 +61,15 @@ impl Embedded {
     #[must_use]
     pub fn damage(&self) -> &[Damage] {
         &self.0.engine.damage
+    }
+
+    /// The store as it is now, to be written out as an archive while it goes on ([`super::restore`] is the way back). What
+    /// was answered `Ok` before is in it.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub async fn backup(&self) -> Result<Backup, StoreError> {
+        self.blocking(backup::take).await
     }
 
     /// Asks when the index shows everything that was done before. Off the async threads: it reads files.

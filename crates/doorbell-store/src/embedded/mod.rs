@@ -41,13 +41,16 @@ mod amend;
 mod prune;
 mod scan;
 
-mod home_store;
-
 mod doctor;
+
+mod backup;
+
+mod home_store;
 
 #[cfg(test)]
 mod tests;
 
+pub use backup::{Backup, RestoreError, restore};
 pub use doctor::{Inspected, inspect};
 pub use home_store::Embedded;
 pub use journal::recover::{Damage, DamageKind};

@@ -15,6 +15,7 @@ use crate::store::{Admission, Admitted, Lent, Locator, StoreError};
 use doorbell_core::id::EndpointId;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
@@ -126,7 +127,11 @@ impl Writer {
                 Err(StoreError::Busy) if begin.elapsed() < PATIENCE => {
                     tokio::time::sleep(PAUSE).await;
                 }
-                Err(fault) => return Err(fault),
+                Err(fault) => {
+                    // What it lends may be lent, and nobody was given it.
+                    self.parts.doubt.fetch_or(batch.is_some(), Ordering::SeqCst);
+                    return Err(fault);
+                }
                 Ok(repeats) => {
                     let Some(batch) = batch else { return Err(StoreError::Busy) };
                     return Ok(self.settle(items, &batch, &repeats).await);

@@ -49,6 +49,8 @@ pub(super) async fn claim(
     if claim.by_key { by_key(parts, turns, claim).await } else { plain(parts, claim).await }
 }
 
+/// What is lent and what is left come by one answer: an answer that is lost in between would leave here, as held, what
+/// nobody was given.
 async fn plain(parts: &Parts, claim: Claim) -> Result<Claims, StoreError> {
     let line = parts.claimer.open().await?;
     let (node, endpoint) = (parts.node(), rows::Id::from(claim.endpoint));
@@ -56,10 +58,11 @@ async fn plain(parts: &Parts, claim: Claim) -> Result<Claims, StoreError> {
     let found = line
         .query(PLAIN, &[&endpoint, &ms(claim.due_by), &most, &node, &bytes, &parts.generation()])
         .await?;
-    let lent = lend(parts, node, &found)?;
-    let next = line.query(NEXT_DUE, &[&endpoint]).await?;
-    let next_due = next.first().map(|row| get(row, 0).map(time)).transpose()?;
-    Ok(Claims { lent, next_due })
+    let next: Option<i64> = found.first().map(|row| get(row, NEXT)).transpose()?.flatten();
+    // Where nothing is lent there is one row, which only says what is left.
+    let none = found.first().map_or(Ok(None), |row| get::<Option<i64>>(row, 0))?.is_none();
+    let lent = if none { Vec::new() } else { lend(parts, node, &found)? };
+    Ok(Claims { lent, next_due: next.map(time) })
 }
 
 /// Writes down here what the database has lent, the first due first.
@@ -147,8 +150,11 @@ fn read_heads(found: &[Row]) -> Result<Vec<Head>, StoreError> {
     found.iter().map(head).collect()
 }
 
-/// The columns of what is lent, with the event of the first ones as far as there is room for their bodies.
-macro_rules! lent {
+/// Where the columns of what is lent are followed by when the first of the rest is due.
+const NEXT: usize = 17;
+
+/// Lends what `c` names, as `d`, and finds as `s` of which the events come along.
+macro_rules! lend {
     ($node:literal, $bytes:literal, $generation:literal) => {
         concat!(
             ", d AS (UPDATE deliveries d SET holder = ", $node, ", lease = d.lease + 1 FROM c
@@ -158,9 +164,19 @@ macro_rules! lent {
             " RETURNING ",
             delivery_columns!(),
             "), s AS (SELECT d.seq, d.nth, sum(greatest(e.body_len, 1)) OVER (ORDER BY d.due, d.seq, d.nth) AS size
-            FROM d JOIN events e ON e.seq = d.seq WHERE ", $bytes, " > 0)
-            SELECT ", delivery_columns!(), ", (SELECT e.record FROM events e WHERE e.seq = d.seq AND s.size <= ", $bytes, ")
-            FROM d LEFT JOIN s ON s.seq = d.seq AND s.nth = d.nth"
+            FROM d JOIN events e ON e.seq = d.seq WHERE ", $bytes, " > 0) "
+        )
+    };
+}
+
+/// The columns of what is lent, with the event of the first ones as far as there is room for their bodies.
+macro_rules! lent {
+    ($bytes:literal) => {
+        concat!(
+            delivery_columns!(),
+            ", (SELECT e.record FROM events e WHERE e.seq = d.seq AND s.size <= ",
+            $bytes,
+            ")"
         )
     };
 }
@@ -168,10 +184,13 @@ macro_rules! lent {
 const PLAIN: &str = concat!(
     "WITH c AS (SELECT seq, nth FROM deliveries WHERE state = 0 AND holder = 0 AND endpoint = $1 AND due <= $2
     ORDER BY due, seq, nth LIMIT $3 FOR UPDATE SKIP LOCKED)",
-    lent!("$4::int8", "$5::int8", "$6::int8")
+    lend!("$4::int8", "$5::int8", "$6::int8"),
+    "SELECT ",
+    lent!("$5::int8"),
+    ", n.due FROM (SELECT (SELECT w.due FROM deliveries w WHERE w.state = 0 AND w.holder = 0 AND w.endpoint = $1
+        AND (w.seq, w.nth) NOT IN (SELECT d.seq, d.nth FROM d) ORDER BY w.due LIMIT 1) AS due) n
+    LEFT JOIN (d LEFT JOIN s ON s.seq = d.seq AND s.nth = d.nth) ON true"
 );
-
-const NEXT_DUE: &str = "SELECT due FROM deliveries WHERE state = 0 AND holder = 0 AND endpoint = $1 ORDER BY due LIMIT 1";
 
 /// From key to key, the first of each that is not settled or holds its key.
 const HEADS: &str = "
@@ -199,5 +218,8 @@ WHERE state = 0 AND holder = 0 AND endpoint = $1 AND order_key IS NULL ORDER BY 
 
 const NAMED: &str = concat!(
     "WITH c AS (SELECT * FROM unnest($1::int8[], $2::int4[]) AS c (seq, nth))",
-    lent!("$3::int8", "$4::int8", "$5::int8")
+    lend!("$3::int8", "$4::int8", "$5::int8"),
+    "SELECT ",
+    lent!("$4::int8"),
+    " FROM d LEFT JOIN s ON s.seq = d.seq AND s.nth = d.nth"
 );

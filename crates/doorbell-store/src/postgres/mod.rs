@@ -52,4 +52,4 @@ pub use schema::Layout;
 use std::time::Duration;
 
 /// How long a node that says nothing is taken for alive.
-const LIFE: Duration = Duration::from_secs(4);
+const LIFE: Duration = Duration::from_secs(3);

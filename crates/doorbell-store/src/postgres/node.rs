@@ -20,13 +20,13 @@ use std::time::{Duration, Instant};
 use tokio_postgres::AsyncMessage;
 
 /// How often a node says that it lives.
-const BEAT: Duration = Duration::from_secs(1);
+const BEAT: Duration = Duration::from_millis(500);
 /// How many beats a node must have been heard itself before it declares others dead.
-const LIFE_IN_BEATS: u32 = 4;
-/// How often a node looks for work that nobody told it of.
-const LOOK_ROUND: u32 = 15;
+const LIFE_IN_BEATS: u32 = 6;
+/// How often a node looks for work that nobody told it of, in beats.
+const LOOK_ROUND: u32 = 30;
 /// How often old dedupe keys are forgotten and coming days made, in beats.
-const TIDY: u32 = 60;
+const TIDY: u32 = 120;
 /// Keys that are forgotten at once.
 const KEYS_AT_ONCE: i64 = 10_000;
 
@@ -95,7 +95,8 @@ impl Heart {
     async fn one(&mut self, parts: &Parts, days: &Days, asked: Instant) -> Result<(), StoreError> {
         let line = parts.worker.open().await?;
         let news = self.tell(parts, &line, asked).await?;
-        if !self.missing.is_empty() || parts.doubt.swap(false, Ordering::SeqCst) {
+        let doubted = parts.doubt.swap(false, Ordering::SeqCst);
+        if doubted || !self.missing.is_empty() {
             let looked = self.look_for_missing(parts, &line).await;
             parts.doubt.fetch_or(looked.is_err(), Ordering::SeqCst);
             looked?;
@@ -104,7 +105,7 @@ impl Heart {
         if self.settled >= LIFE_IN_BEATS {
             free_dead(parts, &line).await?;
         }
-        if news || self.beats.is_multiple_of(LOOK_ROUND) {
+        if news || doubted || self.beats.is_multiple_of(LOOK_ROUND) {
             look_round(parts).await?;
         }
         if self.beats.is_multiple_of(TIDY) {

@@ -18,11 +18,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Opens the store in one directory, again and again.
-struct OnDisk {
-    dir: tempfile::TempDir,
+pub(super) struct OnDisk {
+    pub(super) dir: tempfile::TempDir,
 }
 
-fn on_disk() -> OnDisk {
+pub(super) fn on_disk() -> OnDisk {
     OnDisk { dir: tempfile::tempdir().unwrap() }
 }
 
@@ -53,7 +53,7 @@ fn at(n: u64) -> Time {
 }
 
 /// An event a second, with a delivery that is lent.
-fn admission(n: u64) -> Admission {
+pub(super) fn admission(n: u64) -> Admission {
     let id = EventId::new(at(n), n.into());
     let request = Request {
         method: "POST".to_owned(),
@@ -92,7 +92,7 @@ fn delivered(lent: Lent) -> Settlement {
 }
 
 /// Takes these events in, and delivers all but those that are to wait.
-async fn fill(home: &Embedded, numbers: Range<u64>, waiting: &[u64]) {
+pub(super) async fn fill(home: &Embedded, numbers: Range<u64>, waiting: &[u64]) {
     for n in numbers {
         assert_eq!(home.accept(admission(n)).await, Ok(Admitted::New));
         let lent = home.lent().await.remove(0);
@@ -103,7 +103,7 @@ async fn fill(home: &Embedded, numbers: Range<u64>, waiting: &[u64]) {
 }
 
 /// The numbers of all events, the newest first, and how many of their deliveries are done.
-async fn listed(home: &Embedded) -> Vec<(EventId, u64)> {
+pub(super) async fn listed(home: &Embedded) -> Vec<(EventId, u64)> {
     let query = EventQuery { limit: 1000, ..EventQuery::of(TenantId::DEFAULT) };
     let page = home.events(query).await.unwrap();
     page.items.into_iter().map(|row| (row.id, row.tally.delivered)).collect()

@@ -1,6 +1,7 @@
 #![cfg(test)]
 //! The promises of the store, on every home.
 
+mod backup;
 mod config;
 mod embedded;
 mod index;

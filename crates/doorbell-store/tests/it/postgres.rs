@@ -237,9 +237,7 @@ async fn cut_connections_lose_and_double_nothing() {
     let mut kept = Vec::new();
     for n in 0..200 {
         if n % 20 == 7 {
-            let cut = "SELECT count(pg_terminate_backend(pid))::text FROM pg_stat_activity
-                WHERE application_name = current_schema() AND pid <> pg_backend_pid()";
-            assert_ne!(homes.sql(cut).await, "0");
+            assert_ne!(homes.sql(CUT).await, "0");
         }
         let admission = admission(n, endpoint(1), false);
         let id = admission.event.id;
@@ -258,6 +256,35 @@ async fn cut_connections_lose_and_double_nothing() {
     assert!(kept.iter().all(|id| once.contains(id)), "what was answered is there");
     assert_eq!(kept.len(), 200, "a connection that was cut is made anew before anyone is told");
 }
+
+/// However often connections are cut while deliveries are lent, each comes to whoever claims for it, and to one only.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_claim_that_was_cut_off_strands_nothing() {
+    const COUNT: usize = 60;
+    let mut homes = in_schema();
+    let home = homes.open().await;
+    for n in 0..COUNT as u64 {
+        assert_eq!(home.accept(admission(n, endpoint(1), false)).await, Ok(Admitted::New));
+    }
+    let cutting = tokio::spawn(async move {
+        for _ in 0..20 {
+            homes.sql(CUT).await;
+        }
+    });
+    let mut lent = Vec::new();
+    while lent.len() < COUNT {
+        let claim = Claim { most: 3, ..all_of(endpoint(1)) };
+        let claims = home.claim(claim).await.unwrap_or_default();
+        lent.extend(claims.lent.iter().map(|lent| lent.delivery.id));
+    }
+    cutting.await.unwrap();
+    let once: BTreeSet<DeliveryId> = lent.iter().copied().collect();
+    assert_eq!((once.len(), lent.len()), (COUNT, COUNT));
+}
+
+/// Ends all connections of this schema's nodes.
+const CUT: &str = "SELECT count(pg_terminate_backend(pid))::text FROM pg_stat_activity
+    WHERE application_name = current_schema() AND pid <> pg_backend_pid()";
 
 /// Whole days are forgotten, but for one with a delivery that waits, and but for the newest.
 #[tokio::test]

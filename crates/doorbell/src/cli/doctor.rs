@@ -95,7 +95,7 @@ fn journal(of: &Inspected, free_min: u64, all: &mut Vec<Found>) {
     });
 }
 
-fn count(of: u64, what: &str) -> String {
+pub(super) fn count(of: u64, what: &str) -> String {
     format!("{of} {what}{}", if of == 1 { "" } else { "s" })
 }
 

@@ -1,5 +1,5 @@
 //! The command line: one file per verb. All but `serve`, `verify`, `trigger`, `providers`,
-//! `config`, `migrate` and `doctor` use only the public API.
+//! `config`, `migrate`, `restore` and `doctor` use only the public API.
 
 mod show;
 mod fields;
@@ -21,6 +21,7 @@ pub(crate) mod providers;
 pub(crate) mod verify;
 pub(crate) mod trigger;
 pub(crate) mod doctor;
+pub(crate) mod backup;
 pub(crate) mod migrate;
 
 use crate::config::Flags;
@@ -93,6 +94,10 @@ pub(crate) enum Verb {
     Providers(providers::Providers),
     /// Bring a database (store.url) up to the layout of this version
     Migrate(migrate::Migrate),
+    /// Copy a running server's embedded store into a file
+    Backup(Question<backup::Backup>),
+    /// Make a data folder from a backup
+    Restore(backup::Restore),
     /// Look over a data folder whose server is stopped
     Doctor(Flags),
     /// Show the settings and where each came from
@@ -115,6 +120,7 @@ impl Cli {
             Verb::Trigger(trigger) => return trigger::run(trigger, report).await,
             Verb::Verify(verify) => return verify::run(verify, report),
             Verb::Migrate(migrate) => return migrate::run(migrate, report).await,
+            Verb::Restore(restore) => return backup::restore(restore, report),
             Verb::Doctor(flags) => return doctor::run(flags, report),
             Verb::Serve(flags) => serve::run(flags, report).await?,
             Verb::Source(asked) => source::run(&asked.verb, &asked.node, report).await?,
@@ -126,6 +132,7 @@ impl Cli {
             Verb::Token(asked) => token::run(&asked.verb, &asked.node, report).await?,
             Verb::Login(asked) => login::run(&asked.what, &asked.node, report).await?,
             Verb::Tail(asked) => stream::tail(&asked.what, &asked.node, report).await?,
+            Verb::Backup(asked) => backup::backup(&asked.what, &asked.node, report).await?,
             Verb::Search(asked) => stream::search(&asked.what, &asked.node, report).await?,
             Verb::Apply(asked) => apply::run(&asked.what, &asked.node, report).await?,
             Verb::Providers(providers) => providers::run(providers, report)?,

@@ -16,23 +16,63 @@ pub(super) fn rows() -> Vec<Provider> {
         Provider::new("none", "No verification", Scheme::None)
             .caveat("Anyone who knows the address can send events.")
             .kind(type_in_body())
+            .setup(
+                "Tell the sender the URL below and nothing else: there is nothing to prove. Give \
+                 the source a name that cannot be guessed if strangers must not find it, or put a \
+                 gate before it that lets only the sender's addresses through.",
+            )
             .source("by definition"),
         Provider::token("token", "Shared token in X-Webhook-Token", Token::Header("x-webhook-token".into()))
             .kind(type_in_body())
+            .setup(
+                "Tell the sender the URL below and a long random secret, and let it send the secret \
+                 in the header `X-Webhook-Token` of every request. Where its header is called \
+                 otherwise, the option `header` names it; a token in the body is read by `pointer`.",
+            )
             .source("by definition"),
-        Provider::token("bearer", "Bearer token", Token::Bearer).kind(type_in_body()).source("RFC 6750"),
+        Provider::token("bearer", "Bearer token", Token::Bearer).kind(type_in_body())
+            .setup(
+                "Tell the sender the URL below and a long random secret, and let it send \
+                 `Authorization: Bearer` and the secret with every request. Most consoles that sign \
+                 nothing have a field for headers of one's own, or one for a bearer token.",
+            )
+            .source("RFC 6750"),
         Provider::token("query-token", "Token in the query", Token::Query("token".into()))
             .kind(type_in_body())
             .caveat("The token stands in URLs, which proxies log.")
+            .setup(
+                "Register the URL below with `?token=` and a long random secret behind it, for \
+                 senders that can neither sign nor set a header. Make the secret of letters and \
+                 digits only, so that nothing need be escaped; another parameter is named by the \
+                 option `parameter`.",
+            )
             .source("by definition"),
         Provider::new("basic", "HTTP Basic", Scheme::Basic)
             .kind(type_in_body())
+            .setup(
+                "Give the sender the URL below with a user name and a password, in its fields for \
+                 basic authentication, or in the URL itself (`https://user:password@…`) where it \
+                 takes that. The secret of the source is the two joined by a colon.",
+            )
             .source("RFC 7617; the vectors of Chargebee, Postmark and Pipedrive are of this scheme"),
         standard("standard-webhooks", "Standard Webhooks", "webhook", KeyForm::Standard)
             .docs("https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md")
+            .setup(
+                "Register the URL below at the sender, which follows the Standard Webhooks \
+                 specification: its console shows a secret `whsec_…`, or a public key `whpk_…` if \
+                 it signs with Ed25519. Either is the secret of the source. The headers are \
+                 `webhook-id`, `webhook-timestamp` and `webhook-signature`; senders whose headers \
+                 begin with `svix-` are the provider svix.",
+            )
             .verified("the vector in standard-webhooks' Rust library; the v1a vector in svix-server's worker.rs"),
         standard("svix", "Svix", "svix", KeyForm::Standard)
             .docs("https://docs.svix.com/receiving/verifying-payloads/how-manual")
+            .setup(
+                "The sender has a portal of Svix (often its page Webhooks): Endpoints, Add \
+                 Endpoint, the URL below and the event types. The endpoint's page shows the signing \
+                 secret (whsec_…), one for each endpoint. Senders that call their headers \
+                 `webhook-…` are the provider standard-webhooks.",
+            )
             .verified("svix 2.9.1 for Python"),
         http_signature("http-signature", "HTTP Message Signatures (RFC 9421)", vec![
             Algorithm::Ed25519,
@@ -40,17 +80,40 @@ pub(super) fn rows() -> Vec<Provider> {
             Algorithm::RsaSha256,
         ])
         .takes("jwks_url", "The address of the sender's JWK set, when the secret is no key")
+        .setup(
+            "Tell the sender the URL below, and let it sign by RFC 9421 with Ed25519, ECDSA P-256 \
+             or RSA, covering `content-digest` (RFC 9530) in every request that has a body. Its \
+             public key is the secret of the source, or its JWK set goes into the option jwks_url. \
+             What it covers of the URL must be the address that it calls.",
+        )
         .verified("the vector in RFC 9421, B.2.6"),
         http_signature("http-signature-hmac", "HTTP Message Signatures by HMAC", vec![Algorithm::Hmac(Hash::Sha256)])
+            .setup(
+                "Agree on a long random secret with the sender, and let it send to the URL below, \
+                 signed by RFC 9421 with `hmac-sha256` and covering `content-digest` (RFC 9530) in \
+                 every request that has a body. What it covers of the URL must be the address that \
+                 it calls.",
+            )
             .verified("the vector in RFC 9421, B.2.5"),
         super::jwt("jwt", "JSON Web Token of your own", "authorization", |jwt| jwt.claims.expires = true)
             .kind(type_in_body())
-            .setup("The token is written down in the options of the source: see docs/private-providers.md.")
+            .setup(
+                "Agree with the sender in which header its token stands, which algorithm signs it \
+                 and with which key, and have it send a token with `exp` to the URL below with each \
+                 request. All this is written down in the options of the source: see \
+                 docs/private-providers.md.",
+            )
             .docs("https://www.rfc-editor.org/rfc/rfc7519")
             .caveat("Unless the option body_hash names a claim, the token vouches for the sender and not for the body.")
             .source("by definition"),
         generic(Generic::default())
-            .setup("The scheme is written down in the options of the source: see docs/private-providers.md.")
+            .setup(
+                "Agree with the sender on a secret and on what it signs, at least the body, and \
+                 have it call the URL below. Header, prefix, encoding, timestamp and template are \
+                 written down in the options of the source: see docs/private-providers.md. Unless \
+                 they say otherwise it is HMAC-SHA256 of the body, in hex, in the header \
+                 `X-Signature`.",
+            )
             .source("by definition"),
     ]
 }

@@ -35,7 +35,12 @@ fn chat() -> Vec<Provider> {
         Provider::raw("discord", "Discord", Algorithm::Ed25519, ("x-signature-ed25519", "", Hex))
             .at("x-signature-timestamp", (Unit::Seconds, Tolerance::OFF), "{timestamp}{body}")
             .docs("https://docs.discord.com/developers/interactions/overview")
-            .setup("General Information of the application in the Developer Portal shows the public key. Then Webhooks: set the endpoint URL, switch events on. Discord pings on saving, so the source must have the key by then.")
+            .setup(
+                "Developer Portal, the application: General Information shows the public key. Once \
+                 the source has it, since Discord pings on saving: Webhooks, the URL below as \
+                 endpoint, events switched on and chosen; or, for interactions, General \
+                 Information, Interactions Endpoint URL.",
+            )
             .id(json("/id"))
             .kind(Field::First(vec![json("/event/type"), json("/type")]))
             .challenge(Challenge::DiscordPing)
@@ -46,7 +51,12 @@ fn chat() -> Vec<Provider> {
             .verified("discord-interactions 0.4.0 for Python and 4.4.0 for Node"),
         Provider::token("telegram", "Telegram", Token::Header("x-telegram-bot-api-secret-token".into()))
             .docs("https://core.telegram.org/bots/api#setwebhook")
-            .setup("Call the Bot API's setWebhook with `url` and with a `secret_token` of your own choice (1 to 256 of A-Z, a-z, 0-9, _ and -).")
+            .setup(
+                "Call the Bot API: POST https://api.telegram.org/botTOKEN/setWebhook with `url` \
+                 (the URL below; port 443, 80, 88 or 8443), `secret_token`, a secret of your own \
+                 choice (1 to 256 of A-Z, a-z, 0-9, _ and -), and `allowed_updates` if you like. \
+                 getWebhookInfo shows what failed last.",
+            )
             .id(json("/update_id"))
             .kind(Field::FirstKey { except: vec!["update_id".into()] })
             .retries("exponential to 2 minutes; honours Retry-After; gives up after 23 hours of 410")
@@ -54,6 +64,12 @@ fn chat() -> Vec<Provider> {
             .verified("n8n-nodes-base 2.41.2; tdlib/telegram-bot-api WebhookActor.cpp"),
         base64("line", "LINE", "x-line-signature", "")
             .docs("https://developers.line.biz/en/docs/messaging-api/verify-webhook-signature/")
+            .setup(
+                "LINE Developers Console, the Messaging API channel, tab Messaging API: enter the \
+                 URL below as webhook URL, press Verify, and switch Use webhook on. The secret is \
+                 the channel secret (tab Basic settings), not the channel access token. Webhook \
+                 redelivery is a switch of its own on the same tab; it is off at first.",
+            )
             .id(json("/events/0/webhookEventId"))
             .kind(json("/events/0/type"))
             .deadline(2000, "when redelivery is switched on")
@@ -61,14 +77,27 @@ fn chat() -> Vec<Provider> {
             .verified("line-bot-sdk 3.27.0; @line/bot-sdk 11.2.0"),
         sha1("webex", "Cisco Webex", ("x-spark-signature", "", Hex))
             .docs("https://developer.webex.com/docs/api/guides/webhooks")
+            .setup(
+                "POST https://webexapis.com/v1/webhooks with `name`, `targetUrl` (the URL below), \
+                 `resource` (for example `messages`), `event` (`created`, `all`), and `secret`, a \
+                 secret of your own choice. Without `secret` nothing is signed. A webhook belongs \
+                 to whose token made it: take the bot's or integration's.",
+            )
             .id(json("/id"))
             .kind(dotted(vec![json("/resource"), json("/event")]))
             .source("n8n-nodes-base 2.41.2"),
         hex("intercom", "Intercom", "x-hub-signature", "sha1=")
             .signed(|signed| signed.algorithm = super::SHA1)
             .docs("https://developers.intercom.com/docs/webhooks")
+            .setup(
+                "Developer Hub, the app, Configure, Webhooks: the URL below as endpoint URL, HTTPS, \
+                 and the topics. Intercom tests the URL with a HEAD request when it is entered and \
+                 sends a signed `ping`, so the source must exist by then. The secret is the app's \
+                 client secret (Basic information).",
+            )
             .id(json("/id"))
             .kind(json("/topic"))
+            .challenge(Challenge::Probe)
             .deadline(5000, "once, after a minute")
             .source("@trigger.dev/core 4.8.3"),
     ]
@@ -92,10 +121,18 @@ fn social() -> Vec<Provider> {
             )
             .challenge(Challenge::HubText)
             .success(200)
-            .retries("for 36 hours (general knowledge)")
+            .retries("at once, then ever further apart, for 36 hours")
             .verified("nuxt-webhook-validators"),
         base64("x-twitter", "X (Twitter)", "x-twitter-webhooks-signature", "sha256=")
             .docs("https://docs.x.com/x-api/webhooks/introduction")
+            .setup(
+                "Once the source has the secret, POST /2/webhooks with `url` (the URL below, HTTPS, \
+                 without a port), by the app's bearer token: X asks for the CRC at once and about \
+                 every hour. Then subscribe each user: POST \
+                 /2/account_activity/webhooks/{webhook_id}/subscriptions/all in that user's name \
+                 (OAuth 1.0a). The secret is the app's API key secret (consumer secret), under Keys \
+                 and tokens.",
+            )
             .kind(Field::FirstKey { except: vec!["for_user_id".into(), "user_has_blocked".into()] })
             .challenge(Challenge::XCrc)
             .success(200)
@@ -108,6 +145,13 @@ fn social() -> Vec<Provider> {
                 "{id}{timestamp}{body}",
             )
             .docs("https://dev.twitch.tv/docs/eventsub/handling-webhook-events/")
+            .setup(
+                "POST https://api.twitch.tv/helix/eventsub/subscriptions with an app access token: \
+                 `type`, `version`, `condition`, and `transport` with `method` `webhook`, \
+                 `callback` (the URL below, HTTPS on port 443) and `secret`, 10 to 100 ASCII \
+                 characters of your own choice. Twitch sends its challenge at once, so the source \
+                 must have the secret by then. A subscription is for one type and one condition.",
+            )
             .id(header("twitch-eventsub-message-id"))
             .kind(header("twitch-eventsub-subscription-type"))
             .challenge(Challenge::TwitchCallback)
@@ -125,11 +169,26 @@ fn social() -> Vec<Provider> {
                 "{id}.{timestamp}.{body}",
             )
             .docs("https://docs.kick.com/events/webhook-security")
+            .setup(
+                "Account settings, Developer, the app, Edit: switch Enable Webhooks on and enter \
+                 the URL below. Then subscribe: POST \
+                 https://api.kick.com/public/v1/events/subscriptions with `events` (name and \
+                 version), `method` `webhook`, and `broadcaster_user_id` when an app token asks.",
+            )
             .id(header("kick-event-message-id"))
             .kind(header("kick-event-type"))
+            .retries("3 times in all, until it gets 200")
+            .success(200)
             .verified("nuxt-webhook-validators"),
         unsigned("strava", "Strava")
             .docs("https://developers.strava.com/docs/webhooks/")
+            .setup(
+                "Once the source exists, POST https://www.strava.com/api/v3/push_subscriptions with \
+                 `client_id`, `client_secret`, `callback_url` (the URL below with `?token=` and the \
+                 secret behind it) and `verify_token`, the same as in the option verify_token, or \
+                 the secret. Strava asks at once, and answers with the subscription's id. An app \
+                 has one subscription, for all its athletes.",
+            )
             .kind(dotted(vec![json("/object_type"), json("/aspect_type")]))
             .takes(
                 "verify_token",
@@ -144,6 +203,14 @@ fn social() -> Vec<Provider> {
             .or(websub(Hash::Sha384, "sha384="))
             .or(websub(Hash::Sha1, "sha1="))
             .docs("https://www.w3.org/TR/websub/")
+            .setup(
+                "The topic names its hub in its `Link` header or in its feed; YouTube's is \
+                 https://pubsubhubbub.appspot.com, for topics like \
+                 https://www.youtube.com/xml/feeds/videos.xml?channel_id=ID. POST a form to the \
+                 hub: `hub.mode` `subscribe`, `hub.topic`, `hub.callback` (the URL below) and \
+                 `hub.secret`, the secret of the source, less than 200 bytes. The hub then asks the \
+                 URL, and a subscription of the topic in the option topic is confirmed.",
+            )
             .takes("topic", "The only topic whose subscription is confirmed")
             .challenge(Challenge::HubTopic)
             .caveat("The hub chooses the hash, and most choose SHA-1.")
@@ -199,6 +266,13 @@ fn calls() -> Vec<Provider> {
             jwt.claims.body_may_be_empty = true;
         })
         .docs("https://developer.vonage.com/en/getting-started/concepts/webhooks")
+        .setup(
+            "API dashboard, the application: enter the URL below as webhook of each capability \
+             (Voice, Messages and others), method POST, and leave signed webhooks on where there is \
+             a switch for them. The secret is the signature secret under API settings, not the API \
+             secret. Webhooks of the SMS API carry no such token: choose the Messages API under API \
+             settings.",
+        )
         .id(Field::Claim { header: "authorization".into(), pointer: "/jti".into() })
         .success(200)
         .caveat("Vonage's own library checks the token only; here the body's hash counts too.")
@@ -213,6 +287,13 @@ fn calls() -> Vec<Provider> {
             jwt.claims.expires = true;
         })
         .docs("https://developers.messagebird.com/api/#verifying-http-requests")
+        .setup(
+            "Enter the URL below where the product takes one: a flow, the `statusReportUrl` or \
+             `reportUrl` of a message or call, or POST \
+             https://conversations.messagebird.com/v1/webhooks. The secret is the signing key of \
+             the account, shown in the dashboard under Developers, Settings; it is not the access \
+             key.",
+        )
         .id(Field::Claim { header: "messagebird-signature-jwt".into(), pointer: "/jti".into() })
         .kind(json("/type"))
         .success(200)
@@ -220,9 +301,17 @@ fn calls() -> Vec<Provider> {
         Provider::raw("telnyx", "Telnyx", Algorithm::Ed25519, ("telnyx-signature-ed25519", "", Base64))
             .at("telnyx-timestamp", (Unit::Seconds, FIVE_MINUTES), "{timestamp}|{body}")
             .docs("https://developers.telnyx.com/docs/messaging/messages/receiving-webhooks")
+            .setup(
+                "Mission Control: the messaging profile, or the connection or application for voice \
+                 and others, takes the URL below as webhook URL; choose webhook API version 2, for \
+                 version 1 is not signed. The public key is under Account Settings, Keys & \
+                 Credentials, Public Key, one for the whole account: it is the secret of the \
+                 source.",
+            )
             .id(json("/data/id"))
             .kind(json("/data/event_type"))
             .success(200)
+            .deadline(2000, "with a growing pause; then the failover URL")
             .verified("telnyx 4.189.0 for Python"),
         super::stamped("retell", "Retell", "x-retell-signature", Fields::stamped(",", "v", "d"))
             .signed(|signed| {
@@ -231,10 +320,23 @@ fn calls() -> Vec<Provider> {
             })
             .message("{body}{timestamp}")
             .docs("https://docs.retellai.com/features/secure-webhook")
+            .setup(
+                "Dashboard, Webhooks: the URL below, for all agents; or `webhook_url` of one agent, \
+                 which then takes the place of the account's. The secret is the API key that \
+                 carries the webhook badge (Settings, API Keys); there is no other.",
+            )
             .kind(json("/event"))
+            .deadline(10_000, "3 times")
             .source("@trigger.dev/core 4.8.3"),
         hex("vapi", "Vapi", "x-vapi-signature", "")
             .docs("https://docs.vapi.ai/server-url/server-authentication")
+            .setup(
+                "Custom Credentials of the dashboard: add one of the kind HMAC with the secret, \
+                 algorithm SHA256, signature header `x-vapi-signature`, no timestamp header, and \
+                 the body alone as payload format. Then set the server URL of the assistant, phone \
+                 number or organization to the URL below, with that `credentialId`. Without the \
+                 credential nothing is signed.",
+            )
             .kind(json("/message/type"))
             .source("@trigger.dev/core 4.8.3"),
     ]
@@ -253,6 +355,11 @@ fn identity() -> Vec<Provider> {
             signed.stamp = Some(crate::scheme::Stamp { at: None, unit: Unit::Millis, tolerance });
         })
         .docs("https://workos.com/docs/events/data-syncing/webhooks")
+        .setup(
+            "Dashboard, Webhooks: create an endpoint with the URL below and the events. Its page \
+             shows its signing secret. Staging and production have webhooks and secrets of their \
+             own.",
+        )
         .id(json("/id"))
         .kind(json("/event"))
         .verified("workos 10.8.0 for Python"),
@@ -262,6 +369,13 @@ fn identity() -> Vec<Provider> {
             .verified("@clerk/backend 3.25.0"),
         Provider::token("auth0", "Auth0 log streams", Token::Header("authorization".into()))
             .docs("https://auth0.com/docs/customize/log-streams/custom-log-streams")
+            .setup(
+                "Monitoring, Streams, Create Stream, Custom Webhook: the URL below as payload URL, \
+                 application/json as content type and JSON Object or JSON Array as content format. \
+                 What you enter as authorization token is sent as the whole header Authorization, \
+                 and is the secret of the source. With JSON Lines a body of several events is no \
+                 JSON document, and no type is read.",
+            )
             .id(Field::First(vec![json("/log_id"), json("/logs/0/log_id"), json("/0/log_id")]))
             .kind(Field::First(vec![
                 json("/type"),
@@ -274,6 +388,13 @@ fn identity() -> Vec<Provider> {
             .uncertain("general knowledge"),
         Provider::token("okta", "Okta event hooks", Token::Header("authorization".into()))
             .docs("https://developer.okta.com/docs/concepts/event-hooks/")
+            .setup(
+                "Admin Console, Workflow, Event Hooks, Create Event Hook: the URL below, \
+                 `Authorization` as authentication field, a secret of your own choice as \
+                 authentication secret, and the events. Then press Verify, once the source exists: \
+                 until its question is answered Okta sends nothing. The same by API: POST \
+                 /api/v1/eventHooks, then POST /api/v1/eventHooks/{id}/lifecycle/verify.",
+            )
             .id(json("/data/events/0/uuid"))
             .kind(json("/data/events/0/eventType"))
             .challenge(Challenge::OktaHeader)
@@ -290,9 +411,15 @@ fn identity() -> Vec<Provider> {
                     Some(crate::scheme::Stamp { at: None, unit: Unit::Seconds, tolerance });
             })
             .docs("https://docs.withpersona.com/webhooks-best-practices")
+            .setup(
+                "Dashboard, Webhooks, Create webhook: the URL below, the events, and the API \
+                 version whose shape the payload shall have. The webhook's page reveals its secret \
+                 (wbhsec_…). Sandbox and production have webhooks of their own.",
+            )
             .id(json("/data/id"))
             .kind(json("/data/attributes/name"))
             .caveat("While a secret is rotated the header carries two pairs of time and signature.")
+            .deadline(5000, "7 times, exponential")
             .source("skills.sh persona-webhooks"),
     ]
 }

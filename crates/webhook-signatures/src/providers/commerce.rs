@@ -1,19 +1,15 @@
-//! Payments, banking, shops and delivery.
+//! Cards, shops and delivery.
 
-use super::{
-    FIVE_MINUTES, SHA512, base64, dotted, header, hex, json, jwt, jwt_scheme, stamped, t_v1,
-    unsigned,
-};
+use super::{FIVE_MINUTES, SHA512, base64, dotted, header, hex, json, stamped, t_v1, unsigned};
 use crate::encoding::Encoding::{Base64, Hex};
 use crate::provider::{Challenge, Provider};
 use crate::scheme::{
-    Algorithm, Field, Fields, KeyForm, KeyHost, KeySource, Layout, Piece, Place, Scheme, Signed,
-    Stamp, Tolerance,
+    Field, Fields, KeyForm, Layout, Piece, Place, Scheme, Signed, Stamp, Tolerance,
 };
 use crate::time::Unit;
 
 pub(super) fn rows() -> Vec<Provider> {
-    [cards(), wallets(), banks(), shops()].concat()
+    [cards(), shops()].concat()
 }
 
 fn cards() -> Vec<Provider> {
@@ -24,7 +20,12 @@ fn cards() -> Vec<Provider> {
                     Some(Stamp { at: None, unit: Unit::Seconds, tolerance: Tolerance::past(300) });
             })
             .docs("https://docs.stripe.com/webhooks/signature")
-            .setup("Workbench, Webhooks: create an event destination of the kind webhook endpoint with the URL below. Its page reveals the signing secret (whsec_…); sandbox and live have one each.")
+            .setup(
+                "Workbench, Webhooks: create an event destination of the kind webhook endpoint with \
+                 the URL below, the events, and snapshot payloads of the API version that you read. \
+                 Its page reveals the signing secret (whsec_…); sandbox and live have one each. By \
+                 API it is POST /v1/webhook_endpoints, whose answer shows the `secret` this once.",
+            )
             .id(json("/id"))
             .kind(json("/type"))
             .retries("3 days, exponential (live); 3 times (sandbox)")
@@ -35,17 +36,35 @@ fn cards() -> Vec<Provider> {
         base64("adyen-platform", "Adyen for Platforms", "hmacsignature", "")
             .signed(|signed| signed.key = KeyForm::Hex)
             .docs("https://docs.adyen.com/development-resources/webhooks/verify-hmac-signatures/")
+            .setup(
+                "Customer Area of the platform (Balance Platform), Developers, Webhooks: add the \
+                 kinds you want, such as Configuration, Transfer or Report webhooks, each with the \
+                 URL below. Generate the HMAC key of each under Security: it is hexadecimal, is \
+                 shown once, and differs from webhook to webhook, so give the source all of them or \
+                 each a source of its own.",
+            )
             .kind(json("/type"))
             .caveat("The key is hexadecimal.")
             .answers("[accepted]", "text/plain")
             .source("adyen 16.0.0 for Python; no vector is kept"),
         hex("checkout-com", "Checkout.com", "cko-signature", "")
             .docs("https://www.checkout.com/docs/developer-resources/webhooks")
+            .setup(
+                "Dashboard, Developers, Webhooks, New webhook: the URL below as endpoint, the \
+                 events, and a signature key of your own making, which is the secret; without one \
+                 Checkout.com does not sign. The same by API is POST /workflows with an action of \
+                 type `webhook`, whose `signature` has the method HMACSHA256 and the `key`.",
+            )
             .id(json("/id"))
             .kind(json("/type"))
             .source("checkout.com's documentation"),
         hex("razorpay", "Razorpay", "x-razorpay-signature", "")
             .docs("https://razorpay.com/docs/webhooks/validate-test/")
+            .setup(
+                "Dashboard, Account & Settings, Webhooks, Add New Webhook: the URL below (port 443 \
+                 or 80), a secret of your own choice, and the active events. Test and live mode \
+                 have webhooks of their own. The secret is not the API key's.",
+            )
             .id(header("x-razorpay-event-id"))
             .kind(json("/event"))
             .deadline(5000, "for 24 hours")
@@ -65,6 +84,12 @@ fn cards() -> Vec<Provider> {
         Provider::new("braintree", "Braintree", braintree(""))
             .or(braintree("\n"))
             .docs("https://developer.paypal.com/braintree/docs/guides/webhooks/parse/python")
+            .setup(
+                "Control Panel, the gear, API, Webhooks: Create new webhook with the URL below and \
+                 the kinds of notification. The public and private key are under API, Keys: the \
+                 private key is the secret of the source, the public one goes into the option \
+                 public_key. Sandbox and production have keys of their own.",
+            )
             .kind(Field::Xml { form: Some("bt_payload".into()), element: "kind".into() })
             .takes("public_key", "The public key of the API key whose private key is the secret")
             .challenge(Challenge::BraintreeCode)
@@ -72,16 +97,27 @@ fn cards() -> Vec<Provider> {
             .caveat("The secret is the private key of the API keys.")
             .verified("braintree 4.48.0 for Python"),
         hex("klarna", "Klarna", "klarna-signature", "")
-            .id(json("/event_id"))
-            .kind(json("/event_type"))
-            .docs("https://docs.klarna.com/")
-            .caveat(
-                "Older products push an order id and sign nothing; newer ones differ by product.",
+            .docs("https://docs.klarna.com/klarna-network-distribution/setup-your-integration/connection-configuration/setup-your-webhooks/")
+            .setup(
+                "Klarna Network only. Klarna's Notifications API makes a signing key \
+                 (createSigningKey), whose value is shown this once and is the secret of the \
+                 source. Then POST /v1/notification/webhooks (createWebhook) with `url` (the URL \
+                 below, HTTPS on port 443 or 8443), `event_types`, `event_version` and \
+                 `signing_key_id`; the Webhooks app of the Partner Portal does the same.",
             )
-            .uncertain("no source read: check before use"),
+            .id(json("/metadata/event_id"))
+            .kind(json("/metadata/event_type"))
+            .retries("ever further apart, for 12 hours")
+            .caveat("Older products push an order id and sign nothing.")
+            .uncertain("docs.klarna.com names the header, the hash and the fields; that it is in hex is a guess"),
         hex("gocardless", "GoCardless", "webhook-signature", "")
             .docs(
                 "https://developer.gocardless.com/getting-started/staying-up-to-date-with-webhooks",
+            )
+            .setup(
+                "Dashboard, Developers, Create, Webhook endpoint: a name, the URL below, and a \
+                 secret, of your own choice or made there. Sandbox and live have endpoints and \
+                 secrets of their own. All events come to every endpoint.",
             )
             .id(Field::First(vec![json("/meta/webhook_id"), json("/events/0/id")]))
             .kind(dotted(vec![json("/events/0/resource_type"), json("/events/0/action")]))
@@ -97,6 +133,12 @@ fn cards() -> Vec<Provider> {
                 ];
             })
             .docs("https://docs.mollie.com/reference/webhooks-new")
+            .setup(
+                "Dashboard, Developers, Webhooks, or POST https://api.mollie.com/v2/webhooks: a \
+                 name, the URL below and the event types. The signing secret is shown when it is \
+                 made (`webhookSecret` in the API's answer). These are the webhooks with events; a \
+                 `webhookUrl` of a payment is the provider mollie-classic.",
+            )
             .id(json("/id"))
             .kind(json("/type"))
             .success(200)
@@ -106,6 +148,12 @@ fn cards() -> Vec<Provider> {
             .source("docs.mollie.com"),
         unsigned("mollie-classic", "Mollie, classic webhooks")
             .docs("https://docs.mollie.com/reference/webhooks")
+            .setup(
+                "Put the URL below, with `?token=` and the secret of the source behind it, into \
+                 `webhookUrl` when a payment, order, refund or subscription is created (POST \
+                 https://api.mollie.com/v2/payments). There is no page for it and nothing to \
+                 choose: Mollie calls on each change of state.",
+            )
             .id(Field::Form("id".into()))
             .kind(Field::Fixed("payment.changed".into()))
             .success(200)
@@ -145,6 +193,12 @@ fn adyen() -> Provider {
         |name: &str| Field::json(format!("/notificationItems/0/NotificationRequestItem/{name}"));
     Provider::new("adyen", "Adyen", Scheme::Signed(Box::new(signed)))
         .docs("https://docs.adyen.com/development-resources/webhooks/verify-hmac-signatures/")
+        .setup(
+            "Customer Area, Developers, Webhooks, Webhook, Standard webhook: the URL below as \
+             server URL, method JSON, the accounts and the events. Security, HMAC key, Generate: \
+             the hexadecimal key is shown this once and is the secret of the source. Then enable \
+             the webhook and send a test from its page. Test and live have keys of their own.",
+        )
         .id(Field::Joined {
             fields: vec![first("pspReference"), first("eventCode")],
             with: ":".into(),
@@ -171,155 +225,16 @@ fn braintree(end: &'static str) -> Scheme {
     Scheme::Signed(Box::new(signed))
 }
 
-fn wallets() -> Vec<Provider> {
-    vec![
-        Provider::raw("paypal", "PayPal", Algorithm::RsaSha256, ("paypal-transmission-sig", "", Base64))
-            .signed(|signed| {
-                let bar = || Piece::Text("|".into());
-                signed.message = vec![
-                    Piece::Header("paypal-transmission-id".into()),
-                    bar(),
-                    Piece::Header("paypal-transmission-time".into()),
-                    bar(),
-                    Piece::Setting("webhook_id".into()),
-                    bar(),
-                    Piece::BodyCrc32,
-                ];
-                signed.when = Some((header("paypal-auth-algo"), "SHA256withRSA".into()));
-                signed.source = KeySource::Named { at: header("paypal-cert-url"), rule: KeyHost::PayPal };
-            })
-            .docs("https://developer.paypal.com/api/rest/webhooks/rest/")
-            .setup("Developer Dashboard, the app's page: add a webhook with the URL below and its event types. The webhook ID goes into the option webhook_id.")
-            .needs("webhook_id", "The webhook's id in PayPal's dashboard, which is part of what is signed")
-            .id(json("/id"))
-            .kind(json("/event_type"))
-            .retries("25 times in 3 days (general knowledge)")
-            .success(200)
-            .caveat("The certificate is believed because it came over TLS from PayPal's host, and only between its own dates; its issuer is not checked.")
-            .caveat("Of the body only a CRC-32 is signed, which anyone can keep while changing it: ask PayPal's API before money moves.")
-            .verified("the crate webhook-verify 0.1.0"),
-        hex("coinbase-commerce", "Coinbase Commerce", "x-cc-webhook-signature", "")
-            .docs("https://docs.cdp.coinbase.com/commerce-onchain/docs/webhooks-security")
-            .id(json("/event/id"))
-            .kind(json("/event/type"))
-            .retries("3 days, at most an hour apart")
-            .success(200)
-            .source("docs.cdp.coinbase.com"),
-        stamped("coinbase-cdp", "Coinbase CDP (Hook0)", "x-hook0-signature", Fields {
-            names: Some("h".into()),
-            ..t_v1()
-        })
-        .signed(|signed| {
-            signed.message = vec![
-                Piece::Timestamp,
-                Piece::Text(".".into()),
-                Piece::NamedHeaders,
-                Piece::Text(".".into()),
-                Piece::Body,
-            ];
-        })
-        .docs("https://docs.cdp.coinbase.com/api-reference/payment-apis/webhooks/verification")
-        .id(header("x-event-id"))
-        .kind(header("x-event-type"))
-        .caveat("The tolerance is from general knowledge. The older v0 signature, which leaves headers out, does not pass.")
-        .source("docs.cdp.coinbase.com"),
-        jwt("fireblocks", "Fireblocks", "fireblocks-webhook-signature", |jwt| {
-            jwt.algorithms = vec![Algorithm::RsaSha512];
-            jwt.source = KeySource::Fixed("https://keys.fireblocks.io/.well-known/jwks.json".into());
-            jwt.detached = Some(vec![Piece::Body]);
-        })
-        .docs("https://developers.fireblocks.com/reference/validating-webhooks")
-        .id(json("/id"))
-        .kind(json("/eventType"))
-        .source("developers.fireblocks.com"),
-        Provider::new("neon", "Neon Auth", jwt_scheme("x-neon-signature", |jwt| {
-            jwt.algorithms = vec![Algorithm::Ed25519];
-            jwt.source = KeySource::Setting("jwks_url".into());
-            let at = Some(header("x-neon-timestamp"));
-            jwt.stamp = Some(Stamp { at, unit: Unit::Millis, tolerance: FIVE_MINUTES });
-            jwt.detached = Some(vec![Piece::Timestamp, Piece::Text(".".into()), Piece::BodyBase64Url]);
-        }))
-        .docs("https://neon.com/docs/auth/guides/webhooks")
-        .needs("jwks_url", "Your Neon Auth address with `/.well-known/jwks.json`")
-        .id(header("x-neon-event-id"))
-        .kind(Field::First(vec![header("x-neon-event-type"), json("/event_type")]))
-        .source("skills.sh neon-webhooks; no vector"),
-        Provider::raw("turnkey", "Turnkey", Algorithm::Ed25519, ("x-turnkey-signature", "", Hex))
-            .signed(|signed| {
-                signed.id = Some(header("x-turnkey-event-id"));
-                signed.source =
-                    KeySource::Fixed("https://api.turnkey.com/public/v1/discovery/webhooks/jwks".into());
-            })
-            .at(
-                "x-turnkey-timestamp",
-                (Unit::Millis, FIVE_MINUTES),
-                "v1.ed25519.{header:x-turnkey-signature-key-id}.{timestamp}.{id}.{body}",
-            )
-            .docs("https://docs.turnkey.com/features/webhooks/verify-signatures")
-            .id(header("x-turnkey-event-id"))
-            .kind(json("/type"))
-            .uncertain("the signed string is documented; two header names and the encoding are guesses"),
-    ]
-}
-
-fn banks() -> Vec<Provider> {
-    vec![
-        jwt("plaid", "Plaid", "plaid-verification", |jwt| {
-            jwt.algorithms = vec![Algorithm::EcdsaP256Fixed];
-            jwt.source = KeySource::Plaid;
-            jwt.claims.body_hash = Some(("/request_body_sha256".into(), Hex));
-            jwt.claims.issued = Some(FIVE_MINUTES);
-        })
-        .docs("https://plaid.com/docs/api/webhooks/webhook-verification/")
-        .takes("client_id", "The client id, to fetch keys with")
-        .takes("api_secret", "The API secret, to fetch keys with")
-        .takes("environment", "`production` or `sandbox`")
-        .kind(dotted(vec![json("/webhook_type"), json("/webhook_code")]))
-        .deadline(10_000, "for 24 hours")
-        .success(200)
-        .verified("PyJWT; plaid.com's documentation"),
-        Provider::raw("wise", "Wise", Algorithm::RsaSha256, ("x-signature-sha256", "", Base64))
-            .docs("https://docs.wise.com/api-docs/features/webhooks-notifications/event-handling")
-            .id(header("x-delivery-id"))
-            .kind(json("/event_type"))
-            .success(200)
-            .caveat("The key is Wise's public key for your environment. The older SHA-1 header does not pass.")
-            .source("n8n-nodes-base 2.41.2"),
-        stamped("revolut", "Revolut", "revolut-signature", t_v1())
-            .signed(|signed| {
-                signed.signatures = vec![Place::fields("revolut-signature", Fields::listed(",", '=', "v1"))];
-            })
-            .at("revolut-request-timestamp", (Unit::Millis, FIVE_MINUTES), "v1.{timestamp}.{body}")
-            .docs("https://developer.revolut.com/docs/guides/manage-accounts/tutorials/work-with-webhooks/verify-the-payload-signature")
-            .kind(json("/event"))
-            .source("developer.revolut.com"),
-        base64("quickbooks", "QuickBooks", "intuit-signature", "")
-            .docs("https://developer.intuit.com/app/developer/qbo/docs/develop/webhooks")
-            .kind(dotted(vec![
-                json("/eventNotifications/0/dataChangeEvent/entities/0/name"),
-                json("/eventNotifications/0/dataChangeEvent/entities/0/operation"),
-            ]))
-            .success(200)
-            .uncertain("general knowledge; the vectors follow it"),
-        base64("xero", "Xero", "x-xero-signature", "")
-            .docs("https://developer.xero.com/documentation/guides/webhooks/configuring-your-server/")
-            .id(Field::Joined {
-                fields: vec![json("/events/0/resourceId"), json("/events/0/eventDateUtc")],
-                with: ":".into(),
-            })
-            .kind(dotted(vec![json("/events/0/eventCategory"), json("/events/0/eventType")]))
-            .deadline(5000, "for a while, then the webhook is switched off (general knowledge)")
-            .success(200)
-            .caveat("On set-up Xero sends wrong signatures on purpose and wants 401, with an empty body.")
-            .uncertain("general knowledge; the vectors follow it"),
-    ]
-}
-
 fn shops() -> Vec<Provider> {
     vec![
         base64("shopify", "Shopify", "x-shopify-hmac-sha256", "")
             .docs("https://shopify.dev/docs/apps/build/webhooks/subscribe/https")
-            .setup("For an app: a subscription in shopify.app.toml or by the Admin API, signed with the app's client secret. For a store without an app: Settings, Notifications, Webhooks, signed with the key shown there.")
+            .setup(
+                "For an app: a subscription with the URL below as `uri` in shopify.app.toml, or by \
+                 the Admin API (`webhookSubscriptionCreate`), signed with the app's client secret. \
+                 For a store without an app: Settings, Notifications, Webhooks, Create webhook: the \
+                 event, format JSON, the URL below; it is signed with the key shown there.",
+            )
             .id(header("x-shopify-webhook-id"))
             .kind(header("x-shopify-topic"))
             .deadline(5000, "8 times in 4 hours; then the subscription is deleted")
@@ -328,6 +243,12 @@ fn shops() -> Vec<Provider> {
             .verified("@shopify/shopify-api 15.0.0; nuxt-webhook-validators"),
         base64("woocommerce", "WooCommerce", "x-wc-webhook-signature", "")
             .docs("https://woocommerce.com/document/webhooks/")
+            .setup(
+                "WooCommerce, Settings, Advanced, Webhooks, Add webhook: status Active, the topic, \
+                 the URL below as delivery URL, a secret of your own choice, and the latest API \
+                 version. A webhook is for one topic. Saving sends a ping that is not signed and is \
+                 refused here; WooCommerce then shows an error, and the webhook works nevertheless.",
+            )
             .id(header("x-wc-webhook-delivery-id"))
             .kind(header("x-wc-webhook-topic"))
             .deadline(5000, "none; 5 failures switch the webhook off")
@@ -336,11 +257,17 @@ fn shops() -> Vec<Provider> {
             .source("n8n-nodes-base 2.41.2"),
         super::basics::standard("bigcommerce", "BigCommerce", "webhook", KeyForm::Utf8)
             .docs("https://developer.bigcommerce.com/docs/integrations/webhooks")
+            .setup(
+                "There is no page for it: POST /stores/{store_hash}/v3/hooks with the header \
+                 X-Auth-Token, and `scope` (for example `store/order/*`), `destination` (the URL \
+                 below) and `is_active` in the body. The port must be 443. The secret is the client \
+                 secret of the API account or app whose token made the webhook.",
+            )
             .id(Field::First(vec![header("webhook-id"), json("/hash")]))
             .kind(json("/scope"))
             .deadline(10_000, "for 48 hours; failing domains are blocked for a while")
             .success(200)
-            .caveat("The key is the client secret as it is; that is not confirmed.")
+            .caveat("The key is the client secret as it is: the base64 in which the documentation hands it to the library is undone there.")
             .source("skills.sh bigcommerce-webhooks"),
         stamped("paddle", "Paddle Billing", "paddle-signature", Fields::stamped(";", "ts", "h1"))
             .signed(|signed| {
@@ -348,6 +275,11 @@ fn shops() -> Vec<Provider> {
             })
             .message("{timestamp}:{body}")
             .docs("https://developer.paddle.com/webhooks/signature-verification")
+            .setup(
+                "Developer Tools, Notifications, New destination: type Webhook, the URL below, and \
+                 the events. Its secret key (pdl_ntfset_…) is shown on the destination's page. \
+                 Sandbox and live have destinations and keys of their own.",
+            )
             .id(json("/event_id"))
             .kind(json("/event_type"))
             .deadline(5000, "for 3 days (live); 3 times (sandbox)")
@@ -355,6 +287,11 @@ fn shops() -> Vec<Provider> {
             .verified("paddle-python-sdk 1.16.1; @paddle/paddle-node-sdk 3.10.0"),
         hex("lemonsqueezy", "Lemon Squeezy", "x-signature", "")
             .docs("https://docs.lemonsqueezy.com/help/webhooks/signing-requests")
+            .setup(
+                "Settings, Webhooks, the plus sign: the URL below as callback URL, a signing secret \
+                 of your own choice (6 to 40 characters), and the events; or POST /v1/webhooks, \
+                 where `test_mode` makes one for test data.",
+            )
             .id(json("/meta/webhook_id"))
             .kind(header("x-event-name"))
             .retries("3 times: after 5, 25 and 125 s (general knowledge)")
@@ -362,10 +299,21 @@ fn shops() -> Vec<Provider> {
             .uncertain("general knowledge; the vectors follow it"),
         super::basics::standard("polar", "Polar", "webhook", KeyForm::Utf8)
             .docs("https://polar.sh/docs/integrate/webhooks/delivery")
+            .setup(
+                "Settings of the organization, Webhooks, Add Endpoint: the URL below, format Raw \
+                 (those for Discord and Slack have another body), the events, and a secret, of your \
+                 own choice or generated. Sandbox has endpoints of its own.",
+            )
             .caveat("The key is the secret's text as it is, not base64.")
+            .deadline(10_000, "10 times, exponential; 10 failures in a row switch the webhook off")
             .source("nuxt-webhook-validators"),
         Provider::new("chargebee", "Chargebee", Scheme::Basic)
             .docs("https://www.chargebee.com/docs/billing/2.0/site-configuration/webhook_settings")
+            .setup(
+                "Settings, Configure Chargebee, API Keys and Webhooks, Webhooks, Add Webhook: the \
+                 URL below, the API version, and the events. Switch on the protection of the URL by \
+                 basic authentication and enter the user name and password of the source's secret.",
+            )
             .id(json("/id"))
             .kind(json("/event_type"))
             .verified("a vector of HTTP Basic"),
@@ -376,6 +324,11 @@ fn shops() -> Vec<Provider> {
             })
             .message("{timestamp}.{body}")
             .docs("https://docs.recurly.com/docs/webhooks")
+            .setup(
+                "Integrations, Webhooks, New Endpoint: the URL below, JSON as format (XML is not \
+                 signed), and the events. The endpoint's page shows its secret key. After the key \
+                 is regenerated both sign for 24 hours.",
+            )
             .id(Field::First(vec![json("/id"), json("/uuid")]))
             .kind(json("/event_type"))
             .deadline(5000, "10 times, ever further apart")
@@ -388,18 +341,43 @@ fn shops() -> Vec<Provider> {
                 signed.stamp = Some(Stamp { at, unit: Unit::HttpDate, tolerance: FIVE_MINUTES });
             })
             .docs("https://docs.metronome.com/guides/integrations/webhooks")
+            .setup(
+                "Developer, Notifications, Webhooks, Add: the URL below, HTTPS. The webhook's \
+                 secret key, shown there, is the source's. What it sends are the notifications made \
+                 under Developer, Notifications, Create Notification, and events of the system. Two \
+                 webhooks mean every notification twice.",
+            )
             .id(json("/id"))
             .kind(json("/type"))
+            .retries("exponential up to every 15 minutes, for 2 days")
             .source("@trigger.dev/core 4.8.3"),
         Provider::raw("onfleet", "Onfleet", SHA512, ("x-onfleet-signature", "", Hex))
             .signed(|signed| signed.key = KeyForm::Hex)
             .docs("https://docs.onfleet.com/reference/webhooks")
+            .setup(
+                "Dashboard, Settings, API & Webhooks, or POST /api/v2/webhooks with `url` (the URL \
+                 below) and `trigger`, a number for each kind of event: one webhook for one \
+                 trigger. Onfleet asks the URL at once with `?check=…`, so the source must exist by \
+                 then. The secret is the webhook secret of the same page, hexadecimal, one for the \
+                 organization.",
+            )
             .id(json("/actionContext/id"))
             .kind(json("/triggerName"))
+            .challenge(Challenge::CheckEcho)
+            .retries("every 30 minutes for a day, after anything but 200")
+            .success(200)
             .caveat("The key is hexadecimal.")
             .verified("n8n-nodes-base 2.41.2"),
         unsigned("ebay", "eBay")
             .docs("https://developer.ebay.com/marketplace-account-deletion")
+            .setup(
+                "Developer portal, Application Keys, Notifications (Alerts & Notifications): choose \
+                 Marketplace Account Deletion, enter an e-mail address, the URL below as \
+                 notification endpoint, and a verification token of 32 to 80 characters of A-Z, \
+                 a-z, 0-9, _ and -, the same as in the option verification_token. Saving asks the \
+                 URL at once, so the source must have the token and its `public_url` by then. Other \
+                 topics: POST /commerce/notification/v1/destination and then /subscription.",
+            )
             .id(json("/notification/notificationId"))
             .kind(json("/metadata/topic"))
             .takes("verification_token", "The verification token of the subscription; without it a secret serves as one")

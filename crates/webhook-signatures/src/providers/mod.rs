@@ -9,6 +9,8 @@ mod basics;
 mod chat;
 mod commerce;
 mod mail;
+mod money;
+mod office;
 mod platforms;
 mod services;
 
@@ -29,7 +31,9 @@ static ALL: LazyLock<Vec<Provider>> = LazyLock::new(|| {
         platforms::rows(),
         chat::rows(),
         services::rows(),
+        office::rows(),
         commerce::rows(),
+        money::rows(),
         mail::rows(),
     ];
     groups.into_iter().flatten().collect()

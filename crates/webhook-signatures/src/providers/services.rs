@@ -1,19 +1,16 @@
-//! Clouds, AI, forms, support, files and sales.
+//! Clouds, AI, support, and what watches and measures.
 
-use super::{
-    FIVE_MINUTES, base64, dotted, header, hex, json, jwt, jwt_scheme, sha1, stamped, t_v1, unsigned,
-};
+use super::{FIVE_MINUTES, base64, dotted, header, hex, json, jwt, jwt_scheme, sha1, stamped};
 use crate::encoding::Encoding::{Base64, Hex};
-use crate::hash::Hash;
 use crate::provider::{Challenge, Provider};
 use crate::scheme::{
     Algorithm, Field, Fields, KeyForm, KeyHost, KeySource, Piece, Place, Scheme, Signed, Stamp,
-    Token, Tolerance, UrlForms,
+    Token, Tolerance,
 };
 use crate::time::Unit;
 
 pub(super) fn rows() -> Vec<Provider> {
-    [clouds(), ai(), support(), forms(), files(), observing(), sales()].concat()
+    [clouds(), ai(), support(), observing()].concat()
 }
 
 fn clouds() -> Vec<Provider> {
@@ -63,6 +60,13 @@ fn clouds() -> Vec<Provider> {
             ]),
         )
         .docs("https://learn.microsoft.com/en-us/azure/event-grid/security-authenticate-events")
+        .setup(
+            "Create an event subscription on the topic with endpoint type Web Hook and the URL \
+             below, with `?token=…` and the secret of the source behind it; Event Grid schema or \
+             CloudEvents v1.0 both pass. Azure validates the endpoint at once, so the source must \
+             exist by then. Azure hides the query of the address afterwards, unless asked for the \
+             full endpoint URL.",
+        )
         .id(Field::First(vec![json("/0/id"), json("/id"), header("ce-id")]))
         .kind(Field::First(vec![
             json("/0/eventType"),
@@ -82,6 +86,13 @@ fn clouds() -> Vec<Provider> {
             Token::Each { array: "/value".into(), pointer: "/clientState".into() },
         )
         .docs("https://learn.microsoft.com/en-us/graph/change-notifications-delivery-webhooks")
+        .setup(
+            "Once the source exists, POST https://graph.microsoft.com/v1.0/subscriptions with \
+             `changeType`, `resource`, `notificationUrl` (the URL below), `expirationDateTime`, and \
+             `clientState`, the secret of the source, at most 128 characters. Graph asks the URL at \
+             once. Subscriptions end after hours to days, depending on the resource: PATCH them \
+             with a new `expirationDateTime` before.",
+        )
         .id(json("/value/0/id"))
         .kind(dotted(vec![json("/value/0/changeType")]))
         .challenge(Challenge::GraphValidationToken)
@@ -117,6 +128,13 @@ fn clouds() -> Vec<Provider> {
             Token::AnyOf(vec![Token::Bearer, Token::Query("access_token".into())]),
         )
         .docs("https://github.com/cloudevents/spec/blob/main/cloudevents/http-webhook.md")
+        .setup(
+            "Let the sender deliver by the CloudEvents HTTP webhook binding to the URL below, with \
+             the secret as bearer token, or as `?access_token=` where it cannot set headers. \
+             Structured (`application/cloudevents+json`) and binary mode both pass. The OPTIONS \
+             request by which it asks to be allowed is answered; the option origin lets only one \
+             sender in.",
+        )
         .id(Field::First(vec![header("ce-id"), json("/id")]))
         .kind(Field::First(vec![header("ce-type"), json("/type")]))
         .takes("origin", "The only origin that may send; without it any that asks")
@@ -134,6 +152,14 @@ fn clouds() -> Vec<Provider> {
             }),
         )
         .docs("https://www.rfc-editor.org/rfc/rfc8935")
+        .setup(
+            "Give the transmitter the URL below as endpoint for push delivery (RFC 8935); where it \
+             has a stream API, as Google's RISC, POST a stream with `delivery.delivery_method` \
+             `https://schemas.openid.net/secevent/risc/delivery-method/push` and this \
+             `delivery.url`. Its discovery document names the `issuer` and the `jwks_uri`, which go \
+             into the options issuer and jwks_url; audience is your client id there. For Sign in \
+             with Apple it is the server-to-server notification endpoint of the App ID.",
+        )
         .needs("issuer", "The transmitter's `iss`")
         .needs("audience", "The `aud` that stands for you")
         .needs("jwks_url", "The address of the transmitter's JWK set")
@@ -149,6 +175,11 @@ fn ai() -> Vec<Provider> {
     vec![
         super::basics::standard("openai", "OpenAI", "webhook", KeyForm::StandardOrUtf8)
             .docs("https://platform.openai.com/docs/guides/webhooks")
+            .setup(
+                "Settings, Project, Webhooks, Create: a name, the URL below, and the event types. \
+                 The signing secret (whsec_…) is shown once, when it is made. Webhooks belong to a \
+                 project, not to the organization.",
+            )
             .caveat("A secret without `whsec_` is taken as it is, as openai-python does.")
             .verified("openai 3.54.0 for Python"),
         super::basics::standard(
@@ -158,10 +189,21 @@ fn ai() -> Vec<Provider> {
             KeyForm::Standard,
         )
         .docs("https://platform.claude.com/docs/en/managed-agents/webhooks")
+        .setup(
+            "Claude Console, Manage, Webhooks: create an endpoint with the URL below and choose the \
+             event types. The signing secret (whsec_…) is shown once, when the endpoint is made. \
+             Events carry a type and an id only: fetch the object from the API.",
+        )
         .caveat("Two descriptions differ about the header's name.")
         .uncertain("read second-hand; check against the SDK"),
         super::basics::standard("replicate", "Replicate", "webhook", KeyForm::Standard)
             .docs("https://replicate.com/docs/topics/webhooks/verify-webhook")
+            .setup(
+                "Pass the URL below as `webhook` when a prediction or training is created, with \
+                 `webhook_events_filter` (`start`, `output`, `logs`, `completed`) if you like. \
+                 There is no page for it. The signing secret (whsec_…) of the account comes from \
+                 GET https://api.replicate.com/v1/webhooks/default/secret.",
+            )
             .kind(json("/status"))
             .verified("replicate 1.4.0 for Node"),
         stamped(
@@ -175,7 +217,14 @@ fn ai() -> Vec<Provider> {
                 Some(Stamp { at: None, unit: Unit::Seconds, tolerance: Tolerance::past(1800) });
         })
         .docs("https://elevenlabs.io/docs/product-guides/administration/webhooks")
+        .setup(
+            "General settings of the workspace, Webhooks (administrators only): create one with the \
+             URL below and HMAC authentication; the shared secret is shown when it is made. Then \
+             choose this webhook where its events come from, for example as post-call webhook in \
+             the settings of Agents. Retries are off unless switched on for the webhook.",
+        )
         .kind(json("/type"))
+        .retries("only where they are switched on for the webhook")
         .verified("elevenlabs 2.78 for Python and 2.73 for Node"),
         Provider::raw("fal", "fal", Algorithm::Ed25519, ("x-fal-webhook-signature", "", Hex))
             .signed(|signed| {
@@ -189,6 +238,11 @@ fn ai() -> Vec<Provider> {
                 "{id}\n{header:x-fal-webhook-user-id}\n{timestamp}\n{body_sha256}",
             )
             .docs("https://docs.fal.ai/model-endpoints/webhooks")
+            .setup(
+                "Submit to the queue with the URL below as parameter: \
+                 https://queue.fal.run/MODEL?fal_webhook=…, or `webhookUrl` in fal's libraries. \
+                 There is no page for it and no secret: the keys are fetched.",
+            )
             .id(header("x-fal-webhook-request-id"))
             .kind(json("/status"))
             .uncertain("the signed string is from general knowledge; the vectors follow it"),
@@ -204,107 +258,26 @@ fn support() -> Vec<Provider> {
                 "{timestamp}{body}",
             )
             .docs("https://developer.zendesk.com/documentation/webhooks/verifying/")
+            .setup(
+                "Admin Center, Apps and integrations, Webhooks, Create webhook: Zendesk events, or \
+                 a trigger or automation, then the URL below, method POST, format JSON. The \
+                 webhook's page reveals the signing secret, as does GET \
+                 /api/v2/webhooks/{id}/signing_secret. Test webhooks sent before it is created are \
+                 signed with a fixed secret of the documentation, and are refused.",
+            )
             .id(header("x-zendesk-webhook-invocation-id"))
             .kind(json("/type"))
             .deadline(12_000, "3 times, on 409; circuit breaker")
             .verified("n8n-nodes-base 2.41.2"),
         sha1("helpscout", "Help Scout", ("x-helpscout-signature", "", Base64))
             .docs("https://developer.helpscout.com/webhooks/")
+            .setup(
+                "Manage, Apps, Webhooks, or POST https://api.helpscout.net/v2/webhooks with `url` \
+                 (the URL below), `events`, and `secret`, a random string of your own choice of at \
+                 most 40 characters.",
+            )
             .kind(header("x-helpscout-event"))
             .source("n8n-nodes-base 2.41.2"),
-    ]
-}
-
-fn forms() -> Vec<Provider> {
-    vec![
-        base64("typeform", "Typeform", "typeform-signature", "sha256=")
-            .docs("https://www.typeform.com/developers/webhooks/secure-your-webhooks/")
-            .id(json("/event_id"))
-            .kind(json("/event_type"))
-            .deadline(30_000, "for 10 hours")
-            .verified("n8n-nodes-base 2.41.2"),
-        sha1("surveymonkey", "SurveyMonkey", ("sm-signature", "", Base64))
-            .docs("https://api.surveymonkey.com/v3/docs#webhooks")
-            .id(json("/event_id"))
-            .kind(json("/event_type"))
-            .challenge(Challenge::Probe)
-            .caveat("The secret is the client id, `&`, and the client secret.")
-            .source("n8n-nodes-base 2.41.2"),
-        hex("formstack", "Formstack", "x-fs-signature", "sha256=")
-            .docs("https://help.formstack.com/")
-            .id(json("/UniqueID"))
-            .verified("n8n-nodes-base 2.41.2"),
-        base64("acuity", "Acuity Scheduling", "x-acuity-signature", "")
-            .docs("https://developers.acuityscheduling.com/docs/webhooks")
-            .kind(Field::First(vec![Field::Form("action".into()), json("/type")]))
-            .verified("n8n-nodes-base 2.41.2"),
-        stamped("calendly", "Calendly", "calendly-webhook-signature", t_v1())
-            .docs("https://developer.calendly.com/api-docs/ZG9jOjM2MzE2MDM4-webhook-signatures")
-            .kind(json("/event"))
-            .verified("n8n-nodes-base 2.41.2"),
-        hex("cal-com", "Cal.com", "x-cal-signature-256", "")
-            .docs("https://cal.com/docs/developing/guides/automation/webhooks")
-            .kind(json("/triggerEvent"))
-            .verified("n8n-nodes-base 2.41.2; nuxt-webhook-validators"),
-        base64("docusign", "DocuSign Connect", "x-docusign-signature-1", "")
-            .signed(|signed| {
-                signed.signatures = DOCUSIGN.iter().map(|name| Place::whole(*name, "")).collect();
-            })
-            .docs("https://developers.docusign.com/platform/webhooks/connect/hmac/")
-            .id(Field::Joined {
-                fields: vec![json("/data/envelopeId"), json("/event"), json("/generatedDateTime")],
-                with: ":".into(),
-            })
-            .kind(json("/event"))
-            .caveat("Up to ten keys sign side by side; any match passes.")
-            .verified("nuxt-webhook-validators"),
-    ]
-}
-
-const DOCUSIGN: [&str; 10] = [
-    "x-docusign-signature-1",
-    "x-docusign-signature-2",
-    "x-docusign-signature-3",
-    "x-docusign-signature-4",
-    "x-docusign-signature-5",
-    "x-docusign-signature-6",
-    "x-docusign-signature-7",
-    "x-docusign-signature-8",
-    "x-docusign-signature-9",
-    "x-docusign-signature-10",
-];
-
-fn files() -> Vec<Provider> {
-    vec![
-        hex("dropbox", "Dropbox", "x-dropbox-signature", "")
-            .docs("https://www.dropbox.com/developers/reference/webhooks")
-            .kind(Field::FirstKey { except: Vec::new() })
-            .challenge(Challenge::QueryEcho)
-            .deadline(10_000, "for a while (general knowledge)")
-            .caveat("A notification says who changed something, not what, and has no id.")
-            .verified("nuxt-webhook-validators; the crate webhook-verify 0.1.0"),
-        base64("box", "Box", "box-signature-primary", "")
-            .signed(|signed| {
-                signed.signatures = vec![
-                    Place::whole("box-signature-primary", ""),
-                    Place::whole("box-signature-secondary", ""),
-                ];
-            })
-            .at(
-                "box-delivery-timestamp",
-                (Unit::Iso8601, Tolerance::both(600)),
-                "{body}{timestamp}",
-            )
-            .docs("https://developer.box.com/guides/webhooks/v2/signatures-v2/")
-            .id(header("box-delivery-id"))
-            .kind(json("/trigger"))
-            .deadline(30_000, "10 times (general knowledge)")
-            .verified("n8n-nodes-base 2.41.2"),
-        stamped("mux", "Mux", "mux-signature", t_v1())
-            .docs("https://www.mux.com/docs/core/verify-webhook-signatures")
-            .id(json("/id"))
-            .kind(json("/type"))
-            .verified("@mux/mux-node 15.3.0"),
     ]
 }
 
@@ -340,22 +313,47 @@ fn observing() -> Vec<Provider> {
             .docs(
                 "https://hookdeck.com/docs/authentication#hookdeck-webhook-signature-verification",
             )
+            .setup(
+                "Connections: a connection with an HTTP destination that has the URL below, and \
+                 Hookdeck Signature as authentication, which is the default. The secret is the \
+                 signing secret of the project (Settings, Secrets), one for all its destinations. \
+                 Leave the header prefix of the project at x-hookdeck.",
+            )
             .id(header("x-hookdeck-eventid"))
             .kind(json("/type"))
             .source("@trigger.dev/core 4.8.3"),
         hex("customerio", "Customer.io", "x-cio-signature", "")
             .at("x-cio-timestamp", (Unit::Seconds, FIVE_MINUTES), "v0:{timestamp}:{body}")
             .docs("https://docs.customer.io/journeys/webhooks/")
+            .setup(
+                "Data & Integrations, Integrations, Reporting Webhooks, Add Reporting Webhook: the \
+                 URL below as webhook endpoint, the events, then Save and Enable Webhook. The \
+                 secret is the webhook signing key that its page shows.",
+            )
             .id(json("/event_id"))
             .kind(json("/metric"))
+            .deadline(4000, "exponential for 7 days")
             .verified("n8n-nodes-base 2.41.2"),
         hex("attio", "Attio", "attio-signature", "")
             .docs("https://docs.attio.com/rest-api/guides/webhooks")
+            .setup(
+                "Developer settings of the workspace: open the integration and add a webhook with \
+                 the URL below and its events; or POST /v2/webhooks with `target_url` and \
+                 `subscriptions`, by a token with the scope webhook:read-write. Attio makes the \
+                 secret: it stands in the answer and on the webhook's page. Webhooks made with an \
+                 OAuth token are not listed in the developer settings.",
+            )
             .id(header("idempotency-key"))
             .kind(json("/events/0/event_type"))
             .source("@trigger.dev/core 4.8.3"),
         base64("mautic", "Mautic", "webhook-signature", "")
             .docs("https://docs.mautic.org/en/5.x/webhooks/index.html")
+            .setup(
+                "Settings, Webhooks, New: a name, the URL below as webhook POST URL, a secret (made \
+                 there, or of your own choice), and the events. Send test payload tries it. Mautic \
+                 may queue events for its cron job `mautic:webhooks:process`, if its configuration \
+                 says so.",
+            )
             .kind(Field::FirstKey { except: vec!["timestamp".into()] })
             .verified("n8n-nodes-base 2.41.2"),
         hex("pusher", "Pusher Channels", "x-pusher-signature", "")
@@ -364,55 +362,14 @@ fn observing() -> Vec<Provider> {
                 signed.stamp = Some(Stamp { at, unit: Unit::Millis, tolerance: FIVE_MINUTES });
             })
             .docs("https://pusher.com/docs/channels/server_api/webhooks/")
+            .setup(
+                "Dashboard, the Channels app, Webhooks: the URL below and one event type, again for \
+                 each that you want. Requests are signed with the secret of the app's key named in \
+                 `X-Pusher-Key` (App Keys), the oldest active one: it is the secret of the source.",
+            )
             .kind(json("/events/0/name"))
             .deadline(4000, "exponential for 5 minutes")
             .success(200)
             .verified("pusher 3.3.4 for Python"),
-    ]
-}
-
-fn sales() -> Vec<Provider> {
-    let hubspot = |algorithm, version: &'static str, header_name: &'static str| {
-        let mut signed = Signed::raw(algorithm, header_name, Hex);
-        signed.when = Some((header("x-hubspot-signature-version"), version.into()));
-        signed.url = UrlForms::AsIs;
-        signed
-    };
-    let digest = Algorithm::Digest(Hash::Sha256);
-    let mut first = hubspot(digest, "v1", "x-hubspot-signature");
-    first.message = vec![Piece::Secret, Piece::Body];
-    let mut second = hubspot(digest, "v2", "x-hubspot-signature");
-    second.message = vec![Piece::Secret, Piece::Method, Piece::Url, Piece::Body];
-    let row = |name, title| {
-        base64(name, title, "x-hubspot-signature-v3", "")
-            .signed(|signed| signed.url = UrlForms::Decoded)
-            .at("x-hubspot-request-timestamp", (Unit::Millis, FIVE_MINUTES), "{method}{url}{body}{timestamp}")
-            .docs("https://developers.hubspot.com/docs/apps/developer-platform/build-apps/authentication/request-validation")
-            .setup("Set the target URL in the app's webhook settings (or `targetUrl` in its project) to the URL below. It signs with the app's client secret.")
-            .id(json("/0/eventId"))
-            .kind(json("/0/subscriptionType"))
-            .deadline(5000, "10 times in 24 hours")
-            .verified("hubspot-api-client 12.0.0; published vectors")
-    };
-    vec![
-        row("hubspot", "HubSpot")
-            .or(Scheme::Signed(Box::new(second)))
-            .or(Scheme::Signed(Box::new(first)))
-            .caveat("Versions 1 and 2 are bare hashes: use hubspot-v3 when all your requests carry that header."),
-        row("hubspot-v3", "HubSpot, version 3 only").source("the first scheme of hubspot, where hubspot-api-client agreed"),
-        Provider::new("pipedrive", "Pipedrive", Scheme::Basic)
-            .docs("https://pipedrive.readme.io/docs/guide-for-webhooks-v2")
-            .kind(dotted(vec![json("/meta/entity"), json("/meta/action")]))
-            .id(json("/meta/id"))
-            .verified("a vector of HTTP Basic"),
-        unsigned("salesforce", "Salesforce outbound messages")
-            .docs("https://developer.salesforce.com/docs/atlas.en-us.api.meta/api/sforce_api_om_outboundmessaging.htm")
-            .id(Field::Xml { form: None, element: "Id".into() })
-            .answers(
-                "<?xml version=\"1.0\" encoding=\"UTF-8\"?><soapenv:Envelope xmlns:soapenv=\"http://schemas.xmlsoap.org/soap/envelope/\"><soapenv:Body><notificationsResponse xmlns=\"http://soap.sforce.com/2005/09/outbound\"><Ack>true</Ack></notificationsResponse></soapenv:Body></soapenv:Envelope>",
-                "text/xml",
-            )
-            .caveat("It can prove itself by a client certificate too, which is checked where TLS ends.")
-            .uncertain("general knowledge"),
     ]
 }

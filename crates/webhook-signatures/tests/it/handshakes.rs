@@ -244,3 +244,19 @@ fn echoes_are_bounded_and_inert() {
     );
     assert_eq!(split, None);
 }
+
+/// Mailchimp tests the address that was registered, and the token stands in it.
+#[test]
+fn a_probe_may_carry_the_token_of_its_address() {
+    let mailchimp = find("mailchimp").unwrap();
+    let secrets = [Secret::parse(mailchimp, "s3cret").unwrap()];
+    for url in ["https://a/in/x", "https://a/in/x?token=s3cret", "https://a/in/x?token=old"] {
+        let found = answer(get(mailchimp, &secrets, url).unwrap());
+        assert_eq!((found.status, found.body.len()), (200, 0), "{url}");
+    }
+    for url in ["https://a/in/x?token=s3cret&more=1", "https://a/in/x?other=s3cret"] {
+        assert_eq!(get(mailchimp, &secrets, url), None, "{url}");
+    }
+    let mandrill = find("mandrill").unwrap();
+    assert_eq!(get(mandrill, &[], "https://a/in/x?token=s3cret"), None);
+}

@@ -9,6 +9,7 @@ mod hostile;
 mod httpsig;
 mod keys;
 mod properties;
+mod setups;
 mod signed;
 mod symmetric;
 mod tokens;

@@ -367,6 +367,9 @@ operations! {
 
     Status "status" => spec(Get, "/v1/status", Read, "Tells how the server is")
         .gives::<StatusOut>(&[200]);
+    Backup "backup" => spec(Get, "/v1/backup", Admin, "Gives a copy of the embedded store, while it works")
+        .note("Only for the operator. A tar archive, its length known before; `doorbell restore` makes a data folder from it. It holds secrets and payloads. A store in a database is backed up with the database's own tools.")
+        .gives_raw(Output::Bytes, &[200]).problems(&[Code::State]);
     Metrics "metrics" => spec(Get, "/metrics", Read, "Gives the metrics for Prometheus")
         .gives_raw(Output::Text("text/plain; version=0.0.4"), &[200]);
 }
