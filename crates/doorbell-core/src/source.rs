@@ -31,6 +31,8 @@ pub struct Source {
     pub body_max: usize,
     /// What the caller gets on success, when not what the provider wants.
     pub response: Option<Response>,
+    /// A queue whose messages become its requests, beside those that are sent to it: `queue://NAME/QUEUE`.
+    pub from: Option<String>,
     /// When it was made.
     pub created: Time,
     /// When it was last changed.

@@ -220,6 +220,13 @@ impl Address {
         found.map(|(_, value)| value.as_str())
     }
 
+    /// The same with another path, as it is (decoded, without its first slash).
+    #[must_use]
+    pub fn with_path(mut self, path: &str) -> Self {
+        path.clone_into(&mut self.path);
+        self
+    }
+
     /// The same with one thing of the query said otherwise.
     #[must_use]
     pub fn with_option(mut self, name: &str, value: &str) -> Self {

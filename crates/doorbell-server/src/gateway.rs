@@ -186,6 +186,7 @@ async fn first_source(store: &AnyStore, clock: &Clock) -> Result<(), StoreError>
         dedupe: Dedupe { window: limits::DEDUPE_WINDOW, key: None },
         body_max: limits::BODY_DEFAULT,
         response: None,
+        from: None,
         created: now,
         updated: now,
     };

@@ -41,6 +41,8 @@ metrics! {
     RejectedUnkept "counter" "doorbell_rejected_requests_unkept_total" "" "Rejected requests that were only counted, because too many came.";
     BodyBytesInFlight "gauge" "doorbell_body_bytes_in_flight" "" "Bytes of request bodies that are in memory before they are durable.";
     AcceptsFailed "counter" "doorbell_accepts_failed_total" "" "Requests that the store could not take.";
+    QueueMessagesTaken "counter" "doorbell_queue_messages_taken_total" "" "Messages that sources took from queues, repeats included.";
+    QueueTakesFailed "counter" "doorbell_queue_takes_failed_total" "" "Times that messages could not be taken from a source's queue, or not be kept.";
     KeysFetched "counter" "doorbell_key_fetches_total" "" "Fetches of providers' keys that were begun.";
     KeysMissed "counter" "doorbell_key_fetches_failed_total" "" "Fetches of providers' keys that brought none.";
 

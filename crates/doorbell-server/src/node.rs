@@ -8,7 +8,7 @@ use crate::clock::Clock;
 use crate::configured::Configured;
 use crate::desk::Desk;
 use crate::health::Health;
-use crate::ingest::{Ingest, IngestConfig};
+use crate::ingest::{Consumers, Ingest, IngestConfig};
 use crate::keys::Keys;
 use crate::listen::{Handler, ListenConfig, ListenError, Listener, TrustedProxies};
 use crate::live::Live;
@@ -126,6 +126,7 @@ impl Node {
         let configured = Configured::load(Arc::clone(&store), config.limits).await?;
         let (stopper, tasks) = (Stopper::default(), TaskSet::default());
         let metrics = Arc::new(Metrics::default());
+        let sender = config.keys.clone();
         let (keys, fetcher) = Keys::new(config.keys, urls, clock.clone(), Arc::clone(&metrics));
         let keys = Arc::new(keys);
         let shared = Shared {
@@ -157,6 +158,14 @@ impl Node {
         let running = Running { shared, stopper, tasks, patience };
         running.tasks.spawn("keeper of rejected requests", keeper.run());
         running.tasks.spawn("fetcher of keys", fetcher.run());
+        if let Some(sender) = sender {
+            let (admitting, configured) = (&running.shared.admitting, &running.shared.configured);
+            let (admitting, configured) = (Arc::clone(admitting), Arc::clone(configured));
+            let consumers = Consumers::new(admitting, configured, Arc::clone(&keys), sender);
+            running
+                .tasks
+                .spawn("sources that take from queues", consumers.run(running.stopper.stop()));
+        }
         let admin = admin(&running.shared, keys);
         running.listen("ingest", ingest, Arc::new(handler));
         running.listen("admin", admin_listener, admin);

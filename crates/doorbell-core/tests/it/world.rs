@@ -34,6 +34,7 @@ pub(crate) fn source(number: u8, name: &str, provider: &str, secrets: &[&str]) -
         dedupe: Dedupe { window: limits::DEDUPE_WINDOW, key: None },
         body_max: limits::BODY_DEFAULT,
         response: None,
+        from: None,
         created: NOW,
         updated: NOW,
     }

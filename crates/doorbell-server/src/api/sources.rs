@@ -12,6 +12,7 @@ use doorbell_core::directory::Directory;
 use doorbell_core::endpoint_url::{EndpointUrl, UrlPolicy, UrlRefused};
 use doorbell_core::id::SourceId;
 use doorbell_core::limits;
+use doorbell_core::queue_address::{QueueAddress, Side};
 use doorbell_core::secret::SecretText;
 use doorbell_core::source::Source;
 use doorbell_core::verifier::{Misconfigured, Verifier};
@@ -155,6 +156,7 @@ pub(super) fn read(
     let source = body.read(id, caller.tenant, state.admitting.clock.now(), &mut faults);
     let source = faults.finish(source).map_err(Refused::invalid)?;
     believable(&source, &state.configured.settings().urls)?;
+    takeable(state, &source)?;
     Ok(source)
 }
 
@@ -175,6 +177,15 @@ fn believable(source: &Source, urls: &UrlPolicy) -> Result<(), Refused> {
         Some(address) => callable(source, address, urls),
         None => Ok(()),
     }
+}
+
+/// The queue that it takes messages from is one that its tenant may use.
+fn takeable(state: &ApiState, source: &Source) -> Result<(), Refused> {
+    let Some(from) = &source.from else { return Ok(()) };
+    let (settings, directory) = (state.configured.settings(), state.configured.directory());
+    let tenant = directory.tenant_uid(source.tenant);
+    let read = QueueAddress::parse(from, &settings.urls.queues, tenant, Side::From);
+    read.map(drop).map_err(|why| Refused::at(Code::Invalid, "/from", why.to_string()))
 }
 
 /// The address of keys passes the same gate as an endpoint's: the same sender calls it.

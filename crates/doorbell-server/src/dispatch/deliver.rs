@@ -7,14 +7,17 @@ use crate::dispatch::message::{Message, Tried};
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::sender::{AnySender, Carried};
-use doorbell_core::attempt::{Attempt, Outcome, Timings};
+use doorbell_core::attempt::{Attempt, Fault, Outcome, Timings};
 use doorbell_core::delivery::{Delivery, DiscardReason};
 use doorbell_core::directory::ReadyEndpoint;
 use doorbell_core::event::Event;
 use doorbell_core::filter::Document;
 use doorbell_core::id::AttemptId;
+use doorbell_core::name::Label;
 use doorbell_core::outgoing;
+use doorbell_core::queue_message::{self, About};
 use doorbell_core::settle::{self, EndpointChange};
+use doorbell_core::time::Time;
 use doorbell_store::{AnyStore, Lent, Locator, Settlement, Store, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
@@ -109,13 +112,13 @@ impl Deliverer {
             return Written::untried(settle::discard(delivery, DiscardReason::Filtered, began));
         }
         let number = delivery.attempts.saturating_add(1);
-        let carried = match outgoing::write(event, ready, number, began) {
-            Ok(outgoing) => self.sender.carry(outgoing).await,
-            Err(fault) => Carried {
-                outcome: Outcome::Failed(fault),
-                timings: Timings::default(),
-                address: None,
-            },
+        let carried = if ready.is_queue() {
+            self.put(delivery, event, ready, (number, began)).await
+        } else {
+            match outgoing::write(event, ready, number, began) {
+                Ok(outgoing) => self.sender.carry(outgoing).await,
+                Err(fault) => unsent(fault),
+            }
         };
         let step = settle::after(
             delivery,
@@ -134,6 +137,25 @@ impl Deliverer {
             outcome: carried.outcome,
         };
         Written { delivery: step.delivery, attempt: Some(attempt), change: step.endpoint }
+    }
+
+    /// Puts the event to the broker that the endpoint is.
+    async fn put(
+        &self,
+        delivery: &Delivery,
+        event: &Event,
+        ready: &ReadyEndpoint,
+        (number, now): (u32, Time),
+    ) -> Carried {
+        let directory = self.configured.directory();
+        let source = event.origin.source().and_then(|id| directory.source_name(id));
+        let source = source.map(Label::as_str);
+        let (id, order_key) = (delivery.id, delivery.order_key);
+        let about = About { delivery: id, order_key, source, number, now };
+        match queue_message::write(event, ready, about) {
+            Ok(message) => self.sender.put(message).await,
+            Err(fault) => unsent(fault),
+        }
     }
 
     async fn event(
@@ -161,6 +183,10 @@ impl Deliverer {
         };
         Written::untried(settle::put_off(delivery, self.clock.now().after(wait)))
     }
+}
+
+fn unsent(fault: Fault) -> Carried {
+    Carried { outcome: Outcome::Failed(fault), timings: Timings::default(), address: None }
 }
 
 fn low(dice: u128) -> u64 {

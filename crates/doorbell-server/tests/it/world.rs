@@ -110,6 +110,7 @@ pub(crate) fn source(name: &str, provider: &str) -> Source {
         dedupe: Dedupe { window: limits::DEDUPE_WINDOW, key: None },
         body_max: limits::BODY_DEFAULT,
         response: None,
+        from: None,
         created: NOW,
         updated: NOW,
     }

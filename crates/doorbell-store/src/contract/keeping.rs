@@ -42,6 +42,7 @@ fn full_source(number: u64, name: &str) -> Source {
             content_type: "text/plain".to_owned(),
             body: "thanks".to_owned(),
         }),
+        from: Some("queue://rabbit/incoming".to_owned()),
         created: BEGIN,
         updated: BEGIN.after(HOUR),
     }

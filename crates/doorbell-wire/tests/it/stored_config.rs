@@ -48,6 +48,7 @@ fn source() -> Source {
             content_type: "text/plain".to_owned(),
             body: "ok\n".to_owned(),
         }),
+        from: None,
         created: AT,
         updated: AT,
     }

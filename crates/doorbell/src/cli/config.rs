@@ -1,6 +1,6 @@
 //! `doorbell config`: what the settings are and where each came from.
 
-use crate::config::{Config, Flags, KEYS, Layers};
+use crate::config::{Config, Flags, KEYS, Layers, QUEUES, masked};
 use crate::report::Report;
 use anyhow::Result;
 use clap::Subcommand;
@@ -35,14 +35,31 @@ fn show(layers: &Layers, report: Report) -> Result<()> {
                 json!({"key": key.path, "values": values, "from": s.place.to_string()})
             })
             .collect();
-        report.json(&json!({ "settings": rows }));
+        let queues: Vec<_> = layers
+            .queues
+            .iter()
+            .map(|(name, table)| {
+                let path = format!("{QUEUES}.{name}");
+                json!({"key": path, "url": masked(&table.url), "tenants": table.tenants, "from": table.place.to_string()})
+            })
+            .collect();
+        report.json(&json!({ "settings": rows, "queues": queues }));
     } else {
         let rows = settings.map(|(key, setting)| {
             let values: Vec<String> = setting.values.iter().map(|v| key.shown(v)).collect();
             let value = if values.is_empty() { "-".to_owned() } else { values.join(", ") };
             vec![key.path.to_owned(), value, setting.place.to_string()]
         });
-        report.table(&["KEY", "VALUE", "FROM"], rows.collect());
+        let queues = layers.queues.iter().map(|(name, table)| {
+            let url = masked(&table.url);
+            let value = if table.tenants.is_empty() {
+                url
+            } else {
+                format!("{url} for {}", table.tenants.join(", "))
+            };
+            vec![format!("{QUEUES}.{name}"), value, table.place.to_string()]
+        });
+        report.table(&["KEY", "VALUE", "FROM"], rows.chain(queues).collect());
     }
     Config::from_layers(layers)?;
     Ok(())

@@ -9,10 +9,12 @@ mod layers;
 mod flags;
 
 pub(crate) use flags::{Flags, variable, variables};
-pub(crate) use keys::KEYS;
-pub(crate) use layers::{Layers, line_of, unknown_variables};
+pub(crate) use keys::{KEYS, masked};
+pub(crate) use layers::{Layers, QUEUES, line_of, unknown_variables};
 pub(crate) use value::{expand_variables, human_bytes, parse_bytes, parse_duration};
 
+use doorbell_core::name::Label;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -47,6 +49,16 @@ pub(crate) struct Config {
     pub(crate) drain: Duration,
     pub(crate) log_level: String,
     pub(crate) log_json: bool,
+    /// Connections to message brokers, by their names.
+    pub(crate) queues: BTreeMap<String, Queue>,
+}
+
+/// A connection to a message broker.
+#[derive(Debug, Clone)]
+pub(crate) struct Queue {
+    pub(crate) address: doorbell_queue::Address,
+    /// `uid`s of those who may use it; `*`: all, none: the default tenant.
+    pub(crate) tenants: Vec<String>,
 }
 
 /// Where a listener listens, and its certificate.
@@ -107,6 +119,7 @@ impl Config {
             drain: read.checked("drain", parse_duration),
             log_level: read.checked("log.level", |text| Ok(text.to_owned())),
             log_json: read.checked("log.format", log_format),
+            queues: read.queues(),
         };
         if read.errors.is_empty() { Ok(config) } else { Err(ConfigErrors(read.errors)) }
     }
@@ -153,6 +166,23 @@ impl Read<'_> {
             }
         }
         list
+    }
+
+    fn queues(&mut self) -> BTreeMap<String, Queue> {
+        let mut queues = BTreeMap::new();
+        for (name, table) in &self.layers.queues {
+            let address =
+                table.url.parse::<doorbell_queue::Address>().map_err(|why| format!("url: {why}"));
+            let label = Label::parse(name).map_err(|why| why.to_string());
+            match label.and(address) {
+                Ok(address) => {
+                    let tenants = table.tenants.clone();
+                    queues.insert(name.clone(), Queue { address, tenants });
+                }
+                Err(why) => self.errors.push(format!("{QUEUES}.{name} ({}): {why}", table.place)),
+            }
+        }
+        queues
     }
 
     /// A path that must be given.

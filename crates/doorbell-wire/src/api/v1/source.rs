@@ -54,6 +54,10 @@ pub struct SourceIn {
     /// What the caller gets on success, when not what the provider wants.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response: Option<ResponseRule>,
+    /// A queue whose messages become requests of this source too, on a message broker that the operator has named, such as
+    /// `queue://rabbit/incoming` (see docs/queues.md).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
 }
 
 const fn yes() -> bool {
@@ -121,6 +125,9 @@ pub struct SourceOut {
     pub body_max: u64,
     /// What the caller gets on success, when not what the provider wants.
     pub response: Option<ResponseRule>,
+    /// The queue whose messages become its requests too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
     /// Where its requests come in: the path on the ingest address.
     pub path: String,
     /// When it was made.
@@ -193,6 +200,7 @@ impl SourceIn {
                 Some(read) => Some(read?),
                 None => None,
             },
+            from: self.from.clone(),
             created: now,
             updated: now,
         })
@@ -343,6 +351,7 @@ impl From<&Source> for SourceIn {
             dedupe: DedupeRule::from(&source.dedupe),
             body_max: u64::try_from(source.body_max).ok(),
             response: source.response.as_ref().map(ResponseRule::from),
+            from: source.from.clone(),
         }
     }
 }
@@ -383,6 +392,7 @@ impl SourceOut {
             dedupe: written.dedupe,
             body_max: u64::try_from(source.body_max).unwrap_or(u64::MAX),
             response: written.response,
+            from: written.from,
             created_at: Moment(source.created),
             updated_at: Moment(source.updated),
         }

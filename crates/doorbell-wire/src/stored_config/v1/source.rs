@@ -23,6 +23,8 @@ pub(in crate::stored_config) struct Source {
     dedupe: Dedupe,
     body_max: u64,
     response: Option<Response>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    from: Option<String>,
     created_ms: u64,
     updated_ms: u64,
 }
@@ -109,6 +111,7 @@ impl From<&source::Source> for Source {
                 content_type: response.content_type.clone(),
                 body: response.body.clone(),
             }),
+            from: source.from.clone(),
             created_ms: source.created.ms(),
             updated_ms: source.updated.ms(),
         }
@@ -146,6 +149,7 @@ impl TryFrom<Source> for source::Source {
                 content_type: response.content_type,
                 body: response.body,
             }),
+            from: stored.from,
             created: Time::from_ms(stored.created_ms),
             updated: Time::from_ms(stored.updated_ms),
         })
