@@ -1,6 +1,7 @@
 """Message brokers of one's own: each in a temporary folder, on a free port. They can be killed and started again."""
 
 import asyncio
+import logging
 import os
 import pathlib
 import shutil
@@ -14,6 +15,9 @@ import pika
 import pytest
 
 START_S = 90
+
+# It tells of each connection that is refused, at length, and while a broker starts there are many.
+logging.getLogger("pika").setLevel(logging.CRITICAL)
 
 
 def free_ports(count):
@@ -106,7 +110,7 @@ class Nats(Broker):
 
     def command(self):
         (self.folder / "nats.conf").write_text(
-            f'listen: "127.0.0.1:{self.port}"\njetstream {{ store_dir: "{self.folder / "data"}", sync_interval: always }}\n')
+            f'listen: "127.0.0.1:{self.port}"\njetstream {{ store_dir: "{self.folder / "data"}" }}\n')
         return [self.program(), "-c", str(self.folder / "nats.conf")], {}
 
     def program(self):

@@ -133,8 +133,17 @@ fn page() -> String {
         let _infallible =
             writeln!(text, "| `{name}` | {default} | {doc} | `{variable}` | `--{flag}` |");
     }
+    text.push_str(QUEUES_PAGE);
     text
 }
+
+/// What stands in the page of the tables that have names of the operator's own.
+#[cfg(test)]
+const QUEUES_PAGE: &str = "\n## `[queues.NAME]`\n\nConnections to message brokers, which endpoints and sources name as `queue://NAME/…` (see \
+    `docs/queues.md`). They stand in the file only; there are as many as you like.\n\n| key | default | what it does |\n|---|---|---|\n\
+    | `url` | none: it must be set | The broker: `amqp://user:password@host/vhost`, `nats://`, `sqs://`, `redis://` or `mqtt://`; with TLS \
+    `amqps://`, `nats+tls://`, `rediss://`, `mqtts://` |\n\
+    | `tenants` | none: the default tenant only | Who may use it: `uid`s of tenants; `\"*\"` for all |\n";
 
 #[cfg(test)]
 mod tests {
