@@ -1,9 +1,11 @@
 """Message brokers of one's own: each in a temporary folder, on a free port. They can be killed and started again."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import pathlib
+import random
 import shutil
 import signal
 import socket
@@ -21,13 +23,15 @@ logging.getLogger("pika").setLevel(logging.CRITICAL)
 
 
 def free_ports(count):
-    """Ports that nobody listens on, all different."""
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
+    """Ports that nobody listens on, all different. Below those that the system gives to who calls: while a broker is away
+    somebody calls its port all the time, and would sooner or later get that very port for himself and keep it."""
+    ports = []
+    while len(ports) < count:
+        port = random.randrange(15_000, 32_000)
+        with socket.socket() as one:
+            with contextlib.suppress(OSError):
+                one.bind(("127.0.0.1", port))
+                ports.append(port)
     return ports
 
 

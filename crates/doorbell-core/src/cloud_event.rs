@@ -54,7 +54,7 @@ pub fn document(event: &Event, source: Option<&str>) -> Bytes {
 
 fn field(text: &mut String, name: &str, value: &str) {
     // `Value` writes a text with all its quotes.
-    text.push_str(&format!("\"{name}\":{},", Value::from(value)));
+    text.extend(["\"", name, "\":", &Value::from(value).to_string(), ","]);
 }
 
 /// The body, where it is said to be JSON (as it is when nothing is said) and is.

@@ -77,7 +77,7 @@ pub fn write(
     sign(&mut head, &signed, (signers, about.now))?;
     ours(&mut head, event, about.number);
     if let Some(name) = about.source {
-        head.push("doorbell-source", name.to_owned());
+        head.push("doorbell-source", name);
     }
     let mut headers = Lines::new(address.engine());
     attributes.into_iter().for_each(|(name, value)| headers.push(&name, value.as_bytes()));
@@ -197,11 +197,12 @@ impl Lines {
         match self.lines.iter_mut().find(|(other, _)| other.eq_ignore_ascii_case(name)) {
             // Ours and the endpoint's come first and are not added to.
             Some(_) if name.starts_with("webhook-") || name.starts_with("doorbell-") => {}
-            Some((_, there)) if there.len() + value.len() + 2 <= limits::HEADER_VALUE => {
-                if there.as_str() != value {
-                    there.push_str(", ");
-                    there.push_str(value);
-                }
+            Some((_, there))
+                if there.as_str() != value
+                    && there.len() + value.len() + 2 <= limits::HEADER_VALUE =>
+            {
+                there.push_str(", ");
+                there.push_str(value);
             }
             Some(_) => {}
             None if room => self.lines.push((name.to_owned(), value.to_owned())),

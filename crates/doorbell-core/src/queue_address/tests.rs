@@ -26,7 +26,8 @@ fn from(text: &str) -> Result<QueueAddress, QueueRefused> {
 fn key(text: &str, event_type: &str) -> Result<String, String> {
     let values = Values { event_type: Some(event_type), source: Some("s"), ..Values::default() };
     let tenant = if text.contains("rabbit") { "default" } else { "acme" };
-    to(text, tenant).unwrap().target(&values).map(|target| target.key)
+    let address = to(text, tenant).map_err(|why| why.to_string())?;
+    address.target(&values).map(|target| target.key)
 }
 
 #[test]

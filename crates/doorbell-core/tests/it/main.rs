@@ -7,4 +7,5 @@ mod address;
 mod filter;
 mod intake;
 mod outgoing;
+mod queue_message;
 mod routing;
