@@ -158,7 +158,7 @@ def test_a_source_takes_from_rabbitmq(tmp_path, rabbit, receiver):
     doorbell.source("signed", provider="standard-webhooks", secrets=["whsec_" + "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFB"],
                     **{"from": "queue://rabbit/signed"})
     channel.basic_publish("", "signed", b"nobody signed this")
-    rejected = until("it is kept", lambda: doorbell.api("GET", "/v1/events?source=signed&fate=rejected")["data"])
+    rejected = until("it is kept", lambda: doorbell.api("GET", "/v1/requests?source=signed&fate=rejected")["data"])
     assert len(rejected) == 1
     # Switched off, nothing is taken; switched on, it goes on.
     doorbell.api("PATCH", "/v1/sources/incoming", {"enabled": False})
