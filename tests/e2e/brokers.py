@@ -72,7 +72,7 @@ class Rabbit(Broker):
         self.port, self.register, self.distribution = free_ports(3)
         self.epmd = subprocess.Popen(["epmd", "-port", str(self.register), "-address", "127.0.0.1"],
                                      stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.url = f"amqp://guest:guest@127.0.0.1:{self.port}/%2F"
+        self.url = f"amqp://guest:guest@127.0.0.1:{self.port}"
         super().__init__(folder)
 
     def command(self):

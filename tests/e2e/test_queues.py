@@ -118,7 +118,7 @@ def test_nats_gets_all_although_it_is_killed(tmp_path, jetstream):
 
 def test_a_source_takes_from_rabbitmq(tmp_path, rabbit, receiver):
     channel = rabbit.connect().channel()
-    channel.queue_declare("incoming", durable=True, arguments={"x-queue-type": "quorum"})
+    channel.queue_declare("incoming", durable=True)
     channel.confirm_delivery()
     doorbell = node(tmp_path / "node", rabbit=rabbit.url)
     made = doorbell.source("incoming", provider="none", type_rule={"header": "doorbell-queue-key"},

@@ -94,7 +94,7 @@ def test_rabbitmq(tmp_path, rabbit, language):
         channel.basic_publish("", "orders", b"forged")
         until("it is put aside", lambda: channel.queue_declare("orders.dead", passive=True).method.message_count == 1)
         # The same event twice is one.
-        doorbell.api("POST", "/v1/replays", {"endpoint": made["id"], "rate_per_second": 1000})
+        doorbell.api("POST", "/v1/replays", {"choice": {"endpoint": made["id"]}, "rate_per_second": 1000})
         doorbell.settled(20)
         worker.kill()
         posts(doorbell, range(10, 15))

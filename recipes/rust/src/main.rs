@@ -34,6 +34,7 @@ async fn main() -> Result<()> {
 async fn consume(webhook: &Webhook, work: &mut Work) -> Result<()> {
     let url = env::var("AMQP_URL").context("AMQP_URL")?;
     let queue = env::var("QUEUE").unwrap_or_else(|_| "orders".to_owned());
+    // This client takes password and vhost as they stand there: no %XX in them. Without a path the vhost is "/".
     let connection = Connection::open(&OpenConnectionArguments::try_from(url.as_str())?).await?;
     let channel = connection.open_channel(None).await?;
     // So many are in hand at once; the others wait in the queue or go to other workers.

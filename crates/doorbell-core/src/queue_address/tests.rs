@@ -1,3 +1,5 @@
+//! Addresses: good ones, hostile ones, and whom they are for.
+
 use super::*;
 use proptest::prelude::*;
 
