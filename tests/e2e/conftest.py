@@ -36,15 +36,15 @@ def sha256(data):
     return hashlib.sha256(data).hexdigest()
 
 
-def until(what, condition):
+def until(what, condition, patience_s=PATIENCE_S):
     """Waits until the condition gives something, and gives that."""
-    end = time.monotonic() + PATIENCE_S
+    end = time.monotonic() + patience_s
     while time.monotonic() < end:
         found = condition()
         if found:
             return found
         time.sleep(0.01)
-    raise AssertionError(f"not within {PATIENCE_S} s: {what}")
+    raise AssertionError(f"not within {patience_s} s: {what}")
 
 
 class Answer:

@@ -93,11 +93,23 @@ pub enum ErrorClass {
     StatusInvalid,
     /// The request could not be built (URL, header) or signed.
     RequestInvalid,
+    /// The message broker could not be reached, or went away before it confirmed.
+    QueueUnreachable,
+    /// The broker does not know us, or does not allow it.
+    QueueRefused,
+    /// The broker has no such queue, exchange or stream, or nothing is bound to where the message goes.
+    QueueMissing,
+    /// The message is larger than the broker takes.
+    QueueTooLarge,
+    /// The broker takes nothing more at present, or did not confirm within the time.
+    QueueBusy,
+    /// The broker answered with another error.
+    QueueFailed,
 }
 
 impl ErrorClass {
     /// All of them, for docs and decoding.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 27] = [
         Self::DnsNotFound,
         Self::DnsFailed,
         Self::AddressForbidden,
@@ -119,6 +131,12 @@ impl ErrorClass {
         Self::ServerError,
         Self::StatusInvalid,
         Self::RequestInvalid,
+        Self::QueueUnreachable,
+        Self::QueueRefused,
+        Self::QueueMissing,
+        Self::QueueTooLarge,
+        Self::QueueBusy,
+        Self::QueueFailed,
     ];
 
     /// The word used in the API.
@@ -146,6 +164,12 @@ impl ErrorClass {
             Self::ServerError => "server_error",
             Self::StatusInvalid => "status_invalid",
             Self::RequestInvalid => "request_invalid",
+            Self::QueueUnreachable => "queue_unreachable",
+            Self::QueueRefused => "queue_refused",
+            Self::QueueMissing => "queue_missing",
+            Self::QueueTooLarge => "queue_too_large",
+            Self::QueueBusy => "queue_busy",
+            Self::QueueFailed => "queue_failed",
         }
     }
 
@@ -169,6 +193,8 @@ impl ErrorClass {
 pub enum Ending {
     /// A response with this status came.
     Answered(u16),
+    /// A message broker confirmed that it has it.
+    Confirmed,
     /// No complete response came.
     Failed(ErrorClass),
 }
@@ -179,7 +205,7 @@ impl Ending {
     pub const fn status(self) -> Option<u16> {
         match self {
             Self::Answered(status) => Some(status),
-            Self::Failed(_) => None,
+            Self::Confirmed | Self::Failed(_) => None,
         }
     }
 
@@ -188,6 +214,7 @@ impl Ending {
     pub const fn class(self) -> Option<ErrorClass> {
         match self {
             Self::Answered(status) => ErrorClass::of_status(status),
+            Self::Confirmed => None,
             Self::Failed(class) => Some(class),
         }
     }
@@ -198,7 +225,9 @@ impl Ending {
 pub enum Outcome {
     /// A response came, whatever its status.
     Answered(Answer),
-    /// No complete response came.
+    /// A message broker confirmed that it has it.
+    Confirmed,
+    /// No complete response came, or no confirmation.
     Failed(Fault),
 }
 
@@ -208,6 +237,7 @@ impl Outcome {
     pub const fn ending(&self) -> Ending {
         match self {
             Self::Answered(answer) => Ending::Answered(answer.status),
+            Self::Confirmed => Ending::Confirmed,
             Self::Failed(fault) => Ending::Failed(fault.class),
         }
     }

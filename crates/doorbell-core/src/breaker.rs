@@ -181,7 +181,7 @@ impl Why {
     fn new(opened: Time, failures: u32, outcome: &Outcome, now: Time) -> Self {
         let status = match outcome {
             Outcome::Answered(answer) => Some(answer.status),
-            Outcome::Failed(_) => None,
+            Outcome::Confirmed | Outcome::Failed(_) => None,
         };
         let last = outcome.class().unwrap_or(ErrorClass::ServerError);
         let asked = retry::asked(outcome, now).is_some_and(|wait| !wait.is_zero());
@@ -203,7 +203,7 @@ enum Sign {
 fn sign(outcome: &Outcome) -> Sign {
     use ErrorClass as E;
     match outcome.class() {
-        None | Some(E::Redirect | E::Gone | E::ClientError) => Sign::Alive,
+        None | Some(E::Redirect | E::Gone | E::ClientError | E::QueueTooLarge) => Sign::Alive,
         Some(E::RequestInvalid) => Sign::None,
         Some(
             E::DnsNotFound
@@ -222,7 +222,12 @@ fn sign(outcome: &Outcome) -> Sign {
             | E::ProtocolError
             | E::TooManyRequests
             | E::ServerError
-            | E::StatusInvalid,
+            | E::StatusInvalid
+            | E::QueueUnreachable
+            | E::QueueRefused
+            | E::QueueMissing
+            | E::QueueBusy
+            | E::QueueFailed,
         ) => Sign::Sick,
     }
 }

@@ -9,6 +9,7 @@ use crate::event::Event;
 use crate::id::{EndpointId, SourceId, TenantId, TokenId};
 use crate::limits;
 use crate::name::Label;
+use crate::queue_address::DEFAULT_TENANT;
 pub use crate::ready::{ReadyEndpoint, ReadySource, Settings, Signers};
 use crate::routes::{Map, Routes};
 use crate::source::Source;
@@ -98,13 +99,15 @@ impl Directory {
             }
             Resource::Source(source) => {
                 self.sources_by_name.insert_mut(source.name.to_string(), source.id);
-                let ready = ReadySource::new(source, &self.settings);
+                let uid = self.tenant_uid(source.tenant);
+                let ready = ReadySource::new(source, &self.settings, uid);
                 self.sources.insert_mut(ready.source().id, Arc::new(ready));
             }
             Resource::Endpoint(endpoint) => {
                 let name = (endpoint.tenant, endpoint.name.to_string());
                 self.endpoints_by_name.insert_mut(name, endpoint.id);
-                let ready = Arc::new(ReadyEndpoint::new(endpoint, &self.settings));
+                let uid = self.tenant_uid(endpoint.tenant);
+                let ready = Arc::new(ReadyEndpoint::new(endpoint, &self.settings, uid));
                 self.routes.put(&ready);
                 self.endpoints.insert_mut(ready.endpoint().id, ready);
             }
@@ -224,6 +227,16 @@ impl Directory {
     #[must_use]
     pub fn tenant(&self, id: TenantId) -> Option<&Tenant> {
         self.tenants.get(&id)
+    }
+
+    /// The caller's own id for a tenant; empty when there is no such tenant.
+    #[must_use]
+    pub fn tenant_uid(&self, id: TenantId) -> &str {
+        match self.tenants.get(&id) {
+            Some(tenant) => &tenant.uid,
+            None if id == TenantId::DEFAULT => DEFAULT_TENANT,
+            None => "",
+        }
     }
 
     /// A tenant by the caller's own id for it.

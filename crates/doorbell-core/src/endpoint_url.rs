@@ -5,6 +5,7 @@
 
 use crate::address::{self, AllowPrivate, Forbidden};
 use crate::limits;
+use crate::queue_address::Connections;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use url::{Host, Url};
@@ -18,6 +19,8 @@ pub struct UrlPolicy {
     pub ports: Ports,
     /// Private addresses that are called, and so may stand in a URL.
     pub allow: AllowPrivate,
+    /// The message brokers that may stand in an address.
+    pub queues: Connections,
 }
 
 /// Whether requests may go out without TLS.
@@ -450,7 +453,7 @@ mod tests {
         let strict = UrlPolicy {
             http: PlainHttp::Refused,
             ports: Ports::Only(vec![443, 8443]),
-            allow: AllowPrivate::none(),
+            ..UrlPolicy::default()
         };
         assert_eq!(EndpointUrl::parse("http://example.com/", &strict), Err(UrlRefused::PlainHttp));
         assert_eq!(

@@ -17,6 +17,7 @@ pub fn attempt(attempt: &Attempt) -> String {
             let (what, todo) = status(answer, class);
             format!("{what}, in {took}. {todo}")
         }
+        (Outcome::Confirmed, _) => format!("The broker confirmed it in {took}: delivered."),
         (Outcome::Failed(fault), _) => {
             let (what, todo) = class(fault.class);
             let detail = clip(&fault.detail, 300);
@@ -112,6 +113,30 @@ pub const fn class(class: ErrorClass) -> (&'static str, &'static str) {
         E::RequestInvalid => (
             "The request could not be built, so nothing was sent",
             "Correct the endpoint's URL, headers or secrets; then retry.",
+        ),
+        E::QueueUnreachable => (
+            "The message broker could not be reached, or went away before it confirmed",
+            "Check that the broker runs, and the connection's url in the settings. It may have the message: consumers know repeats by webhook-id.",
+        ),
+        E::QueueRefused => (
+            "The message broker refused: it does not know this login, or does not allow it to put there",
+            "Correct the login in the connection's url in the settings, or give it the right to put to this destination.",
+        ),
+        E::QueueMissing => (
+            "The message broker has no place for it",
+            "Make the queue, exchange or stream at the broker, or bind a queue to where the message goes; then retry.",
+        ),
+        E::QueueTooLarge => (
+            "The message is larger than the broker takes",
+            "Raise the broker's limit, or filter such events out.",
+        ),
+        E::QueueBusy => (
+            "The message broker did not confirm within the time, or takes nothing more at present",
+            "Look for memory or disk alarms and full queues at the broker; the endpoint's timeout can be raised, up to 5s count.",
+        ),
+        E::QueueFailed => (
+            "The message broker answered with an error",
+            "Look at what it said, and at its log at this moment.",
         ),
     }
 }

@@ -203,6 +203,8 @@ pub fn form(state: &HubSubscription, wanted: &Wanted<'_>) -> String {
 pub fn taken(outcome: &Outcome) -> Result<(), String> {
     let answer = match outcome {
         Outcome::Answered(answer) => answer,
+        // What brokers say; a hub is called by HTTP.
+        Outcome::Confirmed => return Err("the hub gave no answer".to_owned()),
         Outcome::Failed(fault) => return Err(format!("the hub cannot be asked: {}", fault.detail)),
     };
     let status = answer.status;

@@ -20,7 +20,10 @@ pub mod endpoint;
 pub mod configuration;
 
 pub mod address;
+pub mod template;
+pub mod queue_address;
 pub mod endpoint_url;
+pub mod endpoint_address;
 pub mod retry;
 pub mod breaker;
 pub mod pace;
@@ -42,3 +45,5 @@ pub mod intake;
 pub mod examine;
 pub mod credentials;
 pub mod outgoing;
+pub mod cloud_event;
+pub mod queue_message;

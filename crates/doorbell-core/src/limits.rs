@@ -47,6 +47,12 @@ pub const KEY: usize = 512;
 pub const SECRETS: usize = 10;
 /// Longest URL of an endpoint, in bytes.
 pub const ENDPOINT_URL: usize = 2_048;
+/// Longest queue, exchange, subject, stream, topic or routing key on a broker, in bytes (AMQP has no longer ones).
+pub const QUEUE_PLACE: usize = 255;
+/// Most header lines that go with a message to a broker.
+pub const QUEUE_HEADERS: usize = 64;
+/// Longest name of one, in bytes.
+pub const QUEUE_HEADER_NAME: usize = 128;
 /// Longest value of a custom header, in bytes.
 pub const HEADER_VALUE: usize = 4_096;
 /// Longest filter, in bytes of its JSON text.

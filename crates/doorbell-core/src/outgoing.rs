@@ -9,6 +9,7 @@
 
 use crate::attempt::{ErrorClass, Fault};
 use crate::directory::{ReadyEndpoint, Signers};
+use crate::endpoint_address::EndpointAddress;
 use crate::endpoint_url::EndpointUrl;
 use crate::event::Event;
 use crate::header;
@@ -37,7 +38,8 @@ pub struct Outgoing {
     pub keep: usize,
 }
 
-/// Writes the `number`-th try (from 1) of an event to an endpoint; with a `trace`, it is named in place of the sender's.
+/// Writes the `number`-th try (from 1) of an event to an endpoint that is called by HTTP; with a `trace`, it is named in place
+/// of the sender's.
 ///
 /// # Errors
 /// A [`Fault`] of class [`ErrorClass::RequestInvalid`] when the endpoint's URL, headers, filter or secrets cannot be used:
@@ -48,7 +50,10 @@ pub fn write(
     (number, trace): (u32, Option<Context>),
     now: Time,
 ) -> Result<Outgoing, Fault> {
-    let (url, signers) = endpoint.usable().map_err(invalid)?;
+    let (address, signers) = endpoint.usable().map_err(invalid)?;
+    let EndpointAddress::Http(url) = address else {
+        return Err(invalid("the endpoint is a queue, and nothing that is called"));
+    };
     let url = match event.request.query.as_deref() {
         Some(query) if !query.is_empty() => url.with_query(query).ok_or_else(|| {
             invalid("the query of the original request cannot be put behind the endpoint's URL")
@@ -57,7 +62,8 @@ pub fn write(
     };
     let mut headers = passed(event, endpoint, trace)?;
     ours(&mut headers, event, number);
-    sign(&mut headers, event, &url, (signers, now))?;
+    let signed = Signed::of(event, url.as_str(), &event.request.body);
+    sign(&mut headers, &signed, (signers, now))?;
     Ok(Outgoing {
         method: event.request.method.clone(),
         url,
@@ -68,12 +74,12 @@ pub fn write(
     })
 }
 
-fn invalid(detail: impl Into<String>) -> Fault {
+pub(crate) fn invalid(detail: impl Into<String>) -> Fault {
     Fault { class: ErrorClass::RequestInvalid, detail: detail.into() }
 }
 
 /// The original lines that go on, then the endpoint's own.
-fn passed(
+pub(crate) fn passed(
     event: &Event,
     endpoint: &ReadyEndpoint,
     trace: Option<Context>,
@@ -96,7 +102,7 @@ fn passed(
     Ok(headers)
 }
 
-fn ours(headers: &mut Headers, event: &Event, number: u32) {
+pub(crate) fn ours(headers: &mut Headers, event: &Event, number: u32) {
     headers.push("doorbell-attempt", number.to_string());
     if let Some(event_type) = &event.event_type {
         headers.push("doorbell-event-type", event_type.to_string());
@@ -106,68 +112,73 @@ fn ours(headers: &mut Headers, event: &Event, number: u32) {
     }
 }
 
+/// What is signed.
+pub(crate) struct Signed<'a> {
+    id: String,
+    url: &'a str,
+    method: &'a str,
+    body: &'a [u8],
+}
+
+impl<'a> Signed<'a> {
+    /// The event, as it goes to this address with this body.
+    pub(crate) fn of(event: &'a Event, url: &'a str, body: &'a [u8]) -> Self {
+        Self { id: event.id.to_string(), url, method: &event.request.method, body }
+    }
+
+    fn request(&'a self, headers: &'a Headers, now: Time) -> ToSign<'a> {
+        ToSign {
+            id: &self.id,
+            now: now.unix_seconds(),
+            url: self.url,
+            method: self.method,
+            headers,
+            body: self.body,
+        }
+    }
+}
+
 /// Standard Webhooks: `webhook-id` (the event's id, the same on every try), `webhook-timestamp` (of this try), and
 /// `webhook-signature` by every secret that is good now; then the further signature, where the endpoint has one.
-fn sign(
+pub(crate) fn sign(
     headers: &mut Headers,
-    event: &Event,
-    url: &EndpointUrl,
+    signed: &Signed<'_>,
     (signers, now): (&Signers, Time),
 ) -> Result<(), Fault> {
-    let id = event.id.to_string();
     if signers.is_unsigned() {
-        headers.push("webhook-id", &id);
+        headers.push("webhook-id", &signed.id);
         headers.push("webhook-timestamp", now.unix_seconds().to_string());
     } else {
-        standard(headers, event, url, (signers, now))?;
+        standard(headers, signed, (signers, now))?;
     }
     let Some(extra) = &signers.extra else { return Ok(()) };
-    let request = to_sign(headers, event, url, (&id, now));
     let signature = extra
-        .sign(&request)
+        .sign(&signed.request(headers, now))
         .map_err(|why| invalid(format!("the extra signature cannot be made: {why}")))?;
-    let mut signed = Headers::with_capacity(headers.len() + signature.headers.len());
+    let mut all = Headers::with_capacity(headers.len() + signature.headers.len());
     for (name, value) in headers.iter() {
         // The first sender's signature of the same name would be another one's.
         if !signature.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name)) {
-            signed.push(name, value);
+            all.push(name, value);
         }
     }
     for (name, value) in signature.headers {
-        signed.push(&name, value);
+        all.push(&name, value);
     }
-    *headers = signed;
+    *headers = all;
     Ok(())
-}
-
-fn to_sign<'a>(
-    headers: &'a Headers,
-    event: &'a Event,
-    url: &'a EndpointUrl,
-    (id, now): (&'a str, Time),
-) -> ToSign<'a> {
-    ToSign {
-        id,
-        now: now.unix_seconds(),
-        url: url.as_str(),
-        method: &event.request.method,
-        headers,
-        body: &event.request.body,
-    }
 }
 
 fn standard(
     headers: &mut Headers,
-    event: &Event,
-    url: &EndpointUrl,
+    signed: &Signed<'_>,
     (signers, now): (&Signers, Time),
 ) -> Result<(), Fault> {
-    let id = event.id.to_string();
     let live = signers.live(now);
     if live.is_empty() {
         return Err(invalid("all signing secrets of the endpoint have expired: give it a new one"));
     }
-    let request = to_sign(headers, event, url, (&id, now));
+    let request = signed.request(headers, now);
     let signature = webhook_signatures::sign_all(signers.provider, &live, &request)
         .map_err(|why| invalid(format!("the request cannot be signed: {why}")))?;
     for (name, value) in signature.headers {

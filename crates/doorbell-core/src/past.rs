@@ -37,6 +37,7 @@ impl Past {
         let tries = self.deliveries.iter().flat_map(|one| &one.attempts);
         let answers = tries.map(|attempt| match &attempt.outcome {
             crate::attempt::Outcome::Answered(answer) => answer.body.len() + 512,
+            crate::attempt::Outcome::Confirmed => 512,
             crate::attempt::Outcome::Failed(fault) => fault.detail.len() + 512,
         });
         1024 + self.event.request.body.len() + 256 * self.deliveries.len() + answers.sum::<usize>()

@@ -4,8 +4,10 @@
 //! to: the source is there and says what is wrong, the endpoint's deliveries fail with a sentence.
 
 use crate::endpoint::Endpoint;
-use crate::endpoint_url::{EndpointUrl, UrlPolicy};
+use crate::endpoint_address::EndpointAddress;
+use crate::endpoint_url::UrlPolicy;
 use crate::filter::{Document, Filter};
+use crate::queue_address::{QueueAddress, Side};
 use crate::source::Source;
 use crate::time::Time;
 use crate::verifier::{Misconfigured, Signer, Verifier};
@@ -27,10 +29,17 @@ pub struct ReadySource {
     source: Source,
     verifier: Result<Verifier, Misconfigured>,
     public_url: Option<String>,
+    /// What cannot be used, as a sentence.
+    from: Option<Result<QueueAddress, String>>,
 }
 
 impl ReadySource {
-    pub(crate) fn new(source: Source, settings: &Settings) -> Self {
+    pub(crate) fn new(source: Source, settings: &Settings, tenant: &str) -> Self {
+        let from = source.from.as_deref().map(|text| {
+            QueueAddress::parse(text, &settings.urls.queues, tenant, Side::From).map_err(|why| {
+                format!("the queue that the source takes from cannot be used: {why}")
+            })
+        });
         let given = source.verification.public_url.clone();
         let usual = || {
             settings
@@ -39,7 +48,7 @@ impl ReadySource {
                 .map(|base| format!("{}/{}", base.trim_end_matches('/'), source.name))
         };
         let (public_url, verifier) = (given.or_else(usual), Verifier::new(&source.verification));
-        Self { source, verifier, public_url }
+        Self { source, verifier, public_url, from }
     }
 
     /// The source as it is configured.
@@ -56,6 +65,15 @@ impl ReadySource {
         self.verifier.as_ref()
     }
 
+    /// The queue that it takes messages from, where it has one.
+    ///
+    /// # Errors
+    /// What of it cannot be used, as a sentence.
+    #[must_use]
+    pub fn from(&self) -> Option<Result<&QueueAddress, &str>> {
+        self.from.as_ref().map(|from| from.as_ref().map_err(String::as_str))
+    }
+
     /// The address under which the provider knows us, without path and query of the request; `None`: it is not configured.
     #[must_use]
     pub fn public_url(&self) -> Option<&str> {
@@ -68,16 +86,18 @@ impl ReadySource {
 pub struct ReadyEndpoint {
     endpoint: Endpoint,
     /// What cannot be used, as a sentence.
-    url: Result<EndpointUrl, String>,
+    url: Result<EndpointAddress, String>,
+    tenant: String,
     filter: Result<Option<Filter>, String>,
     signers: Result<Signers, String>,
 }
 
 impl ReadyEndpoint {
-    pub(crate) fn new(endpoint: Endpoint, settings: &Settings) -> Self {
+    pub(crate) fn new(endpoint: Endpoint, settings: &Settings, tenant: &str) -> Self {
         let filter = endpoint.subscription.filter.as_deref().map(Filter::parse).transpose();
         Self {
-            url: EndpointUrl::parse(&endpoint.url, &settings.urls)
+            tenant: tenant.to_owned(),
+            url: EndpointAddress::parse(&endpoint.url, &settings.urls, tenant)
                 .map_err(|why| format!("the endpoint's URL cannot be used: {why}")),
             filter: filter.map_err(|why| format!("the endpoint's filter cannot be used: {why}")),
             signers: Signers::new(&endpoint),
@@ -89,6 +109,18 @@ impl ReadyEndpoint {
     #[must_use]
     pub const fn endpoint(&self) -> &Endpoint {
         &self.endpoint
+    }
+
+    /// The `uid` of the tenant whose it is.
+    #[must_use]
+    pub fn tenant_uid(&self) -> &str {
+        &self.tenant
+    }
+
+    /// Whether its events go to a message broker, as far as its address can be used.
+    #[must_use]
+    pub const fn is_queue(&self) -> bool {
+        matches!(self.url, Ok(EndpointAddress::Queue(_)))
     }
 
     /// Whether its filter holds for the event. A filter that cannot be used wants everything here, so that the delivery
@@ -103,7 +135,7 @@ impl ReadyEndpoint {
     }
 
     /// Its URL and signers, if everything about the endpoint can be used.
-    pub(crate) fn usable(&self) -> Result<(&EndpointUrl, &Signers), &str> {
+    pub(crate) fn usable(&self) -> Result<(&EndpointAddress, &Signers), &str> {
         self.filter.as_ref().map_err(String::as_str)?;
         let url = self.url.as_ref().map_err(String::as_str)?;
         Ok((url, self.signers.as_ref().map_err(String::as_str)?))

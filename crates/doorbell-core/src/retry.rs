@@ -81,7 +81,7 @@ fn share(wait: Duration) -> Duration {
 pub fn asked(outcome: &Outcome, now: Time) -> Option<Duration> {
     match outcome {
         Outcome::Answered(answer) if matches!(answer.status, 429 | 503) => retry_after(answer, now),
-        Outcome::Answered(_) | Outcome::Failed(_) => None,
+        Outcome::Answered(_) | Outcome::Confirmed | Outcome::Failed(_) => None,
     }
 }
 

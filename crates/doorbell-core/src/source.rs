@@ -33,6 +33,8 @@ pub struct Source {
     pub response: Option<Response>,
     /// How its subscription at a WebSub hub stands, where we keep one. Nobody configures it.
     pub hub: Option<HubSubscription>,
+    /// A queue whose messages become its requests, beside those that are sent to it: `queue://NAME/QUEUE`.
+    pub from: Option<String>,
     /// When it was made.
     pub created: Time,
     /// When it was last changed.

@@ -213,18 +213,18 @@ impl Address {
         &self.path
     }
 
-    /// The same with another path.
-    #[must_use]
-    pub fn with_path(mut self, path: &str) -> Self {
-        path.clone_into(&mut self.path);
-        self
-    }
-
     /// What the query says of this; an empty value says nothing.
     #[must_use]
     pub fn option(&self, name: &str) -> Option<&str> {
         let found = self.options.iter().find(|(given, value)| given == name && !value.is_empty());
         found.map(|(_, value)| value.as_str())
+    }
+
+    /// The same with another path, as it is (decoded, without its first slash).
+    #[must_use]
+    pub fn with_path(mut self, path: &str) -> Self {
+        path.clone_into(&mut self.path);
+        self
     }
 
     /// The same with one thing of the query said otherwise.

@@ -229,6 +229,7 @@ async fn first_source(store: &AnyStore, clock: &Clock) -> Result<(), StoreError>
         body_max: limits::BODY_DEFAULT,
         response: None,
         hub: None,
+        from: None,
         created: now,
         updated: now,
     };

@@ -164,6 +164,7 @@ impl Hubs {
                 let why = format!("the topic answered {}, so its hub is not known", answer.status);
                 return Err((why, Some(outcome)));
             }
+            Outcome::Confirmed => return Err(("the topic gave no answer".to_owned(), None)),
             Outcome::Failed(fault) => {
                 return Err((
                     format!("the topic cannot be asked for its hub: {}", fault.detail),

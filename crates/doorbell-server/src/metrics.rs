@@ -65,6 +65,8 @@ metrics! {
     InboxMoved "counter" "doorbell_inbox_moved_total" "" "Events that were moved from the inbox into the store.";
     InboxStuck "counter" "doorbell_inbox_failures_total" "" "Times that nothing could be taken from the inbox, or what was taken could not be kept or confirmed.";
     InboxSetAside "counter" "doorbell_inbox_set_aside_total" "" "Events in the inbox that could not be read, or that the store never takes, and were set aside.";
+    QueueMessagesTaken "counter" "doorbell_queue_messages_taken_total" "" "Messages that sources took from queues, repeats included.";
+    QueueTakesFailed "counter" "doorbell_queue_takes_failed_total" "" "Times that messages could not be taken from a source's queue, or not be kept.";
     KeysFetched "counter" "doorbell_key_fetches_total" "" "Fetches of providers' keys that were begun.";
     KeysMissed "counter" "doorbell_key_fetches_failed_total" "" "Fetches of providers' keys that brought none.";
 

@@ -8,7 +8,7 @@ use crate::clock::Clock;
 use crate::configured::Configured;
 use crate::desk::Desk;
 use crate::health::Health;
-use crate::ingest::{Ingest, IngestConfig};
+use crate::ingest::{Consumers, Ingest, IngestConfig};
 use crate::keys::Keys;
 use crate::listen::{Handler, ListenConfig, ListenError, Listener, Socket, TrustedProxies};
 use crate::live::Live;
@@ -134,6 +134,7 @@ impl Node {
         let (stopper, tasks) = (Stopper::default(), TaskSet::default());
         let metrics = Arc::new(Metrics::default());
         config.traces.count_in(&metrics);
+        let sender = config.keys.clone();
         let (keys, fetcher) = Keys::new(config.keys, urls, clock.clone(), Arc::clone(&metrics));
         let keys = Arc::new(keys);
         let shared = Shared {
@@ -169,6 +170,14 @@ impl Node {
         let running = Running { shared, stopper, tasks, patience, sockets, delivers };
         running.tasks.spawn("keeper of rejected requests", keeper.run());
         running.tasks.spawn("fetcher of keys", fetcher.run());
+        if let Some(sender) = sender {
+            let (admitting, configured) = (&running.shared.admitting, &running.shared.configured);
+            let (admitting, configured) = (Arc::clone(admitting), Arc::clone(configured));
+            let consumers = Consumers::new(admitting, configured, Arc::clone(&keys), sender);
+            running
+                .tasks
+                .spawn("sources that take from queues", consumers.run(running.stopper.stop()));
+        }
         let admin = admin(&running.shared, keys);
         if let Some(ingest) = ingest {
             running.listen("ingest", ingest, Arc::new(handler));

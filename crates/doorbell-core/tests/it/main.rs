@@ -8,4 +8,5 @@ mod filter;
 mod hub;
 mod intake;
 mod outgoing;
+mod queue_message;
 mod routing;

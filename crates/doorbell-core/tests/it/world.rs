@@ -35,6 +35,7 @@ pub(crate) fn source(number: u8, name: &str, provider: &str, secrets: &[&str]) -
         body_max: limits::BODY_DEFAULT,
         response: None,
         hub: None,
+        from: None,
         created: NOW,
         updated: NOW,
     }

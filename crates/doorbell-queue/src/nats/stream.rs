@@ -190,9 +190,11 @@ pub(super) fn taken(incoming: Incoming) -> Option<Taken> {
         Some(headers.remove(at).1)
     };
     let (id, content_type) = (pull_out("Nats-Msg-Id"), pull_out("Content-Type"));
+    // Who puts without an id: the place in the stream, and the time, since a stream that is made anew counts anew.
+    let place = || Some(format!("{}.{}", parts.get(at + 1)?, parts.get(at + 3)?));
     let message = Message {
         key: incoming.subject,
-        id: id.unwrap_or_default(),
+        id: id.or_else(place).unwrap_or_default(),
         content_type,
         headers,
         body: incoming.body,

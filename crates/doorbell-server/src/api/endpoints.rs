@@ -269,7 +269,9 @@ pub(super) fn read(
     (body, id): (&EndpointIn, EndpointId),
     sources: &impl SourceNames,
 ) -> Result<Endpoint, Refused> {
-    let gates = Gates { sources, policy: &state.configured.settings().urls };
+    let settings = state.configured.directory();
+    let tenant = settings.tenant_uid(caller.tenant);
+    let gates = Gates { sources, policy: &state.configured.settings().urls, tenant };
     let mut faults = Faults::new();
     let now = state.admitting.clock.now();
     let endpoint = body.read((id, caller.tenant), now, &gates, &mut faults);

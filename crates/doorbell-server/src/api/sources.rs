@@ -13,6 +13,7 @@ use doorbell_core::endpoint_url::{EndpointUrl, UrlPolicy, UrlRefused};
 use doorbell_core::hub;
 use doorbell_core::id::SourceId;
 use doorbell_core::limits;
+use doorbell_core::queue_address::{QueueAddress, Side};
 use doorbell_core::secret::SecretText;
 use doorbell_core::source::Source;
 use doorbell_core::verifier::{Misconfigured, Verifier};
@@ -158,6 +159,7 @@ pub(super) fn read(
     let source = body.read(id, caller.tenant, state.admitting.clock.now(), &mut faults);
     let source = faults.finish(source).map_err(Refused::invalid)?;
     believable(&source, &state.configured.settings().urls)?;
+    takeable(state, &source)?;
     Ok(source)
 }
 
@@ -198,6 +200,15 @@ fn subscribable(source: &Source, urls: &UrlPolicy) -> Result<(), Refused> {
     };
     let called = if at == hub::DISCOVER { ("topic", topic) } else { ("hub", at) };
     EndpointUrl::parse(called.1, urls).map(drop).map_err(|why| refused(called.0, why.to_string()))
+}
+
+/// The queue that it takes messages from is one that its tenant may use.
+fn takeable(state: &ApiState, source: &Source) -> Result<(), Refused> {
+    let Some(from) = &source.from else { return Ok(()) };
+    let (settings, directory) = (state.configured.settings(), state.configured.directory());
+    let tenant = directory.tenant_uid(source.tenant);
+    let read = QueueAddress::parse(from, &settings.urls.queues, tenant, Side::From);
+    read.map(drop).map_err(|why| Refused::at(Code::Invalid, "/from", why.to_string()))
 }
 
 /// The address of keys passes the same gate as an endpoint's: the same sender calls it.

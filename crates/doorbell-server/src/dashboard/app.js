@@ -52,7 +52,8 @@ async function ask(path, method = "GET", body) {
 function sourceLine(source, base) {
   const state = source.enabled ? pill("receives") : pill("disabled");
   const head = make("div", "row", make("span", "name", source.name), make("span", "quiet", source.provider), make("span", "end", state));
-  return make("li", "", head, make("code", "address", `${base}/${source.name}`));
+  const from = source.from ? make("code", "address", `takes from ${source.from}`) : null;
+  return make("li", "", head, make("code", "address", `${base}/${source.name}`), from);
 }
 
 /** What an endpoint gets, in words. */

@@ -177,7 +177,7 @@ function segment(name, share) {
 
 function attemptLine(attempt) {
   const answer = attempt.response;
-  const ended = answer ? String(answer.status) : attempt.error.replaceAll("_", " ");
+  const ended = answer ? String(answer.status) : (attempt.error ?? "confirmed").replaceAll("_", " ");
   const head = make("div", "row", make("span", "name", `Try ${attempt.number}`), clock(attempt.at), pill(attempt.succeeded ? "delivered" : "failed", ended),
     make("span", "quiet", [attempt.trigger, attempt.address].filter(Boolean).join(", ")));
   const line = make("li", "", head, timings(attempt.timings), attempt.succeeded ? null : make("p", "", attempt.explanation));

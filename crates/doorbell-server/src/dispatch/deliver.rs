@@ -8,14 +8,18 @@ use crate::live::Live;
 use crate::metrics::{Metrics, Timing};
 use crate::sender::{AnySender, Carried};
 use crate::traces::Traces;
-use doorbell_core::attempt::{Attempt, Outcome, Timings};
+use doorbell_core::attempt::{Attempt, Fault, Outcome, Timings};
 use doorbell_core::delivery::{Delivery, DiscardReason, State};
 use doorbell_core::directory::ReadyEndpoint;
 use doorbell_core::event::Event;
 use doorbell_core::filter::Document;
 use doorbell_core::id::AttemptId;
+use doorbell_core::name::Label;
 use doorbell_core::outgoing;
+use doorbell_core::queue_message::{self, About};
 use doorbell_core::settle::{self, EndpointChange};
+use doorbell_core::time::Time;
+use doorbell_core::trace::Context;
 use doorbell_store::{AnyStore, Lent, Locator, Settlement, Store, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
@@ -119,16 +123,16 @@ impl Deliverer {
         let id = AttemptId::new(began, dice);
         let trace = self.traces.context(event, id);
         let mut url = None;
-        let carried = match outgoing::write(event, ready, (number, trace), began) {
-            Ok(outgoing) => {
-                url = trace.map(|_| outgoing.url.clone());
-                self.sender.carry(outgoing).await
+        let carried = if ready.is_queue() {
+            self.put(delivery, event, ready, (number, trace, began)).await
+        } else {
+            match outgoing::write(event, ready, (number, trace), began) {
+                Ok(outgoing) => {
+                    url = trace.map(|_| outgoing.url.clone());
+                    self.sender.carry(outgoing).await
+                }
+                Err(fault) => unsent(fault),
             }
-            Err(fault) => Carried {
-                outcome: Outcome::Failed(fault),
-                timings: Timings::default(),
-                address: None,
-            },
         };
         self.metrics.took(Timing::Attempt, carried.timings.total);
         let step = settle::after(
@@ -149,6 +153,25 @@ impl Deliverer {
         };
         self.traces.tried(event, delivery, &attempt, url.as_ref());
         Written { delivery: step.delivery, attempt: Some(attempt), change: step.endpoint }
+    }
+
+    /// Puts the event to the broker that the endpoint is.
+    async fn put(
+        &self,
+        delivery: &Delivery,
+        event: &Event,
+        ready: &ReadyEndpoint,
+        (number, trace, now): (u32, Option<Context>, Time),
+    ) -> Carried {
+        let directory = self.configured.directory();
+        let source = event.origin.source().and_then(|id| directory.source_name(id));
+        let source = source.map(Label::as_str);
+        let (id, order_key) = (delivery.id, delivery.order_key);
+        let about = About { delivery: id, order_key, source, number, trace, now };
+        match queue_message::write(event, ready, about) {
+            Ok(message) => self.sender.put(message).await,
+            Err(fault) => unsent(fault),
+        }
     }
 
     async fn event(
@@ -176,6 +199,10 @@ impl Deliverer {
         };
         Written::untried(settle::put_off(delivery, self.clock.now().after(wait)))
     }
+}
+
+fn unsent(fault: Fault) -> Carried {
+    Carried { outcome: Outcome::Failed(fault), timings: Timings::default(), address: None }
 }
 
 fn low(dice: u128) -> u64 {

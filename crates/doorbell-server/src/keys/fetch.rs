@@ -81,6 +81,7 @@ pub(super) async fn get(
 ) -> Result<Bytes, String> {
     match sender.carry(outgoing(urls, (url, post))?).await.outcome {
         Outcome::Answered(answer) => taken(answer),
+        Outcome::Confirmed => Err("nothing was answered".to_owned()),
         Outcome::Failed(fault) => Err(fault.detail),
     }
 }

@@ -23,8 +23,10 @@ mod http2;
 mod dial;
 mod pool;
 
+mod brokers;
 mod script;
 
+pub use brokers::Brokers;
 pub use names::Resolver;
 pub use pool::KeepIdle;
 pub use script::{Script, Step};
@@ -37,6 +39,9 @@ use doorbell_core::address::{AllowPrivate, Vetted, may_call_all};
 use doorbell_core::attempt::{Answer, ErrorClass, Fault, Outcome, Timings};
 use doorbell_core::endpoint_url::{EndpointUrl, Target};
 use doorbell_core::outgoing::Outgoing;
+use doorbell_core::queue_address::QueueAddress;
+use doorbell_core::queue_message::QueueMessage;
+use doorbell_queue::{QueueError, Tap};
 use faults::{Broken, fault};
 use http::Request;
 use http_body_util::Full;
@@ -59,6 +64,8 @@ pub struct SenderOptions {
     pub resolver: Resolver,
     /// Connections that are kept for reuse.
     pub keep_idle: KeepIdle,
+    /// Message brokers that events are put to, and sources take from.
+    pub brokers: Brokers,
     /// Measures, and judges certificates.
     pub clock: Clock,
 }
@@ -72,6 +79,7 @@ impl SenderOptions {
             extra_roots: Vec::new(),
             resolver: Resolver::system(),
             keep_idle: KeepIdle::default(),
+            brokers: Brokers::default(),
             clock,
         }
     }
@@ -95,6 +103,7 @@ pub struct Sender {
     names: Names,
     dialer: Dialer,
     pool: Arc<Pool>,
+    brokers: Brokers,
     clock: Clock,
 }
 
@@ -105,7 +114,8 @@ impl Sender {
     /// # Errors
     /// [`TlsSetupError`] when a certificate of `extra_roots` cannot be used.
     pub fn new(options: SenderOptions) -> Result<Self, TlsSetupError> {
-        let SenderOptions { allow_private, extra_roots, resolver, keep_idle, clock } = options;
+        let SenderOptions { allow_private, extra_roots, resolver, keep_idle, brokers, clock } =
+            options;
         let tls = tls::config(&extra_roots, clock.clone())?;
         let pool = Arc::new(Pool::new(keep_idle));
         tokio::spawn(sweep(Arc::downgrade(&pool), keep_idle, clock.clone()));
@@ -114,6 +124,7 @@ impl Sender {
             names: Names::new(resolver, clock.clone()),
             dialer: Dialer { tls, clock: clock.clone() },
             pool,
+            brokers,
             clock,
         })
     }
@@ -260,6 +271,27 @@ impl AnySender {
         match self {
             Self::Real(sender) => sender.carry(outgoing).await,
             Self::Script(script) => script.carry(outgoing).await,
+        }
+    }
+
+    /// Puts a message to its broker, and waits for the confirmation, at most as long as it allows. A script confirms all.
+    pub async fn put(&self, message: QueueMessage) -> Carried {
+        match self {
+            Self::Real(sender) => sender.brokers.put(message, &sender.clock).await,
+            Self::Script(_) => {
+                Carried { outcome: Outcome::Confirmed, timings: Timings::default(), address: None }
+            }
+        }
+    }
+
+    /// What a source takes messages from: see [`Brokers::tap`].
+    ///
+    /// # Errors
+    /// [`QueueError`], when there is no such broker. A script has none.
+    pub fn tap(&self, from: &QueueAddress, client: &str, most: usize) -> Result<Tap, QueueError> {
+        match self {
+            Self::Real(sender) => sender.brokers.tap(from, client, most),
+            Self::Script(_) => Brokers::default().tap(from, client, most),
         }
     }
 }

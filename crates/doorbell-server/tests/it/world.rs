@@ -111,6 +111,7 @@ pub(crate) fn source(name: &str, provider: &str) -> Source {
         body_max: limits::BODY_DEFAULT,
         response: None,
         hub: None,
+        from: None,
         created: NOW,
         updated: NOW,
     }

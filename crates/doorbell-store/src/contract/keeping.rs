@@ -53,6 +53,7 @@ fn full_source(number: u64, name: &str) -> Source {
             failures: 0,
             error: None,
         }),
+        from: Some("queue://rabbit/incoming".to_owned()),
         created: BEGIN,
         updated: BEGIN.after(HOUR),
     }

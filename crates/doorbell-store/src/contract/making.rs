@@ -120,7 +120,7 @@ impl Maker {
         Settlement { lease: lent.lease, locator: lent.locator, delivery, attempt: Some(attempt) }
     }
 
-    /// An attempt that was answered so; with status 0 it was not answered.
+    /// An attempt that was answered so; with status 0 it was not answered, with 1 a broker confirmed it.
     pub(super) fn attempt(&mut self, number: u32, status: u16) -> Attempt {
         let (now, dice) = self.step();
         let headers = Headers::from_iter([("retry-after", "7")]);
@@ -130,6 +130,7 @@ impl Maker {
                 class: ErrorClass::ConnectionRefused,
                 detail: "nobody listens at 192.0.2.1:443".to_owned(),
             }),
+            1 => Outcome::Confirmed,
             status => Outcome::Answered(Answer { status, headers, body, truncated: true }),
         };
         let total = Duration::from_millis(20);

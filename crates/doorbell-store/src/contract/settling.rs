@@ -18,6 +18,7 @@ pub async fn a_settled_delivery_says_so(mut homes: impl Homes) {
     let at = maker.now;
     let states = [
         (State::Delivered { at }, 204, Some(at)),
+        (State::Delivered { at }, 1, Some(at)),
         (State::Failed { at, holds_key: false }, 0, Some(at)),
         (State::Failed { at, holds_key: true }, 500, Some(at)),
         (State::Discarded { at, why: DiscardReason::EndpointDeleted }, 410, Some(at)),
@@ -46,10 +47,10 @@ pub async fn a_settled_delivery_says_so(mut homes: impl Homes) {
 
 /// What an attempt of [`Maker::attempt`] with this status came to.
 const fn ending(status: u16) -> Ending {
-    if status == 0 {
-        Ending::Failed(ErrorClass::ConnectionRefused)
-    } else {
-        Ending::Answered(status)
+    match status {
+        0 => Ending::Failed(ErrorClass::ConnectionRefused),
+        1 => Ending::Confirmed,
+        status => Ending::Answered(status),
     }
 }
 
@@ -59,7 +60,7 @@ pub async fn attempts_are_kept(mut homes: impl Homes) {
     let delivery = maker.delivery(endpoint(1));
     let event = accept(&home, &mut maker, vec![delivery.clone()]).await;
     let mut expected = Vec::new();
-    for status in [503, 0, 429, 200] {
+    for status in [503, 0, 1, 200] {
         let lent = claim_one(&home, endpoint(1)).await;
         assert_eq!(lent.delivery.attempts as usize, expected.len());
         let state = if status == 200 { maker.delivered() } else { lent.delivery.state };

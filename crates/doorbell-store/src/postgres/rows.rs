@@ -197,11 +197,15 @@ pub(super) fn rejection(fate: &Fate) -> (Option<&'static str>, Option<&str>) {
     }
 }
 
+/// In `last_class`: a broker has it.
+const CONFIRMED: &str = "confirmed";
+
 /// What came of the last try, as the columns `last_status` and `last_class`.
 pub(super) fn ending_columns(ending: Option<Ending>) -> (Option<i32>, Option<&'static str>) {
     match ending {
         None => (None, None),
         Some(Ending::Answered(status)) => (Some(status.into()), None),
+        Some(Ending::Confirmed) => (None, Some(CONFIRMED)),
         Some(Ending::Failed(class)) => (None, Some(class.word())),
     }
 }
@@ -210,7 +214,8 @@ pub(super) fn ending_columns(ending: Option<Ending>) -> (Option<i32>, Option<&'s
 pub(super) fn ending(status: Option<i32>, class: Option<&str>) -> Option<Ending> {
     let answered = status.and_then(|status| u16::try_from(status).ok()).map(Ending::Answered);
     let failed = ErrorClass::ALL.into_iter().find(|known| Some(known.word()) == class);
-    answered.or(failed.map(Ending::Failed))
+    let confirmed = (class == Some(CONFIRMED)).then_some(Ending::Confirmed);
+    answered.or(confirmed).or(failed.map(Ending::Failed))
 }
 
 /// What a request that is handed in as a repeat repeats.

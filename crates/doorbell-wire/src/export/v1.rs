@@ -150,6 +150,7 @@ struct Timings {
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 enum Ending {
     Answered { status: u16, headers: Vec<(String, Blob)>, body: Blob, truncated: bool },
+    Confirmed,
     Failed { class: String, detail: String },
 }
 
@@ -405,6 +406,7 @@ impl Attempt {
                 body: Blob::of(&answer.body),
                 truncated: answer.truncated,
             },
+            Outcome::Confirmed => Ending::Confirmed,
             Outcome::Failed(fault) => Ending::Failed {
                 class: fault.class.word().to_owned(),
                 detail: fault.detail.clone(),
@@ -461,6 +463,7 @@ impl Ending {
                 let (headers, body) = (headers(lines)?, body.read()?.into());
                 Outcome::Answered(attempt::Answer { status, headers, body, truncated })
             }
+            Self::Confirmed => Outcome::Confirmed,
             Self::Failed { class, detail } => {
                 let known = ErrorClass::ALL.into_iter().find(|known| known.word() == class);
                 let class = known.ok_or(LineError::Value("class of failure"))?;

@@ -71,5 +71,11 @@ codes! {
         ServerError = 19,
         StatusInvalid = 20,
         RequestInvalid = 21,
+        QueueUnreachable = 22,
+        QueueRefused = 23,
+        QueueMissing = 24,
+        QueueTooLarge = 25,
+        QueueBusy = 26,
+        QueueFailed = 27,
     }
 }

@@ -16,6 +16,7 @@ use std::net::SocketAddr;
 
 const ANSWERED: u8 = 1;
 const FAILED: u8 = 2;
+const CONFIRMED: u8 = 3;
 
 /// A delivery was tried, or changed on purpose.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,6 +107,7 @@ impl AttemptHead {
             trigger: trigger_of(from.byte()?)?,
             outcome: match from.byte()? {
                 ANSWERED => Ending::Answered(from.u16()?),
+                CONFIRMED => Ending::Confirmed,
                 FAILED => Ending::Failed(class_of(from.byte()?)?),
                 code => return Err(DecodeError::Code { what: "an outcome", code }),
             },
@@ -123,6 +125,7 @@ fn put_attempt(out: &mut Vec<u8>, attempt: &Attempt) {
             out.push(ANSWERED);
             put_varint(out, u64::from(answer.status));
         }
+        Outcome::Confirmed => out.push(CONFIRMED),
         Outcome::Failed(fault) => out.extend_from_slice(&[FAILED, class_code(fault.class)]),
     }
     put_option(out, attempt.address, |out, address| {
@@ -136,6 +139,7 @@ fn put_attempt(out: &mut Vec<u8>, attempt: &Attempt) {
             out.push(u8::from(answer.truncated));
             put_bytes(out, &answer.body);
         }
+        Outcome::Confirmed => {}
         Outcome::Failed(fault) => put_text(out, &fault.detail),
     }
 }
@@ -154,6 +158,7 @@ fn read_attempt(
             let body = from.shared(payload)?;
             Outcome::Answered(Answer { status, headers, body, truncated })
         }
+        Ending::Confirmed => Outcome::Confirmed,
         Ending::Failed(class) => Outcome::Failed(Fault { class, detail: from.text()?.to_owned() }),
     };
     let AttemptHead { id, number, at, trigger, outcome: _ } = head;

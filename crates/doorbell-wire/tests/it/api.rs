@@ -39,7 +39,7 @@ fn endpoint(written: &EndpointIn) -> Read<Endpoint> {
     let mut faults = Faults::new();
     let ids = (EndpointId::new(NOW, 2), TenantId::DEFAULT);
     let inbox = |name: &str| (name == "inbox").then(|| SourceId::new(NOW, 1));
-    let gates = Gates { sources: &inbox, policy: &UrlPolicy::default() };
+    let gates = Gates { sources: &inbox, policy: &UrlPolicy::default(), tenant: "default" };
     let read = written.read(ids, NOW, &gates, &mut faults);
     faults.finish(read).map_err(places)
 }
@@ -86,7 +86,7 @@ fn an_endpoint_comes_out_as_it_went_in() {
     let again = serde_json::to_value(EndpointIn::of(&endpoint, &names)).unwrap();
     let written: EndpointIn = serde_json::from_value(again).unwrap();
     let any = |_: &str| Some(SourceId::new(NOW, 1));
-    let gates = Gates { sources: &any, policy: &UrlPolicy::default() };
+    let gates = Gates { sources: &any, policy: &UrlPolicy::default(), tenant: "default" };
     let read = written.read((endpoint.id, endpoint.tenant), NOW, &gates, &mut Faults::new());
     endpoint.secrets.clear();
     assert_eq!(read, Some(endpoint));

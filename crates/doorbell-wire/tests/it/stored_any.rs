@@ -139,6 +139,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
         ErrorClass::TlsCertificateExpired,
         ErrorClass::TimeoutBody,
         ErrorClass::RequestInvalid,
+        ErrorClass::QueueFailed,
     ];
     prop_oneof![
         (any::<u16>(), headers(), bytes(), any::<bool>()).prop_map(
@@ -146,6 +147,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
                 Outcome::Answered(Answer { status, headers, body, truncated })
             }
         ),
+        Just(Outcome::Confirmed),
         (prop::sample::select(classes.to_vec()), "\\PC{0,20}")
             .prop_map(|(class, detail)| Outcome::Failed(Fault { class, detail })),
     ]

@@ -49,6 +49,7 @@ fn source() -> Source {
             body: "ok\n".to_owned(),
         }),
         hub: None,
+        from: None,
         created: AT,
         updated: AT,
     }
@@ -130,6 +131,7 @@ fn sources() {
         ]],
     );
     let bare = Source {
+        from: Some("queue://rabbit/incoming".to_owned()),
         enabled: true,
         type_rule: None,
         response: None,
@@ -139,7 +141,7 @@ fn sources() {
     check(
         &Resource::Source(bare),
         &expect![[
-            r#"{"v":1,"id":"src_01kdvdna3v0000000000000001","tenant":"tnt_00000000000000000000000000","name":"stripe","enabled":true,"verification":{"provider":"hmac","options":[["header","x-sig"]],"secrets":["s3cret"],"public_url":"https://in.example.com/in/stripe"},"methods":["POST"],"event_types":["invoice.*"],"type_rule":null,"dedupe":{"window_ms":0,"key":null},"body_max":1024,"response":null,"created_ms":1767225600123,"updated_ms":1767225600123}"#
+            r#"{"v":1,"id":"src_01kdvdna3v0000000000000001","tenant":"tnt_00000000000000000000000000","name":"stripe","enabled":true,"verification":{"provider":"hmac","options":[["header","x-sig"]],"secrets":["s3cret"],"public_url":"https://in.example.com/in/stripe"},"methods":["POST"],"event_types":["invoice.*"],"type_rule":null,"dedupe":{"window_ms":0,"key":null},"body_max":1024,"response":null,"from":"queue://rabbit/incoming","created_ms":1767225600123,"updated_ms":1767225600123}"#
         ]],
     );
 }

@@ -352,7 +352,11 @@ filter = { body = { amount = { "$gt" = 1.5 } } }
         for endpoint in whole["endpoints"].as_array().unwrap() {
             let read: EndpointIn = serde_json::from_value(endpoint.clone()).unwrap();
             let mut faults = Faults::new();
-            let gates = Gates { sources: &|_: &str| None, policy: &UrlPolicy::default() };
+            let gates = Gates {
+                sources: &|_: &str| None,
+                policy: &UrlPolicy::default(),
+                tenant: "default",
+            };
             let made = read.read((EndpointId::new(now, 1), tenant), now, &gates, &mut faults);
             assert_eq!(faults.finish(made).err(), None, "{endpoint}");
             seen += 1;

@@ -1,6 +1,6 @@
 //! `doorbell config`: what the settings are and where each came from.
 
-use crate::config::{Config, Flags, KEYS, Layers};
+use crate::config::{Config, Flags, KEYS, Layers, QUEUES, masked};
 use crate::report::Report;
 use anyhow::Result;
 use clap::Subcommand;
@@ -35,14 +35,31 @@ fn show(layers: &Layers, report: Report) -> Result<()> {
                 json!({"key": key.path, "values": values, "from": s.place.to_string()})
             })
             .collect();
-        report.json(&json!({ "settings": rows }));
+        let queues: Vec<_> = layers
+            .queues
+            .iter()
+            .map(|(name, table)| {
+                let path = format!("{QUEUES}.{name}");
+                json!({"key": path, "url": masked(&table.url), "tenants": table.tenants, "from": table.place.to_string()})
+            })
+            .collect();
+        report.json(&json!({ "settings": rows, "queues": queues }));
     } else {
         let rows = settings.map(|(key, setting)| {
             let values: Vec<String> = setting.values.iter().map(|v| key.shown(v)).collect();
             let value = if values.is_empty() { "-".to_owned() } else { values.join(", ") };
             vec![key.path.to_owned(), value, setting.place.to_string()]
         });
-        report.table(&["KEY", "VALUE", "FROM"], rows.collect());
+        let queues = layers.queues.iter().map(|(name, table)| {
+            let url = masked(&table.url);
+            let value = if table.tenants.is_empty() {
+                url
+            } else {
+                format!("{url} for {}", table.tenants.join(", "))
+            };
+            vec![format!("{QUEUES}.{name}"), value, table.place.to_string()]
+        });
+        report.table(&["KEY", "VALUE", "FROM"], rows.chain(queues).collect());
     }
     Config::from_layers(layers)?;
     Ok(())
@@ -116,8 +133,17 @@ fn page() -> String {
         let _infallible =
             writeln!(text, "| `{name}` | {default} | {doc} | `{variable}` | `--{flag}` |");
     }
+    text.push_str(QUEUES_PAGE);
     text
 }
+
+/// What stands in the page of the tables that have names of the operator's own.
+#[cfg(test)]
+const QUEUES_PAGE: &str = "\n## `[queues.NAME]`\n\nConnections to message brokers, which endpoints and sources name as `queue://NAME/…` (see \
+    `docs/queues.md`). They stand in the file only; there are as many as you like.\n\n| key | default | what it does |\n|---|---|---|\n\
+    | `url` | none: it must be set | The broker: `amqp://user:password@host/vhost`, `nats://`, `sqs://`, `redis://` or `mqtt://`; with TLS \
+    `amqps://`, `nats+tls://`, `rediss://`, `mqtts://` |\n\
+    | `tenants` | none: the default tenant only | Who may use it: `uid`s of tenants; `\"*\"` for all |\n";
 
 #[cfg(test)]
 mod tests {

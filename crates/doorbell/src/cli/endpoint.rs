@@ -61,7 +61,7 @@ pub(crate) enum Verb {
 pub(crate) struct Create {
     /// Its name
     name: String,
-    /// Where its events are posted to
+    /// Where its events are posted to; or a place on a message broker of the settings: queue://NAME/DESTINATION
     #[arg(long, value_name = "URL")]
     url: String,
     /// The secret that signs its requests (whsec_…, whsk_…); one is made unless it is given

@@ -50,6 +50,9 @@ pub(crate) struct SourceFlags {
     /// The body of that answer
     #[arg(long, value_name = "TEXT")]
     response_body: Option<String>,
+    /// A queue whose messages become its requests too: queue://NAME/QUEUE, where the settings have [queues.NAME]
+    #[arg(long, value_name = "QUEUE")]
+    from: Option<String>,
 }
 
 impl SourceFlags {
@@ -72,6 +75,7 @@ impl SourceFlags {
             ("response.status", self.response_status.map(Value::from)),
             ("response.content_type", text(self.response_type.as_ref())),
             ("response.body", text(self.response_body.as_ref())),
+            ("from", text(self.from.as_ref())),
         ])
     }
 }

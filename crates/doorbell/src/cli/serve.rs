@@ -1,6 +1,8 @@
 //! `doorbell serve`: opens the store, starts the gateway, says where it is, and ends in good order.
 
-use crate::config::{Config, Flags, Listener, human_bytes, unknown_variables, variable, variables};
+use crate::config::{
+    Config, Flags, Listener, Queue, human_bytes, unknown_variables, variable, variables,
+};
 use crate::otel;
 use crate::remote::{TOKEN_FILE, URL_FILE, read_certificates};
 use crate::report::Report;
@@ -9,9 +11,10 @@ use doorbell_core::address::AllowPrivate;
 use doorbell_core::directory;
 use doorbell_core::endpoint_url::{PlainHttp, Ports, UrlPolicy};
 use doorbell_core::name::Label;
+use doorbell_core::queue_address::{Connection, Connections, Engine};
 use doorbell_core::secret::SecretText;
 use doorbell_core::time::Time;
-use doorbell_queue::{Credentials, Dialer, Engine, Inbox, Plain};
+use doorbell_queue::{self as queue, Address, Credentials, Dialer, Inbox, Plain};
 use doorbell_server::api::{LoginCode, TokenText, token_hash};
 use doorbell_server::clock::Clock;
 use doorbell_server::gateway::{self, GatewayConfig};
@@ -20,13 +23,14 @@ use doorbell_server::moving::{Copy, Moving, Order, Phase};
 use doorbell_server::node::{NodeConfig, Running};
 use doorbell_server::relocate::{self, Restart};
 use doorbell_server::roles::Role;
-use doorbell_server::sender::{AnySender, Sender, SenderOptions};
+use doorbell_server::sender::{AnySender, Brokers, Sender, SenderOptions};
 use doorbell_server::traces::Traces;
 use doorbell_store::embedded::{Embedded, Options};
 use doorbell_store::postgres::{self, Postgres};
 use doorbell_store::{AnyStore, Store as _};
 use doorbell_wire::api::v1::login::LoginCodeOut;
 use doorbell_wire::api::v1::text::Moment;
+use rustls::pki_types::CertificateDer;
 use serde_json::json;
 use std::fs;
 use std::io::{IsTerminal, Write};
@@ -288,7 +292,7 @@ fn options(config: &Config, address: String) -> Result<postgres::Options> {
 /// The inbox, where the settings name one. AWS's credentials come from the address or the usual variables.
 fn inbox(config: &Config, clock: &Clock) -> Result<Option<Arc<Inbox>>> {
     let Some(mut address) = config.inbox_url.clone() else { return Ok(None) };
-    if address.engine() == Engine::Sqs && address.credentials().is_none() {
+    if address.engine() == queue::Engine::Sqs && address.credentials().is_none() {
         address = address.with_credentials(aws_credentials()?);
     }
     let mut roots = Vec::new();
@@ -319,7 +323,48 @@ fn sender(config: &Config, clock: &Clock) -> Result<Sender> {
     for file in &config.ca_files {
         options.extra_roots.extend(read_certificates(file)?);
     }
+    options.brokers = brokers(config, clock, &options.extra_roots)?;
     Sender::new(options).context("delivery.ca_files")
+}
+
+/// The message brokers of the settings. The operator names them, so they may be anywhere.
+fn brokers(config: &Config, clock: &Clock, roots: &[CertificateDer<'static>]) -> Result<Brokers> {
+    let now = {
+        let clock = clock.clone();
+        move || clock.now()
+    };
+    let dialer = Dialer::new(Arc::new(Plain), roots, Arc::new(now)).context("delivery.ca_files")?;
+    let addresses = config.queues.iter().map(|(name, queue)| {
+        let address = queue.address.clone();
+        (name.clone(), with_aws_credentials(address))
+    });
+    Ok(Brokers::new(dialer, addresses.collect()))
+}
+
+/// Amazon SQS without credentials in its URL: those that AWS's own tools find in the environment.
+fn with_aws_credentials(address: Address) -> Address {
+    if address.engine() != queue::Engine::Sqs || address.credentials().is_some() {
+        return address;
+    }
+    let secret = |name: &str| variable(name).and_then(|text| SecretText::parse(&text).ok());
+    let Some(user) = variable("AWS_ACCESS_KEY_ID") else { return address };
+    let (password, session) = (secret("AWS_SECRET_ACCESS_KEY"), secret("AWS_SESSION_TOKEN"));
+    address.with_credentials(Credentials { user, password, session })
+}
+
+/// What endpoints and sources may know of the message brokers.
+fn connections(config: &Config) -> Connections {
+    let one = |queue: &Queue| Connection {
+        engine: match queue.address.engine() {
+            queue::Engine::Amqp => Engine::Amqp,
+            queue::Engine::Nats => Engine::Nats,
+            queue::Engine::Sqs => Engine::Sqs,
+            queue::Engine::Redis => Engine::Redis,
+            queue::Engine::Mqtt => Engine::Mqtt,
+        },
+        tenants: queue.tenants.clone(),
+    };
+    Connections(config.queues.iter().map(|(name, queue)| (name.clone(), one(queue))).collect())
 }
 
 fn allow_private(config: &Config) -> Result<AllowPrivate> {
@@ -341,7 +386,12 @@ fn gateway_config(config: &Config, root_token: [u8; 32]) -> Result<GatewayConfig
     let http = if config.allow_http { PlainHttp::Allowed } else { PlainHttp::Refused };
     let base = config.public_url.as_ref().map(|url| format!("{url}/{}", config.prefix));
     node.limits = directory::Settings {
-        urls: UrlPolicy { http, ports: Ports::default(), allow: allow_private(config)? },
+        urls: UrlPolicy {
+            http,
+            ports: Ports::default(),
+            allow: allow_private(config)?,
+            queues: connections(config),
+        },
         ingest_url: base,
     };
     Ok(GatewayConfig {

@@ -41,7 +41,7 @@ impl Key {
 }
 
 /// The address of a database without its password: `scheme://user:password@…`, or `password=…` among words.
-fn masked(address: &str) -> String {
+pub(crate) fn masked(address: &str) -> String {
     let authority = address.split_once("://").map(|(_, rest)| rest);
     let userinfo = authority.and_then(|rest| rest.rsplit_once('@')).map(|(userinfo, _)| userinfo);
     if let Some((_, password)) = userinfo.and_then(|userinfo| userinfo.split_once(':')) {

@@ -35,10 +35,23 @@ pub(crate) struct Setting {
     pub(crate) place: Place,
 }
 
+/// A table `[queues.NAME]`: a connection to a message broker.
+#[derive(Debug, Clone)]
+pub(crate) struct QueueTable {
+    pub(crate) url: String,
+    pub(crate) tenants: Vec<String>,
+    pub(crate) place: Place,
+}
+
+/// The section of the connections to message brokers.
+pub(crate) const QUEUES: &str = "queues";
+
 /// All keys with their values, and what could not be read.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Layers {
     settings: BTreeMap<&'static str, Setting>,
+    /// The tables `[queues.NAME]`, in the order of their names.
+    pub(crate) queues: BTreeMap<String, QueueTable>,
     pub(crate) errors: Vec<String>,
 }
 
@@ -120,6 +133,10 @@ impl Layers {
             if let DeValue::Table(inner) = value.get_ref()
                 && section.is_empty()
             {
+                if path == QUEUES {
+                    self.read_queues(inner, file, variable);
+                    continue;
+                }
                 self.read_table(&path, inner, file, variable);
                 continue;
             }
@@ -127,6 +144,24 @@ impl Layers {
             match KEYS.iter().find(|key| key.path == path) {
                 Some(key) => self.read_value(key, value, place, variable),
                 None => self.errors.push(unknown(&path, &place)),
+            }
+        }
+    }
+
+    /// The tables of the connections to message brokers: their names are the operator's, so they stand in no list of keys.
+    fn read_queues(
+        &mut self,
+        tables: &DeTable<'_>,
+        file: &File<'_>,
+        variable: &impl Fn(&str) -> Option<String>,
+    ) {
+        for (name, value) in tables {
+            let path = format!("{QUEUES}.{}", name.get_ref());
+            let line = line_of(file.text, name.span().start);
+            let place = Place::File { path: file.path.to_owned(), line };
+            match queue_table(value.get_ref(), &place, variable) {
+                Ok(table) => drop(self.queues.insert(name.get_ref().to_string(), table)),
+                Err(why) => self.errors.push(format!("{path} ({place}): {why}")),
             }
         }
     }
@@ -163,6 +198,33 @@ impl Layers {
             Err(why) => self.errors.push(format!("{} ({place}): {why}", key.path)),
         }
     }
+}
+
+fn queue_table(
+    value: &DeValue<'_>,
+    place: &Place,
+    variable: &impl Fn(&str) -> Option<String>,
+) -> Result<QueueTable, String> {
+    let DeValue::Table(table) = value else {
+        return Err("wants a table with url, and tenants where others than the default one use it"
+            .to_owned());
+    };
+    let (mut url, mut tenants) = (None, Vec::new());
+    for (name, value) in table {
+        match (name.get_ref().as_ref(), value.get_ref()) {
+            ("url", DeValue::String(text)) => url = Some(expand_variables(text, variable)?),
+            ("tenants", DeValue::Array(items)) => {
+                let texts: Option<Vec<_>> =
+                    items.iter().map(|item| scalar(item.get_ref())).collect();
+                tenants = texts.ok_or("tenants wants a list of names")?;
+            }
+            ("url", _) => return Err("url wants one value".to_owned()),
+            ("tenants", _) => return Err("tenants wants a list of names".to_owned()),
+            (other, _) => return Err(format!("{other} is no key of it: url, tenants")),
+        }
+    }
+    let url = url.ok_or("it lacks url, such as amqp://user:password@host/vhost")?;
+    Ok(QueueTable { url, tenants, place: place.clone() })
 }
 
 struct File<'a> {
@@ -288,6 +350,28 @@ mod tests {
                 "the variable DOORBELL_INGEST_ADR is no setting and does nothing; did you mean DOORBELL_INGEST_ADDR?"
             ]
         );
+    }
+
+    #[test]
+    fn queues_are_tables_of_their_own() {
+        let file = "[queues.rabbit]\nurl = \"amqp://me:${PW}@mq/hooks\"\ntenants = [\"acme\", \"*\"]\n[queues.nats]\nurl = \"nats://n\"\n";
+        let config = Config::from_layers(&read(file, &[("PW", "s3cret")], &[])).unwrap();
+        let queues: Vec<_> =
+            config.queues.iter().map(|(name, q)| (name.as_str(), q.address.port())).collect();
+        assert_eq!(queues, [("nats", 4222), ("rabbit", 5672)]);
+        assert_eq!(config.queues["rabbit"].tenants, ["acme", "*"]);
+        let password = config.queues["rabbit"].address.credentials().unwrap().password.as_ref();
+        assert_eq!(password.unwrap().reveal(), "s3cret");
+        for (file, said) in [
+            ("[queues.Rabbit]\nurl = \"amqp://h\"", "not a name"),
+            ("[queues.r]\nurl = \"http://h:s3cret@x\"", "the scheme http is none of"),
+            ("[queues.r]\ntenants = [\"a\"]", "lacks url"),
+            ("[queues.r]\nurl = \"amqp://h\"\nqueue = \"x\"", "queue is no key of it"),
+            ("[queues]\nr = 1", "wants a table"),
+        ] {
+            let text = faults(file, &[]);
+            assert!(text.contains(said) && !text.contains("s3cret"), "{file}: {text}");
+        }
     }
 
     #[test]

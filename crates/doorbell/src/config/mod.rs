@@ -9,12 +9,14 @@ mod layers;
 mod flags;
 
 pub(crate) use flags::{Flags, variable, variables};
-pub(crate) use keys::KEYS;
-pub(crate) use layers::{Layers, line_of, unknown_variables};
+pub(crate) use keys::{KEYS, masked};
+pub(crate) use layers::{Layers, QUEUES, line_of, unknown_variables};
 pub(crate) use value::{expand_variables, human_bytes, parse_bytes, parse_duration};
 
+use doorbell_core::name::Label;
 use doorbell_queue::{Address, AddressError};
 use doorbell_server::roles::{NoRole, Role, Roles};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -53,6 +55,16 @@ pub(crate) struct Config {
     pub(crate) drain_delay: Duration,
     pub(crate) log_level: String,
     pub(crate) log_json: bool,
+    /// Connections to message brokers, by their names.
+    pub(crate) queues: BTreeMap<String, Queue>,
+}
+
+/// A connection to a message broker.
+#[derive(Debug, Clone)]
+pub(crate) struct Queue {
+    pub(crate) address: Address,
+    /// `uid`s of those who may use it; `*`: all, none: the default tenant.
+    pub(crate) tenants: Vec<String>,
 }
 
 /// Where a listener listens, and its certificate.
@@ -116,6 +128,7 @@ impl Config {
             drain_delay: read.checked("drain_delay", parse_duration),
             log_level: read.checked("log.level", |text| Ok(text.to_owned())),
             log_json: read.checked("log.format", log_format),
+            queues: read.queues(),
         };
         if !config.roles.are_all() && config.store_url.is_none() {
             let fault = "role: a node that leaves something out needs others that do it, and a database that they share: set store.url";
@@ -174,6 +187,22 @@ impl Read<'_> {
             }
         }
         list
+    }
+
+    fn queues(&mut self) -> BTreeMap<String, Queue> {
+        let mut queues = BTreeMap::new();
+        for (name, table) in &self.layers.queues {
+            let address = table.url.parse::<Address>().map_err(|why| format!("url: {why}"));
+            let label = Label::parse(name).map_err(|why| why.to_string());
+            match label.and(address) {
+                Ok(address) => {
+                    let tenants = table.tenants.clone();
+                    queues.insert(name.clone(), Queue { address, tenants });
+                }
+                Err(why) => self.errors.push(format!("{QUEUES}.{name} ({}): {why}", table.place)),
+            }
+        }
+        queues
     }
 
     /// A path that must be given.

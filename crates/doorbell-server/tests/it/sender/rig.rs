@@ -209,6 +209,7 @@ pub(super) async fn carry(sender: &Sender, outgoing: Outgoing) -> Carried {
 pub(super) fn answered(carried: Carried) -> Answer {
     match carried.outcome {
         Outcome::Answered(answer) => answer,
+        Outcome::Confirmed => panic!("confirmed by a broker"),
         Outcome::Failed(fault) => panic!("{fault:?}"),
     }
 }
@@ -216,6 +217,7 @@ pub(super) fn answered(carried: Carried) -> Answer {
 pub(super) fn failed(carried: Carried) -> Fault {
     match carried.outcome {
         Outcome::Failed(fault) => fault,
+        Outcome::Confirmed => panic!("confirmed by a broker"),
         Outcome::Answered(answer) => panic!("{answer:?}"),
     }
 }

@@ -67,10 +67,14 @@ fn discard_of(code: i64) -> Result<DiscardReason, Error> {
     known.ok_or(Error::Damaged("no such reason to discard"))
 }
 
+/// In the column `ending`: a broker has it. No status is as large.
+const CONFIRMED: i64 = 1 << 16;
+
 /// The column `ending`: the status of a response, or below zero the code of the error class.
 pub(super) fn ending_column(ending: Ending) -> i64 {
     match ending {
         Ending::Answered(status) => i64::from(status),
+        Ending::Confirmed => CONFIRMED,
         Ending::Failed(class) => -i64::from(class_code(class)),
     }
 }
@@ -79,6 +83,9 @@ pub(super) fn ending_of(column: i64) -> Result<Ending, Error> {
     let unknown = Error::Damaged("no such ending of an attempt");
     if let Ok(status) = u16::try_from(column) {
         return Ok(Ending::Answered(status));
+    }
+    if column == CONFIRMED {
+        return Ok(Ending::Confirmed);
     }
     let code = column.checked_neg().and_then(|code| u8::try_from(code).ok());
     match code.map(class_of) {

@@ -313,6 +313,7 @@ impl AttemptOut {
         let class = attempt.outcome.class();
         let (response, error_detail) = match &attempt.outcome {
             Outcome::Answered(answer) => (Some(ResponseOut::of(answer, view)), None),
+            Outcome::Confirmed => (None, None),
             Outcome::Failed(fault) => (None, Some(fault.detail.clone())),
         };
         Self {

@@ -10,11 +10,13 @@ use crate::problem::Faults;
 use doorbell_core::credentials::Credentials;
 use doorbell_core::directory::Directory;
 use doorbell_core::endpoint::{self, Endpoint, Policy, Status, Subscription};
-use doorbell_core::endpoint_url::{EndpointUrl, UrlPolicy};
+use doorbell_core::endpoint_address::EndpointAddress;
+use doorbell_core::endpoint_url::UrlPolicy;
 use doorbell_core::filter::Filter;
 use doorbell_core::header::{self, HeaderRefused};
 use doorbell_core::id::{EndpointId, SourceId, TenantId};
 use doorbell_core::limits;
+use doorbell_core::queue_address;
 use doorbell_core::secret::SecretText;
 use doorbell_core::time::Time;
 use doorbell_core::verifier::Signer;
@@ -30,7 +32,8 @@ use std::time::Duration;
 pub struct EndpointIn {
     /// Its name: 1 to 64 of `a-z`, `0-9`, `-` and `_`. Unique within the tenant.
     pub name: String,
-    /// Where requests go, such as `https://example.com/webhooks`.
+    /// Where requests go, such as `https://example.com/webhooks`; or a place on a message broker that the operator has named,
+    /// such as `queue://rabbit/orders` (see docs/queues.md).
     pub url: String,
     /// Whether it gets anything; `enabled` unless said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -133,6 +136,24 @@ pub enum EndpointStatus {
     Disabled,
 }
 
+/// What an endpoint is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EndpointKind {
+    /// It is called by HTTP.
+    Http,
+    /// Its events are put on a message broker.
+    Queue,
+}
+
+impl EndpointKind {
+    /// The kind of this address.
+    #[must_use]
+    pub fn of(url: &str) -> Self {
+        if url.starts_with(queue_address::SCHEME) { Self::Queue } else { Self::Http }
+    }
+}
+
 /// An endpoint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EndpointOut {
@@ -142,6 +163,8 @@ pub struct EndpointOut {
     pub name: String,
     /// Where requests go; credentials in its query are `***` unless the token's scope is `admin`.
     pub url: String,
+    /// What it is: something that is called by HTTP, or a queue.
+    pub kind: EndpointKind,
     /// Whether it gets anything.
     pub status: EndpointStatus,
     /// Since when it is disabled.
@@ -241,6 +264,8 @@ pub struct Gates<'a, S> {
     pub sources: &'a S,
     /// What the operator lets URLs be.
     pub policy: &'a UrlPolicy,
+    /// The `uid` of the tenant whose it is to be.
+    pub tenant: &'a str,
 }
 
 impl EndpointIn {
@@ -253,7 +278,8 @@ impl EndpointIn {
         faults: &mut Faults,
     ) -> Option<Endpoint> {
         let label = faults.take("/name", name(&self.name));
-        let url = faults.take("/url", EndpointUrl::parse(&self.url, gates.policy));
+        let url =
+            faults.take("/url", EndpointAddress::parse(&self.url, gates.policy, gates.tenant));
         let subscription = self.subscription(gates.sources, faults);
         let headers = self.headers(faults);
         let policy = self.policy(faults);
@@ -416,6 +442,10 @@ impl EndpointIn {
 /// An endpoint's URL as it is shown: credentials in its query are hidden, as those of requests are.
 #[must_use]
 pub fn shown_url(view: View, url: &str) -> String {
+    if EndpointKind::of(url) == EndpointKind::Queue {
+        // There is no credential in such an address: the broker's stand in the settings.
+        return url.to_owned();
+    }
     redact::query_of(Veil::of(view, &Credentials::NONE), url)
 }
 
@@ -439,6 +469,7 @@ impl EndpointOut {
         Self {
             id: endpoint.id.to_string(),
             name: written.name,
+            kind: EndpointKind::of(&written.url),
             url: written.url,
             status: EndpointStatus::from(&endpoint.status),
             disabled_at,

@@ -54,6 +54,10 @@ pub struct SourceIn {
     /// What the caller gets on success, when not what the provider wants.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response: Option<ResponseRule>,
+    /// A queue whose messages become requests of this source too, on a message broker that the operator has named, such as
+    /// `queue://rabbit/incoming` (see docs/queues.md).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
 }
 
 const fn yes() -> bool {
@@ -124,6 +128,9 @@ pub struct SourceOut {
     /// How its subscription at a WebSub hub stands, where it has the options `hub` and `topic`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hub: Option<HubOut>,
+    /// The queue whose messages become its requests too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
     /// Where its requests come in: the path on the ingest address.
     pub path: String,
     /// When it was made.
@@ -244,6 +251,7 @@ impl SourceIn {
                 None => None,
             },
             hub: None,
+            from: self.from.clone(),
             created: now,
             updated: now,
         })
@@ -394,6 +402,7 @@ impl From<&Source> for SourceIn {
             dedupe: DedupeRule::from(&source.dedupe),
             body_max: u64::try_from(source.body_max).ok(),
             response: source.response.as_ref().map(ResponseRule::from),
+            from: source.from.clone(),
         }
     }
 }
@@ -435,6 +444,7 @@ impl SourceOut {
             body_max: u64::try_from(source.body_max).unwrap_or(u64::MAX),
             response: written.response,
             hub: source.hub.as_ref().map(HubOut::from),
+            from: written.from,
             created_at: Moment(source.created),
             updated_at: Moment(source.updated),
         }

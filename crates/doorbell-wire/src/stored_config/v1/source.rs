@@ -25,6 +25,7 @@ pub(in crate::stored_config) struct Source {
     response: Option<Response>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     hub: Option<Hub>,
+    from: Option<String>,
     created_ms: u64,
     updated_ms: u64,
 }
@@ -159,6 +160,7 @@ impl From<&source::Source> for Source {
                 body: response.body.clone(),
             }),
             hub: source.hub.as_ref().map(Hub::from),
+            from: source.from.clone(),
             created_ms: source.created.ms(),
             updated_ms: source.updated.ms(),
         }
@@ -197,6 +199,7 @@ impl TryFrom<Source> for source::Source {
                 body: response.body,
             }),
             hub: stored.hub.map(source::HubSubscription::from),
+            from: stored.from,
             created: Time::from_ms(stored.created_ms),
             updated: Time::from_ms(stored.updated_ms),
         })
