@@ -135,5 +135,6 @@ fn short_torture() -> Result<()> {
     torture::short(Fault::Kill, 100, 1)?;
     torture::short(Fault::IoErrors, 1, 25)?;
     torture::short(Fault::DiskFull, 1, 1)?;
-    torture::short(Fault::BitRot, 60, 1)
+    torture::short(Fault::BitRot, 60, 1)?;
+    torture::short(Fault::Move, 1, 1)
 }

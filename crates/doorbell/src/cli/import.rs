@@ -49,12 +49,16 @@ pub(crate) async fn run(import: &Import, report: Report) -> Result<()> {
     let bar = bar(report, "{prefix} {bar:40} {bytes}/{total_bytes}, {eta} left");
     bar.set_prefix("checking ");
     let counts = check(&import.file, &bar)?;
-    let home = Home::open(&config).await?;
-    if !import.dry_run {
-        bar.set_prefix("importing");
-        bring_in(&import.file, &home, &bar).await?;
+    let is_new = config.store_url.is_none() && !config.data_dir.exists();
+    // To look at a folder that is not there would make it.
+    if !(import.dry_run && is_new) {
+        let home = Home::open(&config).await?;
+        if !import.dry_run {
+            bar.set_prefix("importing");
+            bring_in(&import.file, &home, &bar).await?;
+        }
+        home.close().await?;
     }
-    home.close().await?;
     bar.finish_and_clear();
     if report.is_json() {
         report.json(&json!({
