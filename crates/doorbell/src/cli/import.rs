@@ -76,14 +76,15 @@ pub(crate) async fn run(import: &Import, report: Report) -> Result<()> {
 /// Where it goes.
 enum Home {
     Embedded(Embedded),
-    Postgres(Taker),
+    Postgres(Box<Taker>),
 }
 
 impl Home {
     async fn open(config: &Config) -> Result<Self> {
         if let Some(options) = database(config)? {
             let taker = Taker::open(&options, Way::Import).await;
-            return Ok(Self::Postgres(taker.context("store.url: the database cannot be used")?));
+            let taker = taker.context("store.url: the database cannot be used")?;
+            return Ok(Self::Postgres(Box::new(taker)));
         }
         make_folder(&config.data_dir)?;
         let store = embedded(config, &Clock::real())?;
@@ -303,14 +304,16 @@ mod tests {
         })
     }
 
-    fn checked(text: &str) -> Result<Counts, String> {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), text).unwrap();
-        check(file.path(), &ProgressBar::hidden()).map_err(|fault| format!("{fault:#}"))
+    fn checked(folder: &Path, text: &str) -> Result<Counts, String> {
+        let file = folder.join("all.jsonl");
+        std::fs::write(&file, text).map_err(|fault| fault.to_string())?;
+        check(&file, &ProgressBar::hidden()).map_err(|fault| format!("{fault:#}"))
     }
 
     #[test]
     fn what_is_wrong_with_a_file_is_told_by_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let checked = |text: &str| checked(folder.path(), text);
         let lines = [
             Line::Begin(Begin { at: Time::EPOCH, from: "embedded".to_owned() }),
             Line::Resource(tenant(1, 5)),
@@ -342,7 +345,10 @@ mod tests {
         let there = [tenant(1, 5), tenant(2, 5), tenant(3, 5)];
         let there = there.into_iter().filter_map(|resource| match resource {
             Resource::Tenant(tenant) => Some(tenant),
-            _ => None,
+            Resource::Source(_)
+            | Resource::Endpoint(_)
+            | Resource::Token(_)
+            | Resource::Replay(_) => None,
         });
         let there = Configuration { tenants: there.collect(), ..Configuration::default() };
         let news = newer(there, vec![tenant(1, 4), tenant(2, 6), tenant(3, 5), tenant(4, 1)]);
