@@ -134,10 +134,11 @@ fn deny() -> Result<()> {
 /// A few hundred cycles of each kind.
 fn short_torture() -> Result<()> {
     use torture::Fault;
-    torture::short(Fault::PowerCut, 200, 1)?;
-    torture::short(Fault::Kill, 100, 1)?;
+    torture::short(Fault::PowerCut, 100, 1)?;
+    torture::short(Fault::Kill, 60, 1)?;
     torture::short(Fault::IoErrors, 1, 25)?;
     torture::short(Fault::DiskFull, 1, 1)?;
-    torture::short(Fault::BitRot, 60, 1)?;
-    torture::short(Fault::DatabaseAway, 1, 1)
+    torture::short(Fault::BitRot, 30, 1)?;
+    torture::short(Fault::DatabaseAway, 1, 1)?;
+    torture::short(Fault::Move, 1, 1)
 }

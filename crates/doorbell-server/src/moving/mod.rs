@@ -249,8 +249,12 @@ impl Moving {
 mod tests {
     use super::*;
 
+    fn address() -> SecretText {
+        SecretText::parse("postgres://u:p@h/d").unwrap()
+    }
+
     fn ask(moving: &Moving) -> Result<Standing, MovingError> {
-        moving.ask(SecretText::parse("postgres://u:p@h/d").unwrap(), "h".to_owned(), Time::EPOCH)
+        moving.ask(address(), "h".to_owned(), Time::EPOCH)
     }
 
     #[tokio::test]
