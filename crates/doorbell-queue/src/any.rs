@@ -65,6 +65,10 @@ fn left_out(engine: Engine) -> QueueError {
     QueueError::Failed(format!("this build was made without {}", engine.name()))
 }
 
+fn tokens(taken: &[Taken]) -> Vec<Token> {
+    taken.iter().map(|one| one.token.clone()).collect()
+}
+
 impl Outlet {
     /// An outlet to what the address names; nothing is opened yet. To be used within one runtime.
     ///
@@ -203,14 +207,13 @@ impl Tap {
     /// # Errors
     /// [`QueueError`]; they will come again, later.
     pub async fn back(&self, taken: Vec<Taken>) -> Result<(), QueueError> {
-        let tokens = || taken.iter().map(|one| one.token.clone()).collect::<Vec<_>>();
         match &self.0 {
             #[cfg(feature = "amqp")]
-            ToTake::Amqp(tap) => tap.back(&tokens()).await,
+            ToTake::Amqp(tap) => tap.back(&tokens(&taken)).await,
             #[cfg(feature = "nats")]
-            ToTake::Nats(tap) => tap.back(&tokens()).await,
+            ToTake::Nats(tap) => tap.back(&tokens(&taken)).await,
             #[cfg(feature = "sqs")]
-            ToTake::Sqs(tap) => tap.back(&tokens()).await,
+            ToTake::Sqs(tap) => tap.back(&tokens(&taken)).await,
             #[cfg(feature = "redis")]
             ToTake::Redis(tap) => {
                 tap.back(taken).await;
@@ -244,29 +247,25 @@ impl Tap {
         }
     }
 
-    /// Takes nothing more and gives back what came and nobody took, so that others need not wait for it.
+    /// Takes nothing more. These, and what came and nobody took, come to others: at once, on NATS after 10 s; in their order and
+    /// before what is newer, where the broker has an order (`RabbitMQ`, NATS with `order=strict`, SQS FIFO).
     ///
     /// # Errors
     /// [`QueueError`]; others wait for it.
-    pub async fn close(&self) -> Result<(), QueueError> {
+    pub async fn close(&self, left: Vec<Taken>) -> Result<(), QueueError> {
         match &self.0 {
+            #[cfg(feature = "amqp")]
+            ToTake::Amqp(tap) => tap.close().await,
             #[cfg(feature = "nats")]
             ToTake::Nats(tap) => tap.close().await,
-            #[cfg(feature = "amqp")]
-            ToTake::Amqp(tap) => {
-                tap.close().await;
-                Ok(())
-            }
             #[cfg(feature = "sqs")]
-            ToTake::Sqs(_) => Ok(()),
+            ToTake::Sqs(tap) => return tap.back(&tokens(&left)).await,
             #[cfg(feature = "redis")]
-            ToTake::Redis(_) => Ok(()),
+            ToTake::Redis(tap) => tap.back(left).await,
             #[cfg(feature = "mqtt")]
-            ToTake::Mqtt(tap) => {
-                tap.close().await;
-                Ok(())
-            }
+            ToTake::Mqtt(tap) => tap.close().await,
         }
+        Ok(())
     }
 
     /// How many messages wait; `None` where the broker does not say.

@@ -154,14 +154,6 @@ impl Inbox {
         self.tap.hold(tokens).await
     }
 
-    /// See [`Tap::back`].
-    ///
-    /// # Errors
-    /// [`QueueError`].
-    pub async fn back(&self, taken: Vec<Taken>) -> Result<(), QueueError> {
-        self.tap.back(taken).await
-    }
-
     /// Puts a letter that nobody can read where someone can look at it (`queue.dead`, `subject.dead`, SQS: the queue `dead`
     /// of the address; where there is none it is given back, for the queue's own redrive policy).
     ///
@@ -195,8 +187,8 @@ impl Inbox {
     ///
     /// # Errors
     /// [`QueueError`].
-    pub async fn close(&self) -> Result<(), QueueError> {
-        self.tap.close().await
+    pub async fn close(&self, left: Vec<Taken>) -> Result<(), QueueError> {
+        self.tap.close(left).await
     }
 }
 

@@ -58,11 +58,11 @@ impl Drain {
     /// Runs until the node drains.
     pub async fn run(mut self, mut stop: Stop) {
         self.doubt().await;
-        let mut ours = false;
+        let (mut ours, mut left) = (false, Vec::new());
         while stop.stage() == Stage::Running {
             if !self.admitting.store.owns(ITSELF) {
                 if std::mem::take(&mut ours) {
-                    self.let_go().await;
+                    self.let_go(Vec::new()).await;
                 }
                 self.pause(&mut stop).await;
                 continue;
@@ -73,7 +73,7 @@ impl Drain {
                 taken = self.inbox.take(WAIT) => taken,
             };
             match taken {
-                Ok(taken) => self.carry(taken, &mut stop).await,
+                Ok(taken) => left = self.carry(taken, &mut stop).await,
                 Err(error) => {
                     tracing::warn!(%error, "nothing can be taken from the inbox; trying again");
                     self.admitting.metrics.count(Metric::InboxStuck);
@@ -83,7 +83,7 @@ impl Drain {
             self.count().await;
         }
         if ours {
-            self.let_go().await;
+            self.let_go(left).await;
         }
     }
 
@@ -96,9 +96,12 @@ impl Drain {
         }
     }
 
-    async fn let_go(&self) {
+    /// Others go on with what is left.
+    async fn let_go(&self, left: Vec<Letter>) {
         self.admitting.metrics.set(Metric::InboxWaiting, 0);
-        if let Err(error) = self.inbox.close().await {
+        if let Err(error) =
+            self.inbox.close(left.into_iter().map(|letter| letter.taken).collect()).await
+        {
             tracing::debug!(%error, "what was taken from the inbox comes to others later");
         }
     }
@@ -121,8 +124,8 @@ impl Drain {
         }
     }
 
-    /// Moves letters into the store, all of them or until the node drains.
-    async fn carry(&mut self, taken: Vec<Taken>, stop: &mut Stop) {
+    /// Moves letters into the store, all of them or until the node drains; what is left.
+    async fn carry(&mut self, taken: Vec<Taken>, stop: &mut Stop) -> Vec<Letter> {
         let mut left = self.read(taken).await;
         while !left.is_empty() {
             // While the store is away one tries for all: the others must not get there before it.
@@ -148,10 +151,11 @@ impl Drain {
                 let all = tokens(&left);
                 self.holding(&all, self.pause(&mut stop.clone())).await;
                 if stop.stage() != Stage::Running {
-                    return self.give_back(left).await;
+                    break;
                 }
             }
         }
+        left
     }
 
     /// The letters that can be read; the others are set aside.
@@ -219,13 +223,6 @@ impl Drain {
             }
             None if before => tracing::info!("the store takes events from the inbox again"),
             None => {}
-        }
-    }
-
-    async fn give_back(&self, left: Vec<Letter>) {
-        let left = left.into_iter().map(|letter| letter.taken).collect();
-        if let Err(error) = self.inbox.back(left).await {
-            tracing::debug!(%error, "what was taken from the inbox comes again later");
         }
     }
 

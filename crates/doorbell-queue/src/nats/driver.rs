@@ -7,7 +7,7 @@ use crate::message::QueueError;
 use crate::room::Held;
 use crate::wire::Wire;
 use bytes::{BufMut as _, Bytes};
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::{mpsc, oneshot};
@@ -28,24 +28,9 @@ pub(super) enum Request {
 
 #[derive(Debug)]
 enum Command {
-    Request {
-        request: Request,
-        held: Option<Held>,
-        answer: oneshot::Sender<Incoming>,
-    },
-    Pull {
-        subject: String,
-        body: Bytes,
-        messages: mpsc::Sender<Incoming>,
-    },
-    Say {
-        subject: String,
-        body: Bytes,
-    },
-    /// Nothing is to come any more; answered when nothing does.
-    Stop {
-        answer: oneshot::Sender<()>,
-    },
+    Request { request: Request, held: Option<Held>, answer: oneshot::Sender<Incoming> },
+    Pull { subject: String, body: Bytes, messages: mpsc::Sender<Incoming> },
+    Say { subject: String, body: Bytes },
 }
 
 /// A connection, as its users have it.
@@ -103,14 +88,6 @@ impl Line {
         self.tell(Command::Pull { subject, body, messages }).await
     }
 
-    /// After this nothing comes to what was asked for.
-    pub(super) async fn stop(&self) -> Result<(), QueueError> {
-        let (answer, answered) = oneshot::channel();
-        self.tell(Command::Stop { answer }).await?;
-        let stopped = tokio::time::timeout(limits::ANSWER, answered).await;
-        stopped.map_err(|_| QueueError::late())?.map_err(|_| self.why())
-    }
-
     pub(super) async fn say(&self, subject: String, body: Bytes) -> Result<(), QueueError> {
         self.tell(Command::Say { subject, body }).await
     }
@@ -123,8 +100,6 @@ struct Driver {
     next: u64,
     asked: HashMap<u64, Asked>,
     pull: Option<(u64, mpsc::Sender<Incoming>)>,
-    /// To whom the coming PONGs are told.
-    pings: VecDeque<Option<oneshot::Sender<()>>>,
     heard: Instant,
 }
 
@@ -139,15 +114,8 @@ pub(super) fn start(opened: Opened) -> Line {
     let ended = Arc::new(OnceLock::new());
     let why = Arc::clone(&ended);
     let Opened { wire, max_payload, version, inbox } = opened;
-    let mut driver = Driver {
-        wire,
-        inbox,
-        next: 1,
-        asked: HashMap::new(),
-        pull: None,
-        heard: Instant::now(),
-        pings: VecDeque::new(),
-    };
+    let mut driver =
+        Driver { wire, inbox, next: 1, asked: HashMap::new(), pull: None, heard: Instant::now() };
     tokio::spawn(async move {
         let error = driver.run(&mut told).await;
         tracing::debug!(%error, "a connection to NATS ended");
@@ -184,7 +152,6 @@ impl Driver {
                     }
                     self.asked.retain(|_, asked| !asked.answer.is_closed());
                     self.wire.out.put_slice(b"PING\r\n");
-                    self.pings.push_back(None);
                 }
             }
         }
@@ -211,10 +178,6 @@ impl Driver {
                 self.pull = Some((self.next, messages));
                 self.next += 1;
             }
-            Command::Stop { answer } => {
-                self.wire.out.put_slice(b"UNSUB 1\r\nPING\r\n");
-                self.pings.push_back(Some(answer));
-            }
             Command::Say { subject, body } => {
                 protocol::publish(&mut self.wire.out, &subject, None, &plain(body));
             }
@@ -233,13 +196,7 @@ impl Driver {
                     tracing::warn!(%error, "NATS");
                     return Err(error);
                 }
-                Said::Pong => {
-                    let asked = self.pings.pop_front().flatten();
-                    if asked.is_some_and(|answer| answer.send(()).is_err()) {
-                        tracing::trace!("nobody waits for the stop any more");
-                    }
-                }
-                Said::Info(_) | Said::Ok => {}
+                Said::Info(_) | Said::Pong | Said::Ok => {}
             }
         }
         Ok(())

@@ -212,22 +212,12 @@ impl Tap {
         Ok(Pulled { line: line.number, messages, left: self.prefetch, until })
     }
 
-    /// Gives back what came and nobody took.
-    pub(crate) async fn close(&self) -> Result<(), QueueError> {
+    /// Lets go of the connection. What was taken and not done comes to others when its time is over, and then in its order:
+    /// what is given back one by one the server mixes with what it had on its way here.
+    pub(crate) async fn close(&self) {
         let mut state = self.state.lock().await;
-        if let Some(line) = self.kept.present().await {
-            line.stop().await?;
-        }
-        let State { pulled, ready, .. } = &mut *state;
-        if let Some(mut pull) = pulled.take() {
-            ready.extend(std::iter::from_fn(|| pull.messages.try_recv().ok()));
-        }
-        let unread = ready.drain(..).filter(|message| message.status().is_none());
-        let tokens: Vec<Token> = unread.filter_map(|message| message.reply.map(Token)).collect();
-        let back = self.back(&tokens).await;
-        drop(state);
+        *state = State::default();
         self.kept.forget().await;
-        back
     }
 
     pub(crate) async fn done(&self, tokens: &[Token]) -> Result<(), QueueError> {

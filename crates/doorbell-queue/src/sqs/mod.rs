@@ -3,9 +3,9 @@
 
 mod sigv4;
 
-mod http;
-
 mod form;
+
+mod http;
 
 use crate::address::Address;
 use crate::dial::Dialer;

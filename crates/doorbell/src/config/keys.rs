@@ -106,14 +106,14 @@ pub(crate) const KEYS: &[Key] = &[
         "Host names under which the API may be called, beside localhost and its address",
     ),
     one(
-        "store.url",
-        "",
-        "Database that all nodes share: postgres://user:password@host/database; empty: an embedded store in data_dir",
-    ),
-    one(
         "inbox.url",
         "",
         "Queue in which events wait before they get to the store, so that they are taken in while that is away: amqp://user:password@host/vhost, nats://host/subject, sqs://sqs.REGION.amazonaws.com/ACCOUNT/QUEUE; empty: none",
+    ),
+    one(
+        "store.url",
+        "",
+        "Database that all nodes share: postgres://user:password@host/database; empty: an embedded store in data_dir",
     ),
     one(
         "store.retention_age",
