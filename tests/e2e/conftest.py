@@ -19,6 +19,9 @@ import time
 
 import pytest
 
+# Builds in three languages and restarts brokers: run when it is named, `cargo xtask e2e -- test_recipes.py`.
+collect_ignore = ["test_recipes.py"]
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TESTDATA = ROOT / "testdata"
 BINARY = os.environ["DOORBELL"]

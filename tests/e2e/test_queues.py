@@ -185,6 +185,9 @@ def test_round_every_engine(tmp_path, receiver, engine, form):
     if not url:
         pytest.skip(f"DOORBELL_TEST_{engine.upper()} says no broker: cargo xtask brokers -- cargo xtask e2e")
     to, taken = ENGINES[engine]
+    if (engine, form) == ("sqs", "cloudevents"):
+        # Another queue: who asked for messages and went away may have got some of the first one, for half a minute.
+        to, taken = "tests", "tests"
     if engine == "amqp":
         pika.BlockingConnection(pika.URLParameters(url + "%2F")).channel().queue_declare("hooks", durable=True)
     doorbell = node(tmp_path / "node", broker=url)
