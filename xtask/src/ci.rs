@@ -138,7 +138,5 @@ fn short_torture() -> Result<()> {
     torture::short(Fault::Kill, 60, 1)?;
     torture::short(Fault::IoErrors, 1, 25)?;
     torture::short(Fault::DiskFull, 1, 1)?;
-    torture::short(Fault::BitRot, 30, 1)?;
-    torture::short(Fault::DatabaseAway, 1, 1)?;
-    torture::short(Fault::Move, 1, 1)
+    torture::short(Fault::BitRot, 30, 1)
 }

@@ -181,7 +181,7 @@ impl Consumer {
                 }
             }
         }
-        if let Err(error) = tap.close().await {
+        if let Err(error) = tap.close(Vec::new()).await {
             tracing::debug!(queue = %from.as_str(), %error, "what was taken is given to others later");
         }
     }
