@@ -15,7 +15,7 @@ use crate::node::{Node, NodeConfig, Running, Shared, StartError};
 use crate::replay::{Engine, Replays};
 use crate::roles::Role;
 use crate::sender::AnySender;
-use crate::standings::Standings;
+use crate::standings::{Questions, Standings};
 use crate::tasks::{Stage, Stop};
 use doorbell_core::configuration::{Change, Resource};
 use doorbell_core::id::{SourceId, TenantId};
@@ -101,54 +101,75 @@ pub async fn start(
     let node = Node::start(parts, Arc::clone(&store), desk.clone(), clock.clone(), api).await?;
     let shared = node.shared().clone();
     let configured = Arc::clone(&shared.configured);
-    let follow = follow(Arc::clone(&store), configured, followed, shared.stop.clone());
+    let follow = follow(Arc::clone(&store), configured, followed, shared.stop);
     node.spawn("configuration of other nodes", follow);
-    if !delivers {
-        return Ok(node);
+    if delivers {
+        let rest =
+            Rest { config, store, sender, clock, replays, standings: asked, questions, desk };
+        rest.start(&node);
     }
-    let hubs = Hubs::new(
-        Arc::clone(&store),
-        Arc::clone(&shared.configured),
-        sender.clone(),
-        clock.clone(),
-    );
-    node.spawn("subscriptions at hubs", hubs.run(shared.stop.clone()));
-    let parts = Parts {
-        store: Arc::clone(&store),
-        sender,
-        configured: Arc::clone(&shared.configured),
-        desk,
-        clock: clock.clone(),
-        live: shared.admitting.live.clone(),
-        traces: shared.admitting.traces.clone(),
-        metrics: Arc::clone(&shared.admitting.metrics),
-        questions,
-    };
-    let desk = parts.desk.clone();
-    let dispatch = dispatch(parts, shared.stop.clone());
-    node.spawn_dispatch(async move {
-        dispatch.await;
-        desk.close();
-    });
-    if let Some(inbox) = shared.admitting.inbox.clone() {
-        let (admitting, configured) =
-            (Arc::clone(&shared.admitting), Arc::clone(&shared.configured));
-        let drain = Drain::new(inbox, admitting, configured);
-        node.spawn("emptying of the inbox", drain.run(shared.stop.clone()));
-    }
-    let counter = Counter {
-        store: Arc::clone(&store),
-        configured: Arc::clone(&shared.configured),
-        standings: asked,
-        metrics: Arc::clone(&shared.admitting.metrics),
-        clock: clock.clone(),
-    };
-    node.spawn("census", counter.run(shared.stop.clone()));
-    let engine =
-        Engine::new(Arc::clone(&store), Arc::clone(&shared.configured), replays, clock.clone());
-    node.spawn("replays", engine.run(shared.stop.clone()));
-    node.spawn("retention", prune(config, store, clock, shared.stop));
     Ok(node)
+}
+
+/// What a node needs to deliver, and to do what only those do that look after endpoints.
+struct Rest {
+    config: GatewayConfig,
+    store: Arc<AnyStore>,
+    sender: AnySender,
+    clock: Clock,
+    replays: Replays,
+    standings: Standings,
+    questions: Questions,
+    desk: Desk,
+}
+
+impl Rest {
+    fn start(self, node: &Running) {
+        let Self { config, store, sender, clock, replays, standings, questions, desk } = self;
+        let shared = node.shared().clone();
+        let hubs = Hubs::new(
+            Arc::clone(&store),
+            Arc::clone(&shared.configured),
+            sender.clone(),
+            clock.clone(),
+        );
+        node.spawn("subscriptions at hubs", hubs.run(shared.stop.clone()));
+        let parts = Parts {
+            store: Arc::clone(&store),
+            sender,
+            configured: Arc::clone(&shared.configured),
+            desk,
+            clock: clock.clone(),
+            live: shared.admitting.live.clone(),
+            traces: shared.admitting.traces.clone(),
+            metrics: Arc::clone(&shared.admitting.metrics),
+            questions,
+        };
+        let desk = parts.desk.clone();
+        let dispatch = dispatch(parts, shared.stop.clone());
+        node.spawn_dispatch(async move {
+            dispatch.await;
+            desk.close();
+        });
+        if let Some(inbox) = shared.admitting.inbox.clone() {
+            let (admitting, configured) =
+                (Arc::clone(&shared.admitting), Arc::clone(&shared.configured));
+            let drain = Drain::new(inbox, admitting, configured);
+            node.spawn("emptying of the inbox", drain.run(shared.stop.clone()));
+        }
+        let counter = Counter {
+            store: Arc::clone(&store),
+            configured: Arc::clone(&shared.configured),
+            standings,
+            metrics: Arc::clone(&shared.admitting.metrics),
+            clock: clock.clone(),
+        };
+        node.spawn("census", counter.run(shared.stop.clone()));
+        let engine =
+            Engine::new(Arc::clone(&store), Arc::clone(&shared.configured), replays, clock.clone());
+        node.spawn("replays", engine.run(shared.stop.clone()));
+        node.spawn("retention", prune(config, store, clock, shared.stop));
+    }
 }
 
 /// Takes up what other nodes on the same store change, until the node drains.

@@ -138,7 +138,7 @@ impl Cli {
             Verb::Export(export) => export::run(export, report).await?,
             Verb::Import(import) => import::run(import, report).await?,
             Verb::Doctor(flags) => return doctor::run(flags, report),
-            Verb::Serve(flags) => serve::run(flags, report).await?,
+            Verb::Serve(flags) => Box::pin(serve::run(flags, report)).await?,
             Verb::Source(asked) => source::run(&asked.verb, &asked.node, report).await?,
             Verb::Endpoint(asked) => endpoint::run(&asked.verb, &asked.node, report).await?,
             Verb::Event(asked) => event::run(&asked.verb, &asked.node, report).await?,
