@@ -329,7 +329,7 @@ pub async fn what_waits_is_counted_by_endpoint(mut homes: impl Homes) {
     accept(&home, &mut maker, deliveries).await;
     let delivery = maker.delivery(endpoint(1));
     accept(&home, &mut maker, vec![delivery]).await;
-    let lent = claim_one(&home, endpoint(1)).await;
+    let lent = claim_all(&home, endpoint(1)).await.remove(0);
     let waiting = async || {
         let mut waiting = home.waiting_counts().await.unwrap();
         waiting.sort_unstable_by_key(|waiting| waiting.endpoint);

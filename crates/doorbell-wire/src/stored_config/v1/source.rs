@@ -25,6 +25,7 @@ pub(in crate::stored_config) struct Source {
     response: Option<Response>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     hub: Option<Hub>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     from: Option<String>,
     created_ms: u64,
     updated_ms: u64,
