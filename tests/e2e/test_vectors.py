@@ -58,7 +58,7 @@ def secrets(vector):
     found = [text for text in texts if isinstance(text, str)] + sets
     # Many questions are answered without one, but a source must have one, unless its provider hands it out.
     handed_out = provider(vector) in ("asana", "notion")
-    return found or ([] if handed_out else ["a secret that signs nothing here"])
+    return found or ([] if handed_out else ["73656372657420746861742073696e6773"])
 
 
 def post(node, name, vector, **settings):
