@@ -101,7 +101,7 @@ impl Step {
                 let script = place::root().join("crates/webhook-signatures/judges/run");
                 run(Command::new(script).arg(place::work_folder("judges")?))
             }
-            Self::SelfTest => torture::self_test(20),
+            Self::SelfTest => torture::self_test(10),
             Self::Torture => short_torture(),
         }
     }
@@ -136,7 +136,7 @@ fn short_torture() -> Result<()> {
     use torture::Fault;
     torture::short(Fault::PowerCut, 100, 1)?;
     torture::short(Fault::Kill, 60, 1)?;
-    torture::short(Fault::IoErrors, 1, 25)?;
+    torture::short(Fault::IoErrors, 1, 75)?;
     torture::short(Fault::DiskFull, 1, 1)?;
     torture::short(Fault::BitRot, 30, 1)
 }

@@ -254,11 +254,11 @@ fn script(event: &str, attempt: &str) -> String {
 ), d AS (
     INSERT INTO deliveries (seq, nth, id, tenant, event, endpoint, attempts, state, due, holds_key, asked, holder, lease)
     SELECT seq, 0, gen_random_uuid(), id, id, '22222222-2222-2222-2222-222222222222', 0, 0, at, false, false, 1, 1 FROM u
-) SELECT array_agg(seq) AS seqs FROM u
+) SELECT quote_literal(array_agg(seq)::text) AS seqs FROM u
 \\gset
 WITH s AS (
     UPDATE deliveries SET holder = 0, attempts = 1, state = 1, updated = due, last_status = 200
-    WHERE seq = ANY (:'seqs'::int8[]) AND nth = 0 RETURNING seq, nth
+    WHERE seq = ANY (:seqs::int8[]) AND nth = 0 RETURNING seq, nth
 ) INSERT INTO attempts (seq, nth, made, record) SELECT seq, nth, 1, decode(repeat('cd', {attempt}), 'hex') FROM s;
 "
     )
