@@ -1,38 +1,10 @@
 //! Where a broker is and what of it is meant: one URL.
 
+pub use doorbell_core::queue_address::Engine;
 use doorbell_core::secret::SecretText;
 use std::fmt;
 use std::str::FromStr;
 use url::{Host, Url};
-
-/// A kind of broker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Engine {
-    /// `RabbitMQ`, by AMQP 0-9-1.
-    Amqp,
-    /// NATS `JetStream`.
-    Nats,
-    /// Amazon SQS.
-    Sqs,
-    /// Redis streams.
-    Redis,
-    /// MQTT 5.
-    Mqtt,
-}
-
-impl Engine {
-    /// What people call it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Amqp => "RabbitMQ",
-            Self::Nats => "NATS",
-            Self::Sqs => "Amazon SQS",
-            Self::Redis => "Redis",
-            Self::Mqtt => "MQTT",
-        }
-    }
-}
 
 /// A scheme: engine, TLS, port.
 const SCHEMES: [(&str, Engine, bool, u16); 11] = [

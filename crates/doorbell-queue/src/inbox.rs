@@ -244,7 +244,7 @@ mod tests {
         ] {
             assert!(inbox(fine).is_ok(), "{fine}");
         }
-        assert!(matches!(inbox("redis://h/"), Err(InboxError::Engine("Redis"))));
+        assert!(matches!(inbox("redis://h/"), Err(InboxError::Engine("Redis streams"))));
         assert!(matches!(inbox("amqp://h/?exchange=e"), Err(InboxError::Option(..))));
         assert!(matches!(inbox("sqs://sqs.eu-west-1.amazonaws.com/"), Err(InboxError::NoQueue)));
     }

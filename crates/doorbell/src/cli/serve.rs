@@ -14,7 +14,7 @@ use doorbell_core::name::Label;
 use doorbell_core::queue_address::{Connection, Connections, Engine};
 use doorbell_core::secret::SecretText;
 use doorbell_core::time::Time;
-use doorbell_queue::{self as queue, Address, Credentials, Dialer, Inbox, Plain};
+use doorbell_queue::{Address, Credentials, Dialer, Inbox, Plain};
 use doorbell_server::api::{LoginCode, TokenText, token_hash};
 use doorbell_server::clock::Clock;
 use doorbell_server::gateway::{self, GatewayConfig};
@@ -292,7 +292,7 @@ fn options(config: &Config, address: String) -> Result<postgres::Options> {
 /// The inbox, where the settings name one. AWS's credentials come from the address or the usual variables.
 fn inbox(config: &Config, clock: &Clock) -> Result<Option<Arc<Inbox>>> {
     let Some(mut address) = config.inbox_url.clone() else { return Ok(None) };
-    if address.engine() == queue::Engine::Sqs && address.credentials().is_none() {
+    if address.engine() == Engine::Sqs && address.credentials().is_none() {
         address = address.with_credentials(aws_credentials()?);
     }
     let mut roots = Vec::new();
@@ -343,7 +343,7 @@ fn brokers(config: &Config, clock: &Clock, roots: &[CertificateDer<'static>]) ->
 
 /// Amazon SQS without credentials in its URL: those that AWS's own tools find in the environment.
 fn with_aws_credentials(address: Address) -> Address {
-    if address.engine() != queue::Engine::Sqs || address.credentials().is_some() {
+    if address.engine() != Engine::Sqs || address.credentials().is_some() {
         return address;
     }
     let secret = |name: &str| variable(name).and_then(|text| SecretText::parse(&text).ok());
@@ -355,13 +355,7 @@ fn with_aws_credentials(address: Address) -> Address {
 /// What endpoints and sources may know of the message brokers.
 fn connections(config: &Config) -> Connections {
     let one = |queue: &Queue| Connection {
-        engine: match queue.address.engine() {
-            queue::Engine::Amqp => Engine::Amqp,
-            queue::Engine::Nats => Engine::Nats,
-            queue::Engine::Sqs => Engine::Sqs,
-            queue::Engine::Redis => Engine::Redis,
-            queue::Engine::Mqtt => Engine::Mqtt,
-        },
+        engine: queue.address.engine(),
         tenants: queue.tenants.clone(),
     };
     Connections(config.queues.iter().map(|(name, queue)| (name.clone(), one(queue))).collect())
