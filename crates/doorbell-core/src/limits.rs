@@ -84,6 +84,8 @@ pub const BREAKER_ASKED_APART: Duration = Duration::from_secs(1);
 pub const TIMEOUT_MIN: Duration = Duration::from_millis(100);
 /// See [`TIMEOUT_MIN`].
 pub const TIMEOUT_MAX: Duration = Duration::from_secs(120);
+/// Tries that a node may have out unless set otherwise; see [`crate::places`].
+pub const TRIES_OUT: usize = 8_192;
 /// Most deliveries in flight to one endpoint.
 pub const CONCURRENCY_MAX: u32 = 1_000;
 /// Deliveries of one endpoint that wait in memory; the rest waits in the store.

@@ -139,6 +139,7 @@ impl Rest {
             sender,
             configured: Arc::clone(&shared.configured),
             desk,
+            places: config.node.places,
             clock: clock.clone(),
             live: shared.admitting.live.clone(),
             traces: shared.admitting.traces.clone(),

@@ -20,6 +20,7 @@ use crate::traces::Traces;
 use doorbell_core::directory;
 use doorbell_core::limits;
 use doorbell_core::name::Label;
+use doorbell_core::places::Places;
 use doorbell_queue::Inbox;
 use doorbell_store::{AnyStore, Store as _, StoreError};
 use std::future::Future;
@@ -47,6 +48,8 @@ pub struct NodeConfig {
     pub proxies: TrustedProxies,
     /// Bytes of request bodies that may be in memory before they are durable.
     pub bodies_in_flight: usize,
+    /// How many tries of deliveries may be out.
+    pub places: Places,
     /// What sources and endpoints may be.
     pub limits: directory::Settings,
     /// Where what comes to sources waits before it gets to the store, if anywhere.
@@ -69,6 +72,7 @@ impl NodeConfig {
             prefix,
             proxies: TrustedProxies::default(),
             bodies_in_flight: limits::BODIES_IN_FLIGHT,
+            places: Places::new(limits::TRIES_OUT),
             limits: directory::Settings::default(),
             inbox: None,
             roles: Roles::default(),

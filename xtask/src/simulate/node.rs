@@ -4,6 +4,7 @@ use super::dice::Dice;
 use super::lane::{After, Delivery, Lane, Out, Start};
 use super::mix::{Endpoint, HEALTHS, Health};
 use doorbell_core::limits;
+use doorbell_core::places::Places;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
@@ -12,8 +13,8 @@ use std::collections::{BinaryHeap, VecDeque};
 pub(super) struct Machine {
     /// Seconds between two deliveries at full rate.
     pub(super) turn: f64,
-    /// Tries that may be out at once; past half of them each lane has its share only.
-    pub(super) places: u32,
+    /// For tries.
+    pub(super) places: Places,
     /// Bytes of a node that does nothing, of a lane, of a delivery in the window, and of a try that is out.
     pub(super) idle: f64,
     pub(super) lane: f64,
@@ -23,7 +24,14 @@ pub(super) struct Machine {
 
 impl Machine {
     pub(super) const fn measured() -> Self {
-        Self { turn: 1.0 / 13_000.0, places: 2_048, idle: 18e6, lane: 9e3, lent: 2.4e3, out: 13e3 }
+        Self {
+            turn: 1.0 / 13_000.0,
+            places: Places::new(limits::TRIES_OUT),
+            idle: 18e6,
+            lane: 9e3,
+            lent: 2.4e3,
+            out: 13e3,
+        }
     }
 }
 
@@ -156,7 +164,6 @@ struct Node<'a> {
     /// When each lane is woken next, so that it is not woken twice.
     wakes: Vec<f64>,
     out: u32,
-    busy: usize,
     free_at: f64,
     turn_is_due: bool,
     of_healthy: u64,
@@ -183,7 +190,6 @@ pub(super) fn simulate(
         in_ring: vec![false; count],
         wakes: vec![f64::MAX; count],
         out: 0,
-        busy: 0,
         free_at: 0.0,
         turn_is_due: false,
         of_healthy: 0,
@@ -308,7 +314,6 @@ impl Node<'_> {
         self.out -= 1;
         let Some(of) = self.lanes.get_mut(lane) else { return };
         let (after, health) = (of.ended(out, at, &mut self.dice), of.endpoint.health);
-        self.busy -= usize::from(of.out() == 0);
         match after {
             After::Delivered => {
                 self.outcome.delivered += 1;
@@ -330,19 +335,6 @@ impl Node<'_> {
         self.free_at = self.free_at.max(at);
     }
 
-    /// How many tries one lane may have out; see the dispatch of the gateway.
-    fn share(&self) -> u32 {
-        let places = self.machine.places;
-        if self.out < places / 2 {
-            return u32::MAX;
-        }
-        if self.out >= places {
-            return 0;
-        }
-        let lanes = u32::try_from(self.busy + self.ring.len()).unwrap_or(u32::MAX).max(1);
-        (places / lanes).clamp(1, places / 16)
-    }
-
     /// Starts what may start, lane by lane, as fast as the CPU goes.
     fn turn_lanes(&mut self) {
         // All of a turn happens at the time of the event that brought it.
@@ -352,7 +344,7 @@ impl Node<'_> {
         }
         let mut squeezed = Vec::new();
         while let Some(lane) = self.ring.pop_front() {
-            if self.out >= self.machine.places || self.free_at > now {
+            if self.out as usize >= self.machine.places.most() || self.free_at > now {
                 self.ring.push_front(lane);
                 break;
             }
@@ -373,15 +365,14 @@ impl Node<'_> {
 
     fn start_some(&mut self, now: f64, lane: usize) -> Went {
         for _ in 0..BURST {
-            let share = self.share();
+            let share = self.machine.places.share(self.out as usize);
             let Some(of) = self.lanes.get_mut(lane) else { return Went::On };
             let was_out = of.out();
-            if was_out >= share {
+            if was_out as usize >= share {
                 return if of.waiting.is_empty() { Went::On } else { Went::Squeezed };
             }
             match of.start(now, self.all, &mut self.dice) {
                 Start::Try(out) => {
-                    self.busy += usize::from(was_out == 0);
                     self.out += 1;
                     self.backlog(lane, false);
                     self.free_at += self.machine.turn;

@@ -369,11 +369,6 @@ impl Lane {
         Some((due, held))
     }
 
-    /// Tries that are out.
-    pub(crate) const fn out(&self) -> u32 {
-        self.pace.out()
-    }
-
     /// How its deliveries stand.
     pub(crate) fn standing(&self, now: Time) -> Standing {
         let mut pace = self.pace;

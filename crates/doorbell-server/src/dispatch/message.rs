@@ -4,20 +4,19 @@ use crate::dispatch::lane::Try;
 use doorbell_core::breaker::Pass;
 use doorbell_core::directory::ReadyEndpoint;
 use doorbell_core::id::EndpointId;
+use doorbell_core::places::Places;
 use doorbell_core::settle::{self, EndpointChange};
 use doorbell_core::time::Time;
 use doorbell_store::{Claims, Settlement, StoreError};
 use std::sync::Arc;
 
-/// Deliveries on their way to all endpoints together, until they are settled. Beyond, only a lane that has none out may
-/// start one,
-pub(crate) const IN_FLIGHT_MAX: usize = 2_048;
-/// … up to so many: whoever is slow holds up nobody who has nothing out, as long as fewer endpoints than that are slow.
-pub(crate) const IN_FLIGHT_ALL: usize = 2 * IN_FLIGHT_MAX;
 /// Claims under way at once.
 pub(crate) const CLAIMS_MAX: usize = 16;
+
 /// Room for all that can be told at once: no task ever waits to be heard.
-pub(crate) const MESSAGES: usize = IN_FLIGHT_ALL + CLAIMS_MAX + 16;
+pub(crate) const fn messages(places: Places) -> usize {
+    places.most() + CLAIMS_MAX + 16
+}
 
 /// What the tasks tell the loop.
 #[derive(Debug)]

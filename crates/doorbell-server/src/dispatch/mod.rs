@@ -21,8 +21,9 @@ use crate::standings::Questions;
 use crate::tasks::Stop;
 use crate::traces::Traces;
 use deliver::Deliverer;
+use doorbell_core::places::Places;
 use doorbell_store::AnyStore;
-use message::MESSAGES;
+use message::messages;
 use run::Run;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -38,6 +39,8 @@ pub struct Parts {
     pub configured: Arc<Configured>,
     /// Where those who accept events ask for room.
     pub desk: Desk,
+    /// How many tries may be out.
+    pub places: Places,
     /// What time it is.
     pub clock: Clock,
     /// Who watches.
@@ -52,8 +55,9 @@ pub struct Parts {
 
 /// Delivers until the node drains; then lets what is in flight end, gives the rest back to the store, and returns.
 pub async fn dispatch(parts: Parts, stop: Stop) {
-    let Parts { store, sender, configured, desk, clock, live, traces, metrics, questions } = parts;
-    let (tell, inbox) = mpsc::channel(MESSAGES);
+    let Parts { store, sender, configured, desk, places, clock, live, traces, metrics, questions } =
+        parts;
+    let (tell, inbox) = mpsc::channel(messages(places));
     let deliverer = Arc::new(Deliverer {
         store: Arc::clone(&store),
         sender,
@@ -63,5 +67,6 @@ pub async fn dispatch(parts: Parts, stop: Stop) {
         traces,
         metrics,
     });
-    Run::new(store, deliverer, (configured, desk), clock, tell).run(inbox, questions, stop).await;
+    let run = Run::new(store, deliverer, (configured, desk), clock, (places, tell));
+    run.run(inbox, questions, stop).await;
 }

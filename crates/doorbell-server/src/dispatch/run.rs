@@ -7,7 +7,7 @@ use crate::configured::{Changes, Configured, Touched};
 use crate::desk::Desk;
 use crate::dispatch::deliver::Deliverer;
 use crate::dispatch::lane::{End, Held, Lane, Start, Wish};
-use crate::dispatch::message::{CLAIMS_MAX, IN_FLIGHT_ALL, IN_FLIGHT_MAX, Message, Tried};
+use crate::dispatch::message::{CLAIMS_MAX, Message, Tried};
 use crate::dispatch::settling::{self, Done};
 use crate::metrics::{Metric, Timing};
 use crate::standings::{Found, Question, Questions};
@@ -17,6 +17,7 @@ use doorbell_core::configuration::ResourceId;
 use doorbell_core::delivery::State;
 use doorbell_core::directory::Directory;
 use doorbell_core::id::{DeliveryId, EndpointId};
+use doorbell_core::places::Places;
 use doorbell_core::settle::{self, EndpointChange};
 use doorbell_core::standing::{self, Standing};
 use doorbell_core::time::Time;
@@ -71,14 +72,13 @@ pub(crate) struct Run {
     squeezed: VecDeque<EndpointId>,
     /// When to look at a lane again. An alarm that no longer matters only costs a look.
     alarms: BinaryHeap<Reverse<(Time, EndpointId)>>,
-    /// Deliveries that were started and are not settled.
+    places: Places,
+    /// Deliveries that were started and are not settled: so many places are taken.
     in_flight: usize,
     /// Since when.
     begun: HashMap<DeliveryId, Time>,
     /// When it was last looked which delivery is the oldest.
     aged: Time,
-    /// Lanes with tries out.
-    busy: usize,
     /// What is being written down. The loop waits for all of it itself: the store answers a whole batch with one wake-up.
     settling: FuturesUnordered<BoxFuture<'static, Done>>,
     /// Bytes of events that wait in memory.
@@ -95,7 +95,7 @@ impl Run {
         deliverer: Arc<Deliverer>,
         (configured, desk): (Arc<Configured>, Desk),
         clock: Clock,
-        tell: mpsc::Sender<Message>,
+        (places, tell): (Places, mpsc::Sender<Message>),
     ) -> Self {
         // In this order: what changes in between is taken over once more.
         let changed = configured.watch();
@@ -112,10 +112,10 @@ impl Run {
             ring: VecDeque::new(),
             squeezed: VecDeque::new(),
             alarms: BinaryHeap::new(),
+            places,
             in_flight: 0,
             begun: HashMap::new(),
             aged: Time::EPOCH,
-            busy: 0,
             settling: FuturesUnordered::new(),
             payloads: 0,
             claims: 0,
@@ -336,9 +336,6 @@ impl Run {
         let outcome = settlement.attempt.as_ref().map(|attempt| &attempt.outcome);
         let lane = self.lane(settlement.delivery.endpoint);
         lane.tried(End { url, pass, outcome, dice }, now);
-        if lane.out() == 0 {
-            self.busy = self.busy.saturating_sub(1);
-        }
         self.settle(settlement, change);
     }
 
@@ -460,7 +457,7 @@ impl Run {
     /// When there is room again, nobody else would look at those that got too small a share before.
     fn look_at_squeezed(&mut self, now: Time) {
         let looks = self.squeezed.len().min(SQUEEZED_LOOKS);
-        if self.in_flight >= IN_FLIGHT_MAX {
+        if self.share() == 1 {
             return;
         }
         for endpoint in self.squeezed.drain(..looks).collect::<Vec<_>>() {
@@ -519,17 +516,9 @@ impl Run {
         PAYLOADS_MAX.saturating_sub(self.payloads)
     }
 
-    /// How many tries one lane may have out: its own limit while there is plenty, a fair share among those that have some
-    /// out or want some when not, and at the end one.
-    fn share(&self) -> usize {
-        if self.in_flight < IN_FLIGHT_MAX / 2 {
-            return usize::MAX;
-        }
-        if self.in_flight >= IN_FLIGHT_MAX {
-            return 1;
-        }
-        let lanes = (self.busy + self.ring.len()).max(1);
-        (IN_FLIGHT_MAX / lanes).clamp(1, IN_FLIGHT_MAX / 16)
+    /// How many tries one lane may have out beside its own limit.
+    const fn share(&self) -> usize {
+        self.places.share(self.in_flight)
     }
 
     /// Starts what may start, lane by lane, a few at a time. All of a turn happens at one time: were a lane ready by one
@@ -538,8 +527,9 @@ impl Run {
         let now = self.clock.now();
         self.ring_alarms(now);
         self.look_at_squeezed(now);
+        // Lanes that came back to the ring without having started anything, since the last that did.
         let mut idle = 0;
-        while self.in_flight < IN_FLIGHT_ALL && idle <= self.ring.len() {
+        while self.in_flight < self.places.most() && idle <= self.ring.len() {
             let Some(endpoint) = self.ring.pop_front() else { return };
             let before = self.in_flight;
             for _ in 0..BURST {
@@ -547,9 +537,10 @@ impl Run {
                 let Some(start) = self.next_start(endpoint, now, share) else { break };
                 self.start(start, now);
             }
-            idle = if self.in_flight == before { idle + 1 } else { 0 };
             self.lane(endpoint).lines.ring = false;
             self.look_at(endpoint, now);
+            let back = self.lanes.get(&endpoint).is_some_and(|lane| lane.lines.ring);
+            idle = if self.in_flight == before { idle + usize::from(back) } else { 0 };
         }
     }
 
@@ -577,9 +568,6 @@ impl Run {
         match start {
             Start::Try(start) => {
                 self.payloads = self.payloads.saturating_sub(weight(&start.lent));
-                if self.lane(start.lent.delivery.endpoint).out() == 1 {
-                    self.busy += 1;
-                }
                 self.deliverer.spawn(start, self.tell.clone());
             }
             Start::Discard(lent, why) => {

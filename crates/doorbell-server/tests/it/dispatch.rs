@@ -15,6 +15,7 @@ use doorbell_core::id::{DeliveryId, EndpointId, EventId, ReplayId, TenantId};
 use doorbell_core::intake;
 use doorbell_core::limits;
 use doorbell_core::name::{EventType, Label};
+use doorbell_core::places::Places;
 use doorbell_core::request::{Headers, Request};
 use doorbell_core::source::KeyRule;
 use doorbell_core::time::Time;
@@ -41,6 +42,8 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 const BEGIN: Time = Time::from_ms(1_767_225_600_000);
+/// Of the node, for tries.
+const PLACES: usize = 2_048;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A node without sockets.
@@ -77,6 +80,7 @@ impl World {
             sender: AnySender::Script(script),
             configured: Arc::clone(&configured),
             desk: desk.clone(),
+            places: Places::new(PLACES),
             clock: clock.clone(),
             live: live.clone(),
             traces: Traces::off(),
@@ -310,6 +314,27 @@ async fn many_slow_endpoints_hold_up_no_other() {
     let to_quick = script.carried().into_iter().filter(|out| out.url.as_str() == quick).count();
     assert_eq!(to_quick, 1);
     assert!(script.carried().len() <= 4_096);
+}
+
+/// What the slow ones leave free goes to whoever needs it, not by head.
+#[tokio::test(start_paused = true)]
+async fn a_busy_endpoint_has_what_it_needs_beside_many_slow_ones() {
+    let policy = Policy { concurrency: 80, ..Policy::default() };
+    let busy = Endpoint { policy, ..endpoint(255) };
+    let script = Script::by(|_| Step::Hang);
+    let world = World::new(script.clone(), (0..100).map(endpoint).collect()).await;
+    for n in 0..16 {
+        world.publish(&n.to_string(), "a").await;
+    }
+    world.pass(SECOND).await;
+    assert_eq!(script.carried().len(), 1_600, "more than half of all places");
+    world.change(busy.clone()).await;
+    for n in 0..80 {
+        world.publish(&n.to_string(), "a").await;
+    }
+    world.pass(SECOND).await;
+    let to_busy = script.carried().into_iter().filter(|out| out.url.as_str() == busy.url).count();
+    assert_eq!(to_busy, 80);
 }
 
 /// A lane's gate may open while the loop looks at it: it decides by one reading of the clock, and goes on.

@@ -5,6 +5,7 @@ mod show;
 mod fields;
 mod flags;
 mod explained;
+mod files;
 pub(crate) mod config;
 pub(crate) mod serve;
 pub(crate) mod source;

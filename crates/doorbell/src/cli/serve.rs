@@ -1,5 +1,6 @@
 //! `doorbell serve`: opens the store, starts the gateway, says where it is, and ends in good order.
 
+use crate::cli::files;
 use crate::config::{
     Config, Flags, Listener, Queue, human_bytes, unknown_variables, variable, variables,
 };
@@ -11,6 +12,7 @@ use doorbell_core::address::AllowPrivate;
 use doorbell_core::directory;
 use doorbell_core::endpoint_url::{PlainHttp, Ports, UrlPolicy};
 use doorbell_core::name::Label;
+use doorbell_core::places::Places;
 use doorbell_core::queue_address::{Connection, Connections, Engine};
 use doorbell_core::secret::SecretText;
 use doorbell_core::time::Time;
@@ -46,11 +48,12 @@ use tokio::task::JoinHandle;
 const LAST_SPANS: Duration = Duration::from_secs(2);
 
 pub(crate) async fn run(flags: &Flags, report: Report) -> Result<()> {
-    let config = Config::from_layers(&flags.layers())?;
+    let mut config = Config::from_layers(&flags.layers())?;
     start_log(&config)?;
     for sentence in unknown_variables(variables()) {
         tracing::warn!("{sentence}");
     }
+    files::fit(&mut config);
     let mut signals = Signals::hear()?;
     let clock = Clock::real();
     make_folder(&config.data_dir)?;
@@ -374,6 +377,7 @@ fn gateway_config(config: &Config, root_token: [u8; 32]) -> Result<GatewayConfig
         TrustedProxies::new(proxies.collect::<Result<_, _>>().context("ingest.trusted_proxies")?);
     node.roles = config.roles.clone();
     node.bodies_in_flight = config.bodies_in_flight;
+    node.places = Places::new(config.max_in_flight);
     listener(&mut node.ingest, &config.ingest, config);
     listener(&mut node.admin, &config.admin, config);
     node.ingest.connections = config.max_connections;

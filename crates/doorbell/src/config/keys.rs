@@ -141,6 +141,11 @@ pub(crate) const KEYS: &[Key] = &[
         "Private networks that endpoints may lie in: 10.0.0.0/8, fd00::/8, loopback",
     ),
     one("delivery.allow_http", "true", "Whether endpoints may be plain http://"),
+    one(
+        "delivery.max_in_flight",
+        "8192",
+        "Tries at once, over all endpoints; each takes an open file and some 13 KB of memory",
+    ),
     many("delivery.ca_files", "Certificates (PEM) that are trusted beside the public ones"),
     one(
         "log.level",

@@ -23,6 +23,9 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// Most tries at once that can be set.
+const TRIES_MAX: usize = 1_000_000;
+
 /// What the settings mean.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
@@ -50,6 +53,7 @@ pub(crate) struct Config {
     pub(crate) segment_bytes: u64,
     pub(crate) allow_private: Vec<String>,
     pub(crate) allow_http: bool,
+    pub(crate) max_in_flight: usize,
     pub(crate) ca_files: Vec<PathBuf>,
     pub(crate) drain: Duration,
     pub(crate) drain_delay: Duration,
@@ -123,6 +127,7 @@ impl Config {
             segment_bytes: read.checked("store.segment_bytes", segment),
             allow_private: read.list("delivery.allow_private", network),
             allow_http: read.checked("delivery.allow_http", boolean),
+            max_in_flight: read.checked("delivery.max_in_flight", tries),
             ca_files: read.list("delivery.ca_files", |text| Ok(PathBuf::from(text))),
             drain: read.checked("drain", parse_duration),
             drain_delay: read.checked("drain_delay", parse_duration),
@@ -284,6 +289,11 @@ fn number(text: &str) -> Result<usize, String> {
         .ok()
         .filter(|n| *n > 0)
         .ok_or_else(|| format!("{text:?} is no whole number above 0"))
+}
+
+fn tries(text: &str) -> Result<usize, String> {
+    let fault = || format!("{text:?} is no whole number from 1 to {TRIES_MAX}");
+    text.parse().ok().filter(|n| (1..=TRIES_MAX).contains(n)).ok_or_else(fault)
 }
 
 fn size(text: &str) -> Result<usize, String> {

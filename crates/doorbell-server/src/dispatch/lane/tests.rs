@@ -197,7 +197,7 @@ impl World {
 
     fn check(&self) {
         let lane = &self.lane;
-        assert_eq!(lane.out() as usize, self.out.len());
+        assert_eq!(lane.standing(self.now).in_flight as usize, self.out.len());
         assert_eq!(lane.settling as u64, self.settling);
         let here = lane.waiting.len() as u64 + self.out.len() as u64 + self.settling;
         assert_eq!(self.given, here + self.done + self.gone, "nothing is lost");

@@ -10,6 +10,7 @@ use doorbell_core::endpoint_url::UrlPolicy;
 use doorbell_core::event::{Event, Fate, Origin};
 use doorbell_core::id::{DeliveryId, EndpointId, EventId, SourceId, TenantId};
 use doorbell_core::name::{EventType, Label};
+use doorbell_core::places::Places;
 use doorbell_core::request::{Headers, Request as Incoming};
 use doorbell_core::time::Time;
 use doorbell_server::admitting::Admitting;
@@ -188,6 +189,7 @@ impl World {
             sender: AnySender::Script(script),
             configured: Arc::clone(&self.parts.configured),
             desk: admitting.desk.clone(),
+            places: Places::new(100),
             clock: Clock::Manual(self.hand.clone()),
             live: admitting.live.clone(),
             traces: Traces::off(),

@@ -1,0 +1,77 @@
+//! How many files the process may have open: raised as far as the system lets it, and what fits into them.
+
+use crate::config::Config;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Files for all but senders' connections and tries: the store's, idle connections out (512 at most), databases, brokers.
+const OTHERS: usize = 1_024;
+
+/// Raises what the process may open to all that the system allows, and lowers connections and tries to what fits.
+pub(crate) fn fit(config: &mut Config) {
+    let files = raise();
+    let wanted = (config.max_connections, config.max_in_flight);
+    let fitting = fitting(files, wanted);
+    if fitting == wanted {
+        return;
+    }
+    (config.max_connections, config.max_in_flight) = fitting;
+    let (connections, tries) = fitting;
+    let enough = wanted.0.saturating_add(wanted.1).saturating_add(OTHERS);
+    tracing::warn!(
+        "the system lets this process open {files} files only, so it takes {connections} connections and makes {tries} \
+         tries at once; for all that is set, allow it {enough} (ulimit -Hn, LimitNOFILE= of systemd, --ulimit nofile of Docker)"
+    );
+}
+
+/// The limit after it was raised. What cannot be raised stays as it is.
+fn raise() -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let set = setrlimit(Resource::Nofile, raised).is_ok();
+    let files = if set { limit.maximum } else { limit.current };
+    files.and_then(|files| usize::try_from(files).ok()).unwrap_or(usize::MAX)
+}
+
+/// Connections and tries that fit into so many files, in the proportion that was wanted, and at least one of each.
+fn fitting(files: usize, (connections, tries): (usize, usize)) -> (usize, usize) {
+    let wanted = connections.saturating_add(tries);
+    if wanted.saturating_add(OTHERS) <= files {
+        return (connections, tries);
+    }
+    // Of few files, half are for the rest.
+    let room = files.saturating_sub(OTHERS).max(files / 2);
+    let part = |of: usize| (of as u128 * room as u128 / wanted.max(1) as u128).max(1);
+    let part = |of: usize| usize::try_from(part(of)).unwrap_or(of).min(of);
+    (part(connections), part(tries))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_fits_is_as_it_was_set() {
+        assert_eq!(fitting(usize::MAX, (20_000, 8_192)), (20_000, 8_192));
+        assert_eq!(fitting(29_216, (20_000, 8_192)), (20_000, 8_192));
+    }
+
+    #[test]
+    fn the_usual_small_limits() {
+        assert_eq!(fitting(20_000, (20_000, 8_192)), (13_461, 5_514));
+        assert_eq!(fitting(1_024, (20_000, 8_192)), (363, 148));
+    }
+
+    proptest! {
+        #[test]
+        fn it_never_promises_more_than_there_is(
+            files in 64_usize..1_000_000,
+            connections in 1_usize..1_000_000,
+            tries in 1_usize..1_000_000,
+        ) {
+            let (fewer, fewer_tries) = fitting(files, (connections, tries));
+            prop_assert!((1..=connections).contains(&fewer) && (1..=tries).contains(&fewer_tries));
+            prop_assert!(fewer + fewer_tries <= files);
+        }
+    }
+}
