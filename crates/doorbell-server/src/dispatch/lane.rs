@@ -1,6 +1,7 @@
 //! One endpoint's queue in memory, as a plain state machine: what may start now, what to ask the store, when to look again.
 
 use crate::desk::Window;
+use crate::dispatch::bodies::Share;
 use doorbell_core::attempt::Outcome;
 use doorbell_core::breaker::{self, Breaker, Condition, Pass};
 use doorbell_core::delivery::{DiscardReason, State};
@@ -25,6 +26,7 @@ pub(crate) struct Lane {
     /// As configured now; `None` once it was deleted.
     endpoint: Option<Arc<ReadyEndpoint>>,
     pub(crate) window: Arc<Window>,
+    share: Share,
     waiting: VecDeque<Lent>,
     /// Deliveries whose settlement is on its way to the store: they hold no place any more.
     settling: usize,
@@ -106,6 +108,8 @@ pub(crate) struct Try {
     pub(crate) lent: Lent,
     pub(crate) endpoint: Arc<ReadyEndpoint>,
     pub(crate) pass: Pass,
+    /// What its endpoint may take of the room for large bodies.
+    pub(crate) share: Share,
 }
 
 /// How a try ended.
@@ -123,6 +127,7 @@ impl Lane {
         let mut lane = Self {
             endpoint: None,
             window,
+            share: Share::default(),
             waiting: VecDeque::new(),
             settling: 0,
             claiming: false,
@@ -326,7 +331,8 @@ impl Lane {
         }
         match (self.endpoint.clone(), self.pace.admit(now), self.breaker.admit(now)) {
             (Some(endpoint), Turn::Go, breaker::Gate::Go(pass)) => {
-                Some(Start::Try(Try { lent, endpoint, pass }))
+                let share = self.share.clone();
+                Some(Start::Try(Try { lent, endpoint, pass, share }))
             }
             _ => {
                 self.waiting.push_front(lent);

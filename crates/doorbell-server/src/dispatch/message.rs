@@ -39,7 +39,7 @@ pub(crate) struct Tried {
 impl Tried {
     /// As long as nothing better is known: nothing was tried, and it waits until then.
     pub(crate) fn lost(start: &Try, dice: u64, until: Time) -> Self {
-        let Try { lent, endpoint, pass } = start;
+        let Try { lent, endpoint, pass, share: _ } = start;
         let settlement = Settlement {
             lease: lent.lease,
             locator: lent.locator,

@@ -5,6 +5,7 @@
 //! nobody up. Who accepts events asks for room at [`crate::desk`]. A slow or dead endpoint holds its own lane and
 //! nothing else.
 
+mod bodies;
 mod lane;
 mod message;
 mod deliver;
@@ -20,6 +21,7 @@ use crate::sender::AnySender;
 use crate::standings::Questions;
 use crate::tasks::Stop;
 use crate::traces::Traces;
+use bodies::Bodies;
 use deliver::Deliverer;
 use doorbell_core::places::Places;
 use doorbell_store::AnyStore;
@@ -60,6 +62,7 @@ pub async fn dispatch(parts: Parts, stop: Stop) {
     let (tell, inbox) = mpsc::channel(messages(places));
     let deliverer = Arc::new(Deliverer {
         store: Arc::clone(&store),
+        bodies: Bodies::default(),
         sender,
         configured: Arc::clone(&configured),
         clock: clock.clone(),
