@@ -15,6 +15,7 @@ mod plot;
 mod ingest;
 mod deliver;
 mod fleet;
+mod slow;
 mod backlog;
 mod stored;
 mod crowd;
@@ -44,6 +45,8 @@ pub(crate) enum What {
     Latency,
     /// One dead endpoint among a thousand.
     Isolation,
+    /// A busy endpoint beside receivers that never answer.
+    Slow,
     /// One event to ten thousand endpoints.
     Fanout,
     /// Millions of deliveries that wait: memory, lists, start, and how fast they go when they may.
@@ -94,7 +97,7 @@ pub(crate) struct Flags {
     /// (ingest).
     #[arg(long)]
     provider: Option<String>,
-    /// Endpoints (isolation, fanout, configure) or waiting deliveries (backlog), stored events (stored).
+    /// Endpoints (isolation, slow, fanout, configure) or waiting deliveries (backlog), stored events (stored).
     #[arg(long)]
     count: Option<u64>,
 }
@@ -138,6 +141,7 @@ fn measure(what: What, flags: &Flags) -> Result<()> {
         What::Deliver => deliver::run(flags),
         What::Latency => deliver::latency(flags),
         What::Isolation => fleet::isolation(flags),
+        What::Slow => slow::run(flags),
         What::Fanout => fleet::fanout(flags),
         What::Backlog => backlog::run(flags),
         What::Stored => stored::run(flags),
@@ -150,11 +154,11 @@ fn measure(what: What, flags: &Flags) -> Result<()> {
         What::All => {
             use What::{
                 Backlog, Configure, Crowd, Deliver, Fanout, Ingest, Isolation, Latency, Plot,
-                Postgres, Soak, Stored, Verify,
+                Postgres, Slow, Soak, Stored, Verify,
             };
             let all = [
-                Verify, Ingest, Deliver, Latency, Isolation, Fanout, Configure, Crowd, Postgres,
-                Backlog, Stored, Soak, Plot,
+                Verify, Ingest, Deliver, Latency, Isolation, Slow, Fanout, Configure, Crowd,
+                Postgres, Backlog, Stored, Soak, Plot,
             ];
             all.into_iter().try_for_each(|what| measure(what, flags))
         }

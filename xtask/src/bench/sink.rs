@@ -19,6 +19,8 @@ struct State {
     epoch: Instant,
     count: AtomicU64,
     dead: AtomicBool,
+    /// Requests that are not answered, ever.
+    held: AtomicU64,
     /// From the moment when the event was due to be sent to its arrival here.
     times: Mutex<Histogram>,
     last: Mutex<Instant>,
@@ -42,6 +44,7 @@ impl Sink {
             epoch,
             count: AtomicU64::new(0),
             dead: AtomicBool::new(false),
+            held: AtomicU64::new(0),
             times: Mutex::default(),
             last: Mutex::new(epoch),
         });
@@ -54,6 +57,11 @@ impl Sink {
     /// From now on, [`DEAD_PATH`] never answers.
     pub(super) fn play_dead(&self) {
         self.state.dead.store(true, Ordering::Relaxed);
+    }
+
+    /// Requests that are not answered, and whose sender still waits.
+    pub(super) fn held(&self) -> u64 {
+        self.state.held.load(Ordering::Relaxed)
     }
 
     /// How many arrived.
@@ -91,7 +99,10 @@ async fn connection(stream: TcpStream, state: &State) -> Result<()> {
     while let Some(frame) = wire.message().await? {
         let head = wire.head(frame);
         if state.dead.load(Ordering::Relaxed) && wire::path(head) == DEAD_PATH.as_bytes() {
-            std::future::pending::<()>().await;
+            state.held.fetch_add(1, Ordering::Relaxed);
+            wire.closed().await;
+            state.held.fetch_sub(1, Ordering::Relaxed);
+            return Ok(());
         }
         let now = Instant::now();
         let sent = wire::header(head, b"x-github-delivery").and_then(load::sent_at);

@@ -69,6 +69,12 @@ impl Wire {
         self.filled -= frame.whole;
     }
 
+    /// Waits until the peer closes, and drops what it still sends.
+    pub(super) async fn closed(&mut self) {
+        let mut rest = [0; 1024];
+        while self.stream.read(&mut rest).await.is_ok_and(|read| read > 0) {}
+    }
+
     fn read_so_far(&self) -> &[u8] {
         self.buffer.get(..self.filled).unwrap_or_default()
     }
