@@ -93,7 +93,7 @@ pub const BODIES_OUT_PER_ENDPOINT: usize = 64 << 20;
 /// Bodies up to so many bytes need no such room.
 pub const BODY_SMALL: usize = 64 << 10;
 /// How long a try waits for such room; then the delivery is put off.
-pub const BODY_PATIENCE: Duration = Duration::from_secs(120);
+pub const BODY_PATIENCE: Duration = Duration::from_secs(30);
 /// Most deliveries in flight to one endpoint.
 pub const CONCURRENCY_MAX: u32 = 1_000;
 /// Deliveries of one endpoint that wait in memory; the rest waits in the store.
