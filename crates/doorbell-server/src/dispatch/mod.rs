@@ -10,6 +10,7 @@ mod lane;
 mod message;
 mod deliver;
 mod settling;
+mod give_back;
 mod run;
 
 use crate::clock::Clock;
