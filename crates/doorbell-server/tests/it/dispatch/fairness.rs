@@ -1,0 +1,85 @@
+//! Endpoints that are slow or dead, and those beside them.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_endpoint_costs_only_itself() {
+    let dead = endpoint(1).url;
+    let script = Script::by(
+        move |out| {
+            if out.url.as_str() == dead { Step::Hang } else { Step::status(200) }
+        },
+    );
+    let world = World::new(script.clone(), vec![endpoint(1), endpoint(2)]).await;
+    for n in 0..500 {
+        world.publish(&n.to_string(), "a").await;
+    }
+    world.pass(SECOND).await;
+    let good = script.carried().iter().filter(|out| out.url.as_str() == endpoint(2).url).count();
+    assert_eq!(good, 500);
+    world.pass(SECOND * 120).await;
+    let to_dead = script.carried().len() - 500;
+    assert!((16..100).contains(&to_dead), "the breaker lets few through: {to_dead}");
+    let waiting = world.states().await.iter().filter(|state| !state.is_settled()).count();
+    assert_eq!(waiting, 500, "and burns no tries");
+}
+
+/// However many endpoints are slow at once, each with as much out as it may: one that is not has its turn at once.
+#[tokio::test(start_paused = true)]
+async fn many_slow_endpoints_hold_up_no_other() {
+    let quick = endpoint(255).url;
+    let script = Script::by(
+        move |out| {
+            if out.url.as_str() == quick { Step::status(200) } else { Step::Hang }
+        },
+    );
+    let world = World::new(script.clone(), (0..=254).map(endpoint).collect()).await;
+    for n in 0..20 {
+        world.publish(&n.to_string(), "a").await;
+    }
+    world.pass(SECOND).await;
+    let held = script.carried().len();
+    assert!(held >= 1_024, "more than half of all places are taken: {held}");
+    world.change(endpoint(255)).await;
+    world.publish("the quick one", "a").await;
+    world.pass(SECOND).await;
+    let quick = endpoint(255).url;
+    let to_quick = script.carried().into_iter().filter(|out| out.url.as_str() == quick).count();
+    assert_eq!(to_quick, 1);
+    assert!(script.carried().len() <= 4_096);
+}
+
+/// What the slow ones leave free goes to whoever needs it, not by head.
+#[tokio::test(start_paused = true)]
+async fn a_busy_endpoint_has_what_it_needs_beside_many_slow_ones() {
+    let policy = Policy { concurrency: 80, ..Policy::default() };
+    let busy = Endpoint { policy, ..endpoint(255) };
+    let script = Script::by(|_| Step::Hang);
+    let world = World::new(script.clone(), (0..100).map(endpoint).collect()).await;
+    for n in 0..16 {
+        world.publish(&n.to_string(), "a").await;
+    }
+    world.pass(SECOND).await;
+    assert_eq!(script.carried().len(), 1_600, "more than half of all places");
+    world.change(busy.clone()).await;
+    for n in 0..80 {
+        world.publish(&n.to_string(), "a").await;
+    }
+    world.pass(SECOND).await;
+    let to_busy = script.carried().into_iter().filter(|out| out.url.as_str() == busy.url).count();
+    assert_eq!(to_busy, 80);
+}
+
+/// A lane's gate may open while the loop looks at it: it decides by one reading of the clock, and goes on.
+#[tokio::test(start_paused = true)]
+async fn a_gate_that_opens_under_the_loops_eyes_does_not_hold_it_up() {
+    let rate = Some(Rate { count: 1, per: Duration::from_millis(10) });
+    let limited = Endpoint { policy: Policy { rate, ..Policy::default() }, ..endpoint(1) };
+    let world = World::new(Script::steps([]), vec![limited]).await;
+    world.clock.tick(Duration::from_millis(7));
+    for n in 0..50 {
+        world.publish(&n.to_string(), "a").await;
+    }
+    world.pass(SECOND * 10).await;
+    assert!(world.states().await.iter().all(delivered));
+}
