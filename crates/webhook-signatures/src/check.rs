@@ -110,7 +110,7 @@ impl<'a> Check<'a> {
             .collect();
         let known = |key: &Key| match key {
             Key::Asymmetric(keys) => keys.candidates(kid).next().is_some(),
-            Key::Text | Key::Hmac(_) | Key::Bytes(_) => false,
+            Key::Text | Key::Hmac(_) | Key::Hmacs(_) => false,
         };
         if fetched.iter().any(|(_, _, key)| known(key)) {
             return Ok(fetched);

@@ -33,9 +33,7 @@ impl Encoding {
             Self::Hex => {
                 let mut text = String::with_capacity(bytes.len() * 2);
                 for byte in bytes {
-                    for nibble in [byte >> 4, byte & 15] {
-                        text.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
-                    }
+                    text.extend([byte >> 4, byte & 15].map(digit));
                 }
                 text
             }
@@ -52,19 +50,30 @@ pub(crate) fn base64_pasted(text: &str) -> Option<Vec<u8>> {
     GeneralPurpose::new(&base64::alphabet::STANDARD, config).decode(text).ok()
 }
 
+fn digit(nibble: u8) -> char {
+    char::from(if nibble < 10 { b'0' + nibble } else { b'a' - 10 + nibble })
+}
+
 fn hex(text: &[u8]) -> Option<Vec<u8>> {
     let (pairs, rest) = text.as_chunks::<2>();
     if !rest.is_empty() {
         return None;
     }
-    pairs
-        .iter()
-        .map(|[high, low]| {
-            let high = char::from(*high).to_digit(16)?;
-            let low = char::from(*low).to_digit(16)?;
-            u8::try_from(high * 16 + low).ok()
-        })
-        .collect()
+    let mut bytes = Vec::with_capacity(pairs.len());
+    for [high, low] in pairs {
+        bytes.push(nibble(*high)? << 4 | nibble(*low)?);
+    }
+    Some(bytes)
+}
+
+/// What a hexadecimal digit stands for.
+pub(crate) fn nibble(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -34,7 +34,9 @@ impl<'a, 'p> Known<'a, 'p> {
 
 fn collect<'p>(field: &'p Field, pointers: &mut Vec<&'p str>) {
     if let Field::Json(pointer) = field {
-        pointers.push(pointer);
+        if !pointers.contains(&pointer.as_ref()) {
+            pointers.push(pointer);
+        }
     } else if let Field::First(fields) | Field::Joined { fields, .. } = field
         // Behind a header that is there nothing else of it is looked at.
         && matches!(fields.first(), Some(Field::Json(_)))
@@ -129,9 +131,9 @@ fn claim<'a>(incoming: &Incoming<'a>, header: &str, pointer: &str) -> Option<Cow
 
 fn xml_in<'a>(form: Option<&str>, element: &str, body: &'a [u8]) -> Option<Cow<'a, [u8]>> {
     let Some(name) = form else { return xml(body, element).map(Cow::Borrowed) };
-    let text: String =
-        String::from_utf8(form::value(body, name)?).ok()?.split_whitespace().collect();
-    let document = Encoding::Base64.decode(text.as_bytes())?;
+    let mut text = form::value(body, name)?;
+    text.retain(|byte| !byte.is_ascii_whitespace());
+    let document = Encoding::Base64.decode(&text)?;
     xml(&document, element).map(|found| Cow::Owned(found.to_vec()))
 }
 

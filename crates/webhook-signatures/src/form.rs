@@ -1,5 +1,6 @@
 //! `application/x-www-form-urlencoded`: bodies and query strings, as pairs in their order.
 
+use crate::encoding::nibble;
 use std::borrow::Cow;
 
 /// The pairs of a urlencoded text, decoded (`+` is a blank); at most `limit`, the rest is ignored.
@@ -70,27 +71,27 @@ pub(crate) const PAIRS_MAX: usize = 1000;
 fn decode(text: &[u8]) -> Cow<'_, [u8]> {
     let Some(first) = memchr::memchr2(b'%', b'+', text) else { return Cow::Borrowed(text) };
     let mut out = Vec::with_capacity(text.len());
-    let (plain, mut rest) = text.split_at(first);
-    out.extend_from_slice(plain);
-    while let Some((byte, after)) = rest.split_first() {
-        rest = after;
-        match (byte, after) {
-            (b'+', _) => out.push(b' '),
-            (b'%', [high, low, after @ ..]) => match (nibble(*high), nibble(*low)) {
-                (Some(high), Some(low)) => {
-                    out.push(high << 4 | low);
-                    rest = after;
-                }
-                _ => out.push(b'%'),
-            },
-            (byte, _) => out.push(*byte),
-        }
+    let (mut plain, mut rest) = text.split_at(first);
+    loop {
+        out.extend_from_slice(plain);
+        let Some((mark, after)) = rest.split_first() else { return Cow::Owned(out) };
+        let (byte, used) = escaped(*mark, after);
+        out.push(byte);
+        let after = after.get(used..).unwrap_or_default();
+        (plain, rest) = after.split_at(memchr::memchr2(b'%', b'+', after).unwrap_or(after.len()));
     }
-    Cow::Owned(out)
 }
 
-fn nibble(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+/// The byte that a `%` or `+` stands for, and how many bytes behind it belong to it.
+fn escaped(mark: u8, after: &[u8]) -> (u8, usize) {
+    match (mark, after) {
+        (b'+', _) => (b' ', 0),
+        (_, [high, low, ..]) => match (nibble(*high), nibble(*low)) {
+            (Some(high), Some(low)) => (high << 4 | low, 2),
+            _ => (mark, 0),
+        },
+        _ => (mark, 0),
+    }
 }
 
 /// `text` percent-encoded, but for letters, digits and these.

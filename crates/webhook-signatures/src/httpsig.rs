@@ -6,7 +6,7 @@
 
 use crate::check::{Check, Verified, supported, within};
 use crate::encoding::Encoding;
-use crate::hash::{self, Hash, HmacKey};
+use crate::hash::{self, Hash};
 use crate::incoming::Incoming;
 use crate::message;
 use crate::refusal::Refusal;
@@ -47,7 +47,7 @@ pub(crate) fn verify(check: Check<'_>, scheme: &HttpSignature) -> Result<Verifie
     let input = joined(check.incoming, "signature-input")?;
     let signatures = joined(check.incoming, "signature")?;
     let mut furthest: Option<Refusal> = None;
-    for member in members(&input).into_iter().take(MOST) {
+    for member in members(&input).take(MOST) {
         match one(check, scheme, member, &signatures) {
             Ok(verified) => return Ok(verified),
             Err(refusal) => furthest = Some(refusal.or_further(furthest)),
@@ -103,36 +103,49 @@ fn bad(what: &'static str, why: &'static str) -> Refusal {
 }
 
 /// All values of a header as one list (RFC 8941, section 4.2).
-fn joined(incoming: &Incoming<'_>, name: &str) -> Result<String, Refusal> {
-    let values: Option<Vec<&str>> =
-        incoming.values(name).map(|value| std::str::from_utf8(value).ok()).collect();
-    match values {
-        Some(values) if !values.is_empty() => Ok(values.join(", ")),
-        Some(_) => Err(Refusal::Missing(Cow::Owned(format!("the header {name}")))),
-        None => Err(Refusal::Malformed {
-            what: Cow::Owned(format!("the header {name}")),
-            why: "it is not text",
-        }),
+fn joined<'a>(incoming: &Incoming<'a>, name: &str) -> Result<Cow<'a, str>, Refusal> {
+    let shown = || Cow::Owned(format!("the header {name}"));
+    let bad = |_| Refusal::Malformed { what: shown(), why: "it is not text" };
+    let mut values = incoming.values(name);
+    let first = values.next().ok_or_else(|| Refusal::Missing(shown()))?;
+    let mut whole = Cow::Borrowed(std::str::from_utf8(first).map_err(bad)?);
+    for value in values {
+        let whole = whole.to_mut();
+        whole.push_str(", ");
+        whole.push_str(std::str::from_utf8(value).map_err(bad)?);
     }
+    Ok(whole)
 }
 
 /// The members of a dictionary: parted by commas outside quotes and parentheses.
-fn members(text: &str) -> Vec<&str> {
-    split(text, ',')
+fn members(text: &str) -> impl Iterator<Item = &str> {
+    split(text, b',')
 }
 
-fn split(text: &str, at: char) -> Vec<&str> {
+fn split(text: &str, at: u8) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
+    let parts = std::iter::from_fn(move || {
+        let text = rest?;
+        let (part, after) = text.split_at_checked(end(text.as_bytes(), at))?;
+        rest = after.get(1..);
+        Some(part)
+    });
+    parts.map(str::trim).filter(|part| !part.is_empty())
+}
+
+/// Where `at` stands first outside quotes and parentheses, or the end.
+fn end(text: &[u8], at: u8) -> usize {
     let (mut quoted, mut depth) = (false, 0_i32);
-    let parts = text.split(move |c| {
-        match c {
-            '"' => quoted = !quoted,
-            '(' if !quoted => depth += 1,
-            ')' if !quoted => depth -= 1,
+    let found = text.iter().position(|byte| {
+        match byte {
+            b'"' => quoted = !quoted,
+            b'(' if !quoted => depth += 1,
+            b')' if !quoted => depth -= 1,
             _ => {}
         }
-        c == at && !quoted && depth == 0
+        *byte == at && !quoted && depth == 0
     });
-    parts.map(str::trim).filter(|part| !part.is_empty()).collect()
+    found.unwrap_or(text.len())
 }
 
 fn parse(member: &str) -> Option<Input<'_>> {
@@ -140,8 +153,7 @@ fn parse(member: &str) -> Option<Input<'_>> {
     let (list, parameters) = raw.strip_prefix('(')?.split_once(')')?;
     let components: Option<Vec<&str>> = list.split_ascii_whitespace().map(unquoted).collect();
     let components = components.filter(|all| all.len() <= COMPONENTS_MAX)?;
-    let pairs =
-        split(parameters, ';').into_iter().map(|part| part.split_once('=').unwrap_or((part, "")));
+    let pairs = split(parameters, b';').map(|part| part.split_once('=').unwrap_or((part, "")));
     Some(Input { label, raw, components, parameters: pairs.collect() })
 }
 
@@ -158,7 +170,7 @@ impl<'a> Input<'a> {
 
 /// The bytes under `label` in `Signature`.
 fn signature_of(signatures: &str, label: &str) -> Option<Vec<u8>> {
-    let found = members(signatures).into_iter().find_map(|member| {
+    let found = members(signatures).find_map(|member| {
         let (own, value) = member.split_once('=')?;
         (own == label).then_some(value)
     })?;
@@ -167,45 +179,62 @@ fn signature_of(signatures: &str, label: &str) -> Option<Vec<u8>> {
 
 /// The signature base (RFC 9421, section 2.5).
 fn base(incoming: &Incoming<'_>, input: &Input<'_>) -> Result<Vec<u8>, Refusal> {
-    let mut whole = Vec::new();
+    let mut whole = Vec::with_capacity(BASE_USUAL);
     for (index, component) in input.components.iter().enumerate() {
         if input.components.iter().take(index).any(|other| other == component) {
             return Err(bad("Signature-Input", "a component stands twice in it"));
         }
-        whole.extend_from_slice(format!("\"{component}\": ").as_bytes());
-        whole.extend_from_slice(&value(incoming, component)?);
+        whole.push(b'"');
+        whole.extend_from_slice(component.as_bytes());
+        whole.extend_from_slice(b"\": ");
+        match component.strip_prefix('@') {
+            Some(name) => whole.extend_from_slice(derived(incoming, name)?.as_bytes()),
+            None => push_header(&mut whole, incoming, component)?,
+        }
         whole.push(b'\n');
     }
-    whole.extend_from_slice(format!("\"@signature-params\": {}", input.raw).as_bytes());
+    whole.extend_from_slice(b"\"@signature-params\": ");
+    whole.extend_from_slice(input.raw.as_bytes());
     Ok(whole)
 }
 
-fn value(incoming: &Incoming<'_>, component: &str) -> Result<Vec<u8>, Refusal> {
+/// Room for the signature base of an ordinary request, in bytes.
+const BASE_USUAL: usize = 512;
+
+/// The value of `@name` (RFC 9421, section 2.2).
+fn derived<'a>(incoming: &Incoming<'a>, name: &str) -> Result<Cow<'a, str>, Refusal> {
     let url = incoming.url.split('#').next().unwrap_or_default();
-    let (scheme, rest) = url.split_once("://").unwrap_or(("https", url));
-    let authority = rest.split(['/', '?']).next().unwrap_or_default().to_ascii_lowercase();
-    let default = if scheme == "http" { ":80" } else { ":443" };
     let target = message::path(url);
-    let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    Ok(match component {
-        "@method" => incoming.method.as_bytes().to_vec(),
-        "@target-uri" => url.as_bytes().to_vec(),
-        "@authority" => authority.strip_suffix(default).unwrap_or(&authority).as_bytes().to_vec(),
-        "@scheme" => scheme.as_bytes().to_vec(),
-        "@path" => path.as_bytes().to_vec(),
-        "@query" => format!("?{query}").into_bytes(),
-        "@request-target" => target.as_bytes().to_vec(),
-        other if other.starts_with('@') => {
-            return Err(bad("Signature-Input", "a derived component is not known here"));
-        }
-        name => {
-            let values: Vec<&[u8]> = incoming.values(name).map(<[u8]>::trim_ascii).collect();
-            if values.is_empty() {
-                return Err(Refusal::Missing(Cow::Owned(format!("the signed header {name}"))));
-            }
-            values.join(&b", "[..])
-        }
-    })
+    Ok(Cow::Borrowed(match name {
+        "method" => incoming.method,
+        "target-uri" => url,
+        "authority" => return Ok(Cow::Owned(authority(url))),
+        "scheme" => url.split_once("://").map_or("https", |(scheme, _)| scheme),
+        "path" => target.split('?').next().unwrap_or_default(),
+        "query" => target.find('?').and_then(|at| target.get(at..)).unwrap_or("?"),
+        "request-target" => target,
+        _ => return Err(bad("Signature-Input", "a derived component is not known here")),
+    }))
+}
+
+/// Host and port in lower case, without the scheme's own port.
+fn authority(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("https", url));
+    let default = if scheme == "http" { ":80" } else { ":443" };
+    let authority = rest.split(['/', '?']).next().unwrap_or_default().to_ascii_lowercase();
+    authority.strip_suffix(default).unwrap_or(&authority).to_owned()
+}
+
+/// All values of a header as one (RFC 9421, section 2.1).
+fn push_header(whole: &mut Vec<u8>, incoming: &Incoming<'_>, name: &str) -> Result<(), Refusal> {
+    let mut values = incoming.values(name).map(<[u8]>::trim_ascii);
+    let missing = || Refusal::Missing(Cow::Owned(format!("the signed header {name}")));
+    whole.extend_from_slice(values.next().ok_or_else(missing)?);
+    for value in values {
+        whole.extend_from_slice(b", ");
+        whole.extend_from_slice(value);
+    }
+    Ok(())
 }
 
 fn matches(
@@ -215,8 +244,8 @@ fn matches(
     kid: Option<&str>,
 ) -> bool {
     match (algorithm, key) {
-        (Algorithm::Hmac(hash), Key::Bytes(bytes)) => {
-            HmacKey::new(hash, bytes).tag(&[base]).is(signature)
+        (Algorithm::Hmac(hash), key) => {
+            key.hmac(hash).is_some_and(|key| key.tag(&[base]).is(signature))
         }
         (algorithm, Key::Asymmetric(keys)) if algorithm.is_asymmetric() => {
             keys.candidates(kid).any(|key| key.verifies(algorithm, base, signature))

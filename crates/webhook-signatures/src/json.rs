@@ -28,7 +28,7 @@ pub fn text(raw: &[u8]) -> Option<Cow<'_, str>> {
     match raw.first()? {
         b'"' => Some(unescape(raw.strip_prefix(b"\"")?.strip_suffix(b"\"")?)),
         b'{' | b'[' | b'n' => None,
-        _ => Some(String::from_utf8_lossy(raw)),
+        _ => Some(lossy(raw)),
     }
 }
 
@@ -113,21 +113,21 @@ fn offset(whole: &[u8], part: &[u8]) -> Option<usize> {
 /// echoed text is inert in HTML and JavaScript.
 #[must_use]
 pub fn quote(text: &str) -> String {
-    quoted(text, |c| matches!(c, '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\u{7f}'))
+    let extra = |c| matches!(c, '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\u{7f}');
+    quoted(text, |rest| rest.find(|c: char| matches!(c, '"' | '\\') || c < ' ' || extra(c)))
 }
 
 /// Writes `text` as `JSON.stringify` does.
 pub(crate) fn quote_plainly(text: &str) -> String {
-    quoted(text, |_| false)
+    quoted(text, |rest| to_escape(rest.as_bytes()))
 }
 
-fn quoted(text: &str, escaped: impl Fn(char) -> bool) -> String {
+fn quoted(text: &str, next: impl Fn(&str) -> Option<usize>) -> String {
     let mut out = String::with_capacity(text.len() + text.len() / 8 + 2);
     out.push('"');
     let mut rest = text;
     // What needs no escape is copied in runs.
-    let special = |c: char| matches!(c, '"' | '\\') || c < ' ' || escaped(c);
-    while let Some(at) = rest.find(special) {
+    while let Some(at) = next(rest) {
         let (run, from) = rest.split_at(at);
         out.push_str(run);
         let mut chars = from.chars();
@@ -403,6 +403,21 @@ fn quote_or_backslash(text: &[u8]) -> Option<usize> {
     Some(at + memchr::memchr2(b'"', b'\\', text.get(at..)?)?)
 }
 
+/// Where the first character stands that a JSON string must not have as it is.
+fn to_escape(text: &[u8]) -> Option<usize> {
+    let (words, tail) = text.as_chunks::<8>();
+    let hits = |word: &[u8; 8]| {
+        let word = u64::from_le_bytes(*word);
+        zero_bytes(word ^ every(b'"')) | zero_bytes(word ^ every(b'\\')) | control_bytes(word)
+    };
+    let found = words.iter().map(hits).enumerate().find(|(_, hits)| *hits != 0);
+    if let Some((at, hits)) = found {
+        return Some(at * 8 + usize::try_from(hits.trailing_zeros() / 8).ok()?);
+    }
+    let at = tail.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..b' '))?;
+    Some(words.len() * 8 + at)
+}
+
 /// A word of eight times this byte.
 const fn every(byte: u8) -> u64 {
     u64::from_le_bytes([byte; 8])
@@ -411,6 +426,11 @@ const fn every(byte: u8) -> u64 {
 /// The highest bit of each byte that is zero. (Only the lowest such bit is sure: a borrow may set others above it.)
 const fn zero_bytes(word: u64) -> u64 {
     word.wrapping_sub(every(0x01)) & !word & every(0x80)
+}
+
+/// The same for each byte below a blank.
+const fn control_bytes(word: u64) -> u64 {
+    word.wrapping_sub(every(b' ')) & !word & every(0x80)
 }
 
 /// The length of the object or array that starts at 0, by counting.
@@ -436,7 +456,7 @@ fn container(text: &[u8]) -> Option<usize> {
 /// A string's content with its escapes resolved. A broken escape or a lone surrogate becomes U+FFFD.
 #[must_use]
 pub fn unescape(inside: &[u8]) -> Cow<'_, str> {
-    let Some(first) = memchr::memchr(b'\\', inside) else { return String::from_utf8_lossy(inside) };
+    let Some(first) = memchr::memchr(b'\\', inside) else { return lossy(inside) };
     let (head, mut rest) = inside.split_at(first);
     let mut out = String::with_capacity(inside.len());
     out.push_str(&String::from_utf8_lossy(head));
@@ -450,6 +470,11 @@ pub fn unescape(inside: &[u8]) -> Cow<'_, str> {
         rest = tail;
     }
     Cow::Owned(out)
+}
+
+/// The same as [`String::from_utf8_lossy`], which is slow to begin.
+fn lossy(bytes: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }
 
 /// The character of one escape, and how many bytes after the backslash it takes.
@@ -536,6 +561,17 @@ mod tests {
         assert_eq!(find_text(br#"{"a":12.0}"#, "/a").unwrap(), "12.0");
         assert_eq!(find_text(br#"{"a":null}"#, "/a"), None);
         assert_eq!(quote("a\"<\u{1}é"), "\"a\\\"\\u003c\\u0001é\"");
+    }
+
+    #[test]
+    fn what_needs_no_escape_is_copied_in_runs() {
+        for ending in ["", "\"", "\\", "\n", "\u{1}", "\u{7f}", "é", "\u{2028}"] {
+            for length in 0..20 {
+                let text = format!("{}{ending}{}", "x".repeat(length), "é!".repeat(length % 5));
+                let want = serde_json::to_string(&text).unwrap();
+                assert_eq!(quote_plainly(&text), want);
+            }
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use crate::check::{Check, Verified, after_word, fits, supported, within};
 use crate::encoding::Encoding;
-use crate::hash::{self, Hash, HmacKey};
+use crate::hash::{self, Hash};
 use crate::message::{self, Source};
 use crate::refusal::Refusal;
 use crate::scheme::{Algorithm, Claims, Jwt, Tolerance};
@@ -32,8 +32,8 @@ pub(crate) fn name(algorithm: Algorithm) -> &'static str {
 
 /// A token taken apart; nothing of it is verified yet.
 struct Token<'a> {
-    /// `header.payload` as it is signed.
-    signed: Cow<'a, [u8]>,
+    /// Header, dot and payload as they are signed.
+    signed: [&'a [u8]; 3],
     header: Vec<u8>,
     claims: Vec<u8>,
     signature: Vec<u8>,
@@ -74,9 +74,10 @@ fn bad(what: &'static str, why: &'static str) -> Refusal {
     Refusal::Malformed { what: what.into(), why }
 }
 
-fn take_apart<'a>(text: &'a [u8], detached: Option<&str>) -> Result<Token<'a>, Refusal> {
-    let parts: Vec<&[u8]> = text.splitn(4, |byte| *byte == b'.').collect();
-    let &[header, payload, signature] = parts.as_slice() else {
+fn take_apart<'a>(text: &'a [u8], detached: Option<&'a str>) -> Result<Token<'a>, Refusal> {
+    let mut parts = text.splitn(4, |byte| *byte == b'.');
+    let parts = [(); 4].map(|()| parts.next());
+    let [Some(header), Some(payload), Some(signature), None] = parts else {
         return Err(bad("the token", "it has not three parts"));
     };
     if text.len() > TOKEN_MAX {
@@ -90,7 +91,7 @@ fn take_apart<'a>(text: &'a [u8], detached: Option<&str>) -> Result<Token<'a>, R
         Encoding::Base64Url.decode(part).ok_or_else(|| bad("the token", "a part is not base64url"))
     };
     Ok(Token {
-        signed: Cow::Owned([header, b".", payload].concat()),
+        signed: [header, b".", payload],
         header: decode(header)?,
         claims: decode(payload)?,
         signature: decode(signature)?,
@@ -99,11 +100,12 @@ fn take_apart<'a>(text: &'a [u8], detached: Option<&str>) -> Result<Token<'a>, R
 
 fn matches(key: &Key, algorithm: Algorithm, token: &Token<'_>, kid: Option<&str>) -> bool {
     match (algorithm, key) {
-        (Algorithm::Hmac(hash), Key::Bytes(bytes)) => {
-            HmacKey::new(hash, bytes).tag(&[&token.signed]).is(&token.signature)
+        (Algorithm::Hmac(hash), key) => {
+            key.hmac(hash).is_some_and(|key| key.tag(&token.signed).is(&token.signature))
         }
         (algorithm, Key::Asymmetric(keys)) if algorithm.is_asymmetric() => {
-            keys.candidates(kid).any(|key| key.verifies(algorithm, &token.signed, &token.signature))
+            let signed = token.signed.concat();
+            keys.candidates(kid).any(|key| key.verifies(algorithm, &signed, &token.signature))
         }
         _ => false,
     }
@@ -199,8 +201,8 @@ fn hashes(check: Check<'_>, wanted: &Claims, claims: &[u8]) -> Result<(), Refusa
     }
     if let Some(claim) = &wanted.url_hash {
         let said = json::find_text(claims, claim).unwrap_or_default();
-        let own = Encoding::Hex.encode(&Hash::Sha256.of(check.incoming.url.as_bytes()));
-        if !hash::same(said.as_bytes(), own.as_bytes()) {
+        let said = Encoding::Hex.decode(said.as_bytes()).unwrap_or_default();
+        if !hash::same(&said, &Hash::Sha256.of(check.incoming.url.as_bytes())) {
             return Err(Refusal::Claim {
                 claim: "url_hash".into(),
                 why: "is not of this public URL",

@@ -36,6 +36,8 @@ pub struct Provider {
     /// How a webhook is made in the provider's own console or by its API, in two to five sentences, of which one says
     /// where "the URL below" goes: a page shows the URL behind them. Empty only in a row of a user's own.
     pub setup: Text,
+    /// The provider's own page in which that was read, where it was: the rest is as people know it who have done it.
+    pub setup_source: Text,
     /// What an operator should know, in sentences.
     pub caveats: Vec<Text>,
     /// How sure we are of this row.
@@ -168,6 +170,7 @@ impl Provider {
             deadline_ms: None,
             retries: "".into(),
             setup: "".into(),
+            setup_source: "".into(),
             caveats: Vec::new(),
             confidence: Confidence::Uncertain("".into()),
         }
@@ -294,6 +297,11 @@ impl Provider {
 
     pub(crate) fn setup(mut self, sentences: &'static str) -> Self {
         self.setup = sentences.into();
+        self
+    }
+
+    pub(crate) fn setup_read_in(mut self, url: &'static str) -> Self {
+        self.setup_source = url.into();
         self
     }
 

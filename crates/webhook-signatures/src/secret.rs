@@ -26,8 +26,8 @@ pub(crate) enum Key {
     /// The text itself.
     Text,
     Hmac(HmacKey),
-    /// Bytes for an HMAC whose hash the token chooses among the allowed ones.
-    Bytes(Vec<u8>),
+    /// One for each hash that the scheme allows: the token chooses among them.
+    Hmacs(Vec<HmacKey>),
     Asymmetric(Keys),
 }
 
@@ -147,6 +147,17 @@ impl Secret {
     }
 }
 
+impl Key {
+    /// The key of an HMAC by this hash.
+    pub(crate) fn hmac(&self, wanted: Hash) -> Option<&HmacKey> {
+        match self {
+            Self::Hmac(key) => Some(key).filter(|key| key.hash() == wanted),
+            Self::Hmacs(keys) => keys.iter().find(|key| key.hash() == wanted),
+            Self::Text | Self::Asymmetric(_) => None,
+        }
+    }
+}
+
 impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Secret(***)")
@@ -179,7 +190,11 @@ fn token_key(algorithms: &[Algorithm], form: KeyForm, text: &str) -> Result<Key,
     {
         return Err(SecretError::Form("a shared secret: it is a key"));
     }
-    key_bytes(form, text).map(Key::Bytes)
+    let bytes = key_bytes(form, text)?;
+    let keyed = |algorithm: &Algorithm| {
+        if let Algorithm::Hmac(hash) = algorithm { Some(HmacKey::new(*hash, &bytes)) } else { None }
+    };
+    Ok(Key::Hmacs(algorithms.iter().filter_map(keyed).collect()))
 }
 
 fn signed_key(algorithm: Algorithm, form: KeyForm, text: &str) -> Result<Key, SecretError> {

@@ -50,9 +50,9 @@ fn parts<'a>(check: Check<'a>, signed: &'a Signed) -> Result<Vec<Looked<'a>>, Re
             json::find(body, array).and_then(|array| json::elements(array, ELEMENTS_MAX + 1));
         return Ok(elements.unwrap_or_default().into_iter().map(bare).collect());
     }
-    let places = signed.signatures.iter().filter_map(|place| pointer(&place.at));
-    let pieces = signed.message.iter().filter_map(message::pointer);
-    let pointers: Vec<&str> = places.chain(pieces).collect();
+    let mut pointers = Vec::with_capacity(signed.signatures.len() + signed.message.len());
+    pointers.extend(signed.signatures.iter().filter_map(|place| pointer(&place.at)));
+    pointers.extend(signed.message.iter().filter_map(message::pointer));
     let sought =
         Sought { each: signed.each.as_deref(), pointers: &pointers, parts_max: ELEMENTS_MAX + 1 };
     let parts = survey(body, sought).ok_or(Refusal::Malformed {

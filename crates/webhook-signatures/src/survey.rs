@@ -69,14 +69,12 @@ struct Walk<'a, 'p> {
     equal: Keys,
     /// How many values were found.
     found: usize,
-    /// Whether the pointers have no escapes.
-    literal: bool,
     /// The objects and arrays that are not closed yet.
     open: Vec<Level<'a, 'p>>,
     /// The keys of all open objects, one behind the other.
     keys: Vec<&'a [u8]>,
     /// The pointers that lead to the open values: which, and what of it is still to go.
-    wanted: Vec<(usize, &'p str)>,
+    wanted: Vec<(usize, &'p [u8])>,
     parts: Vec<Part<'a>>,
 }
 
@@ -85,22 +83,20 @@ struct Next<'p> {
     /// From where on those in [`Walk::wanted`] lead to it or into it.
     wanted: usize,
     /// What is still to go to the array of parts, where this is on the way.
-    each: Option<&'p str>,
+    each: Option<&'p [u8]>,
     is_part: bool,
 }
 
 impl<'a, 'p> Walk<'a, 'p> {
     fn new(body: &'a [u8], sought: Sought<'p>, equal: Keys) -> Self {
-        let escaped = |pointer: &&str| pointer.contains('~');
         Self {
             scan: Scan::new(body),
             sought,
             equal,
             found: 0,
-            literal: !sought.pointers.iter().chain(&sought.each).any(escaped),
-            open: Vec::with_capacity(8),
+            open: Vec::with_capacity(6),
             keys: Vec::with_capacity(if equal == Keys::Once { 64 } else { 0 }),
-            wanted: Vec::with_capacity(2 * sought.pointers.len()),
+            wanted: Vec::with_capacity(4 * sought.pointers.len()),
             parts: Vec::new(),
         }
     }
@@ -108,7 +104,7 @@ impl<'a, 'p> Walk<'a, 'p> {
     fn run(&mut self) -> Option<()> {
         let mut next = match self.sought.each {
             None => self.part(),
-            each => Next { wanted: 0, each, is_part: false },
+            Some(each) => Next { wanted: 0, each: Some(each.as_bytes()), is_part: false },
         };
         loop {
             self.scan.blank();
@@ -150,13 +146,17 @@ impl<'a, 'p> Walk<'a, 'p> {
     /// A part stands next: all pointers lead from here.
     fn part(&mut self) -> Next<'p> {
         let wanted = self.wanted.len();
-        self.wanted.extend(self.sought.pointers.iter().copied().enumerate());
+        let pointers = self.sought.pointers.iter().map(|pointer| pointer.as_bytes());
+        self.wanted.extend(pointers.enumerate());
         self.parts.push(Part { text: b"", values: vec![None; self.sought.pointers.len()] });
         Next { wanted, each: None, is_part: true }
     }
 
     fn scalar(&mut self, next: &Next<'p>, raw: &'a [u8]) {
         let leading = self.wanted.get(next.wanted..).unwrap_or_default();
+        if leading.is_empty() && !next.is_part {
+            return;
+        }
         if let Some(part) = self.parts.last_mut() {
             if next.is_part {
                 part.text = raw;
@@ -171,6 +171,13 @@ impl<'a, 'p> Walk<'a, 'p> {
         self.wanted.truncate(next.wanted);
     }
 
+    /// The letters by one of which a key begins that leads to something wanted.
+    fn letters(&self, wanted: usize, each: Option<&[u8]>) -> u64 {
+        let leading = self.wanted.get(wanted..).unwrap_or_default().iter().map(|(_, to_go)| *to_go);
+        let tokens = leading.chain(each).filter_map(|to_go| to_go.strip_prefix(b"/"));
+        tokens.fold(0, |all, token| all | letter(token))
+    }
+
     /// Into an object or array; what ends it.
     fn enter(&mut self, next: &Next<'p>) -> Option<u8> {
         if self.open.len() == DEPTH_MAX {
@@ -181,6 +188,7 @@ impl<'a, 'p> Walk<'a, 'p> {
             is_object: self.scan.rest.first() == Some(&b'{'),
             keys: self.keys.len(),
             marks: 0,
+            letters: self.letters(next.wanted, next.each),
             many: None,
             wanted: next.wanted..self.wanted.len(),
             each: next.each,
@@ -216,33 +224,37 @@ impl<'a, 'p> Walk<'a, 'p> {
         if self.equal == Keys::Once && !level.is_new(key, escaped, &mut self.keys) {
             return None;
         }
-        if level.wanted.is_empty() && level.each.is_none() {
+        let leads = if escaped { u64::MAX } else { letter(key) };
+        if level.letters & leads == 0 {
             return Some(Next { wanted: self.wanted.len(), each: None, is_part: false });
         }
-        let literal = self.literal && !escaped;
-        let below = |to_go| if literal { below_literal(to_go, key) } else { below(to_go, key) };
-        let (range, each) = (level.wanted.clone(), level.each.and_then(below));
-        Some(self.narrowed(range, each, below))
+        let (range, each) = (level.wanted.clone(), level.each);
+        // Only what a pointer escapes is spelt otherwise in it.
+        let is_plain = !escaped && memchr::memchr2(b'/', b'~', key).is_none();
+        Some(if is_plain {
+            self.narrowed(range, each, |to_go| below_literal(to_go, key))
+        } else {
+            self.narrowed(range, each, |to_go| below(to_go, key))
+        })
     }
 
     fn element(&mut self) -> Option<Next<'p>> {
         let level = self.open.last_mut()?;
         let index = level.count;
         level.count += 1;
-        if level.each == Some("") && self.parts.len() < self.sought.parts_max {
+        if level.each == Some(b"") && self.parts.len() < self.sought.parts_max {
             return Some(self.part());
         }
-        let below = |to_go| below_index(to_go, index);
-        let (range, each) = (level.wanted.clone(), level.each.and_then(below));
-        Some(self.narrowed(range, each, below))
+        let (range, each) = (level.wanted.clone(), level.each);
+        Some(self.narrowed(range, each, |to_go| below_index(to_go, index)))
     }
 
     /// The pointers of the open value that lead on to the next one.
     fn narrowed(
         &mut self,
         range: Range<usize>,
-        each: Option<&'p str>,
-        below: impl Fn(&'p str) -> Option<&'p str>,
+        each: Option<&'p [u8]>,
+        below: impl Fn(&'p [u8]) -> Option<&'p [u8]>,
     ) -> Next<'p> {
         let wanted = self.wanted.len();
         for at in range {
@@ -255,41 +267,40 @@ impl<'a, 'p> Walk<'a, 'p> {
                 self.wanted.push((index, to_go));
             }
         }
-        Next { wanted, each, is_part: false }
+        Next { wanted, each: each.and_then(below), is_part: false }
     }
 }
 
 /// No pointer has this to go.
-const NOWHERE: &str = "nowhere";
+const NOWHERE: &[u8] = b"nowhere";
 
 /// What is to go behind this key, where the pointer's next token is it.
-fn below<'p>(to_go: &'p str, key: &[u8]) -> Option<&'p str> {
-    let path = to_go.strip_prefix('/')?;
-    let (token, below) = path.split_at(path.find('/').unwrap_or(path.len()));
-    (unescape(key) == plain(token)).then_some(below)
+fn below<'p>(to_go: &'p [u8], key: &[u8]) -> Option<&'p [u8]> {
+    let (token, below) = first_token(to_go)?;
+    (unescape(key) == plain(&String::from_utf8_lossy(token))).then_some(below)
 }
 
-/// The same, where neither has escapes.
+/// The pointer's next token, and what is to go behind it.
+fn first_token(to_go: &[u8]) -> Option<(&[u8], &[u8])> {
+    let path = to_go.strip_prefix(b"/")?;
+    path.split_at_checked(memchr::memchr(b'/', path).unwrap_or(path.len()))
+}
+
+/// The same for a key that stands in the pointer as it is in the text.
 #[inline]
-fn below_literal<'p>(to_go: &'p str, key: &[u8]) -> Option<&'p str> {
-    let path = to_go.strip_prefix('/')?;
+fn below_literal<'p>(to_go: &'p [u8], key: &[u8]) -> Option<&'p [u8]> {
+    let path = to_go.strip_prefix(b"/")?;
     // Nearly all keys are told apart by their first letters.
-    if path.as_bytes().first() != key.first() {
+    if key.first().is_some_and(|letter| path.first() != Some(letter)) {
         return None;
     }
-    let below = match path.as_bytes().strip_prefix(key)? {
-        [] | [b'/', ..] => path.get(key.len()..)?,
-        _ => return None,
-    };
-    // The `/` of a pointer lead from key to key: one within a key is written `~1`.
-    memchr::memchr(b'/', key).is_none().then_some(below)
+    path.strip_prefix(key).filter(|below| matches!(below, [] | [b'/', ..]))
 }
 
 /// The same for an element of an array.
-fn below_index(to_go: &str, index: usize) -> Option<&str> {
-    let path = to_go.strip_prefix('/')?;
-    let (token, below) = path.split_at(path.find('/').unwrap_or(path.len()));
-    let number = crate::time::digits(token.as_bytes())?;
+fn below_index(to_go: &[u8], index: usize) -> Option<&[u8]> {
+    let (token, below) = first_token(to_go)?;
+    let number = crate::time::digits(token)?;
     (u64::try_from(number) == u64::try_from(index)).then_some(below)
 }
 
@@ -302,11 +313,13 @@ struct Level<'a, 'p> {
     keys: usize,
     /// A bit for each [`mark`] of its keys: one that is not there saves the comparison with all of them.
     marks: u64,
+    /// The letters that its keys must begin with to lead to something wanted.
+    letters: u64,
     /// Its keys in small letters, once there are many or one has escapes or letters beyond ASCII.
     many: Option<HashSet<String>>,
     /// Those of [`Walk::wanted`] that lead into it.
     wanted: Range<usize>,
-    each: Option<&'p str>,
+    each: Option<&'p [u8]>,
     is_part: bool,
     /// Elements so far, where it is an array.
     count: usize,
@@ -336,6 +349,12 @@ impl<'a> Level<'a, '_> {
     }
 }
 
+/// One of 64 bits for the first letter of a key, or of a pointer's token and what follows it; the lowest where there is
+/// none, or one that a pointer escapes.
+fn letter(key: &[u8]) -> u64 {
+    1 << key.first().filter(|byte| !matches!(byte, b'/' | b'~')).map_or(0, |byte| byte % 64)
+}
+
 /// One of 64 bits, the same for keys that differ in the case of letters only.
 fn mark(key: &[u8]) -> u64 {
     let letter = |byte: Option<&u8>| usize::from(byte.copied().unwrap_or_default() | 0x20);
@@ -358,13 +377,13 @@ mod tests {
     #[test]
     fn finds_what_one_look_up_each_finds() {
         let body =
-            br#" {"a":{"b":1,"c":[0,{"d":"2"}]},"x/y":3,"s":"t","\u006b":{"l":4},"e":{},"n":null}"#;
+            br#" {"a":{"b":1,"c":[0,{"d":"2"}]},"x/y":3,"s":"t","\u006b":{"l":4},"e":{},"n":null,"":{"z":5},"~z":6}"#;
         let pointers = [
             "/a/b", "/a/c/1/d", "/a/c/0", "/x/y", "/s", "/no", "/a/no", "/s/t", "/k/l", "/n",
-            "/e/", "/a/c/00",
+            "/e/", "/a/c/00", "//z",
         ];
         let escaped: Vec<_> = pointers.into_iter().chain(["/x~1y"]).collect();
-        for pointers in [&pointers[..], &escaped] {
+        for pointers in [&pointers[..], &escaped, &["/x~1y", "/~0z", "/s"]] {
             let parts = survey(body, sought(None, pointers)).unwrap();
             let one: Vec<_> = pointers.iter().map(|pointer| json::find(body, pointer)).collect();
             assert_eq!(parts, [Part { text: &body[1..], values: one }]);

@@ -12,7 +12,7 @@ const P256: &str = include_str!("../../../crates/webhook-signatures/tests/data/p
 const RSA: &str = include_str!("../../../crates/webhook-signatures/tests/data/rsa.pem");
 
 /// A row of each kind, with a secret that can sign; by family.
-pub(super) const ROWS: [(&str, &str); 22] = [
+pub(super) const ROWS: [(&str, &str); 26] = [
     ("github", SECRET),
     ("shopify", SECRET),
     ("vercel", SECRET),
@@ -29,7 +29,11 @@ pub(super) const ROWS: [(&str, &str); 22] = [
     ("hubspot", SECRET),
     ("twilio", SECRET),
     ("netlify", SECRET),
+    ("messagebird", SECRET),
+    ("fusionauth", SECRET),
     ("http-signature-hmac", SECRET),
+    ("hygraph", SECRET),
+    ("braintree", SECRET),
     ("adyen", HEX),
     ("discord", ED25519),
     ("http-signature", ED25519),
@@ -83,12 +87,13 @@ pub(super) fn request(row: &Provider, secret: &Secret, (url, now): (&str, i64)) 
 /// A body of the row's kind: its sample where the signature has its place in it, else 1 KB of JSON or form.
 fn body(name: &str) -> (&'static str, Vec<u8>) {
     let filling = "x".repeat(980);
+    let form = "application/x-www-form-urlencoded";
     match name {
-        "adyen" => ("application/json", sample(name, None).map_or(&b"{}"[..], |s| s.body).to_vec()),
-        "twilio" => (
-            "application/x-www-form-urlencoded",
-            format!("CallSid=1&From=%2B1&Body={filling}").into_bytes(),
+        "adyen" | "braintree" => (
+            if name == "adyen" { "application/json" } else { form },
+            sample(name, None).map_or(&b"{}"[..], |s| s.body).to_vec(),
         ),
+        "twilio" => (form, format!("CallSid=1&From=%2B1&Body={filling}").into_bytes()),
         _ => {
             let text =
                 format!("{{\"id\":\"evt_1\",\"type\":\"invoice.paid\",\"data\":\"{filling}\"}}");

@@ -92,6 +92,9 @@ fn set_up(row: &Provider) -> String {
         "{} The URL: `{address}`, with your own host in place of this one.",
         row.setup
     );
+    if !row.setup_source.is_empty() {
+        let _infallible = writeln!(text, "Read in <{}>.", row.setup_source);
+    }
     if trying::signs_url(row) {
         text += "It is signed: `public_url` must be what the provider calls, to the letter.\n";
     }

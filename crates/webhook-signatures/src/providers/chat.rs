@@ -19,7 +19,12 @@ fn chat() -> Vec<Provider> {
         hex("slack", "Slack", "x-slack-signature", "v0=")
             .at("x-slack-request-timestamp", (Unit::Seconds, FIVE_MINUTES), "v0:{timestamp}:{body}")
             .docs("https://docs.slack.dev/authentication/verifying-requests-from-slack/")
-            .setup("Event Subscriptions of the app: set the request URL to the URL below once the source has the secret, since Slack asks at once. The signing secret is under Basic Information, App Credentials.")
+            .setup(
+                "Event Subscriptions of the app: switch them on, set the request URL to the URL \
+                 below once the source has the secret, since Slack asks at once, and choose the \
+                 events. The signing secret is under Basic Information, App Credentials. Install \
+                 the app (again): Slack sends only what the workspace has allowed.",
+            )
             .id(Field::First(vec![json("/event_id"), Field::FormJson("payload".into(), "/trigger_id".into())]))
             .kind(Field::First(vec![
                 json("/event/type"),
@@ -41,6 +46,7 @@ fn chat() -> Vec<Provider> {
                  endpoint, events switched on and chosen; or, for interactions, General \
                  Information, Interactions Endpoint URL.",
             )
+            .setup_read_in("https://docs.discord.com/developers/events/webhook-events")
             .id(json("/id"))
             .kind(Field::First(vec![json("/event/type"), json("/type")]))
             .challenge(Challenge::DiscordPing)
@@ -95,6 +101,7 @@ fn chat() -> Vec<Provider> {
                  sends a signed `ping`, so the source must exist by then. The secret is the app's \
                  client secret (Basic information).",
             )
+            .setup_read_in("https://developers.intercom.com/docs/webhooks/setting-up-webhooks")
             .id(json("/id"))
             .kind(json("/topic"))
             .challenge(Challenge::Probe)
@@ -234,7 +241,7 @@ fn calls() -> Vec<Provider> {
                 signed.body_hash_query = Some("bodySHA256".into());
             })
             .docs("https://www.twilio.com/docs/usage/webhooks/webhooks-security")
-            .setup("Set the URL below as the webhook of the number or messaging service in the console, or by the API. It signs with the account's auth token.")
+            .setup("Set the URL below as the webhook of the number or messaging service in the console, or by the API. It signs with the account's primary auth token: a secondary one counts once it is promoted.")
             .id(Field::First(vec![
                 header("i-twilio-idempotency-token"),
                 Field::Form("MessageSid".into()),
@@ -259,7 +266,13 @@ fn calls() -> Vec<Provider> {
         hex("zoom", "Zoom", "x-zm-signature", "v0=")
             .at("x-zm-request-timestamp", (Unit::Seconds, Tolerance::OFF), "v0:{timestamp}:{body}")
             .docs("https://developers.zoom.us/docs/api/webhooks/")
-            .setup("Access page of the app, Event Subscriptions: add one with the URL below and validate it once the source has the secret token that the page shows.")
+            .setup(
+                "App Marketplace, Manage, the app, Features, Access: the page shows the secret \
+                 token. Switch Event Subscriptions on, Add New Event Subscription: the event types, \
+                 then the URL below as event notification endpoint URL, and Validate, once the \
+                 source has the token. An app has at most 20 subscriptions.",
+            )
+            .setup_read_in("https://developers.zoom.us/docs/api/webhooks/")
             .id(header("x-zm-trackingid"))
             .kind(json("/event"))
             .challenge(Challenge::ZoomUrlValidation)

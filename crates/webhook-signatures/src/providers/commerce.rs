@@ -26,6 +26,7 @@ fn cards() -> Vec<Provider> {
                  Its page reveals the signing secret (whsec_…); sandbox and live have one each. By \
                  API it is POST /v1/webhook_endpoints, whose answer shows the `secret` this once.",
             )
+            .setup_read_in("https://docs.stripe.com/workbench/webhooks")
             .id(json("/id"))
             .kind(json("/type"))
             .retries("3 days, exponential (live); 3 times (sandbox)")
@@ -72,7 +73,13 @@ fn cards() -> Vec<Provider> {
         base64("square", "Square", "x-square-hmacsha256-signature", "")
             .message("{url}{body}")
             .docs("https://developer.squareup.com/docs/webhooks/step3validate")
-            .setup("Developer Console, the application, Webhooks, Subscriptions: add one with the URL below. Its details show the signature key.")
+            .setup(
+                "Developer Console, Open the application, Webhooks, Subscriptions, Add subscription: \
+                 a name, the URL below as notification URL, over HTTPS, the API version and the \
+                 events. Its Endpoint Details show the signature key, which is the secret of the \
+                 source.",
+            )
+            .setup_read_in("https://developer.squareup.com/docs/webhooks/step2subscribe")
             .id(json("/event_id"))
             .kind(json("/type"))
             .deadline(10_000, "11 times in 24 hours (general knowledge)")

@@ -42,7 +42,13 @@ pub(super) fn rows() -> Vec<Provider> {
         )
         .or(mailgun(form("signature"), form("timestamp"), form("token")))
         .docs("https://documentation.mailgun.com/docs/mailgun/user-manual/webhooks/securing-webhooks")
-        .setup("Add the URL below to the domain's webhooks. The secret is the HTTP webhook signing key of the account, which is not the API key.")
+        .setup(
+            "Webhooks of the account or of one domain: add the URL below for each event type; by API \
+             it is POST /v1/webhooks with `url` and `event_types`, or POST \
+             /v3/domains/{domain}/webhooks. It takes up to 10 minutes to work. The secret is the \
+             HTTP webhook signing key of the account, which is not the API key.",
+        )
+        .setup_read_in("https://documentation.mailgun.com/docs/mailgun/user-manual/webhooks/webhooks")
         .id(Field::First(vec![json("/event-data/id"), form("token")]))
         .kind(Field::First(vec![json("/event-data/event"), form("event")]))
         .success(200)

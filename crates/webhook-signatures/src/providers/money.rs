@@ -28,7 +28,13 @@ fn wallets() -> Vec<Provider> {
                 signed.source = KeySource::Named { at: header("paypal-cert-url"), rule: KeyHost::PayPal };
             })
             .docs("https://developer.paypal.com/api/rest/webhooks/rest/")
-            .setup("Developer Dashboard, the app's page: add a webhook with the URL below and its event types. The webhook ID goes into the option webhook_id.")
+            .setup(
+                "Developer Dashboard, the app's page: add a webhook with the URL below and its event \
+                 types, or POST /v1/notifications/webhooks with `url` and `event_types`. The webhook \
+                 ID goes into the option webhook_id. It gets the events of that app only, and an \
+                 app has at most 10 webhooks.",
+            )
+            .setup_read_in("https://developer.paypal.com/api/webhooks/")
             .needs("webhook_id", "The webhook's id in PayPal's dashboard, which is part of what is signed")
             .id(json("/id"))
             .kind(json("/event_type"))

@@ -62,14 +62,15 @@ fn forms() -> Vec<Provider> {
             .kind(Field::First(vec![Field::Form("action".into()), json("/type")]))
             .verified("n8n-nodes-base 2.41.2"),
         stamped("calendly", "Calendly", "calendly-webhook-signature", t_v1())
-            .docs("https://developer.calendly.com/api-docs/ZG9jOjM2MzE2MDM4-webhook-signatures")
+            .docs("https://developer.calendly.com/docs/webhooks/overview")
             .setup(
                 "POST https://api.calendly.com/webhook_subscriptions with `url` (the URL below), \
                  `events`, `organization`, `scope` (`user` or `organization`; `user` wants the \
                  field `user` too), and `signing_key`, a secret of your own choice. There is no \
-                 page for it; the account needs a paid plan. For an OAuth app Calendly makes the \
-                 key itself.",
+                 page for it; the organization owner's plan must have the feature that an event \
+                 comes from. For an OAuth app Calendly makes the key itself.",
             )
+            .setup_read_in("https://developer.calendly.com/docs/webhooks/overview")
             .kind(json("/event"))
             .deadline(15_000, "exponential; 410 deletes the subscription")
             .verified("n8n-nodes-base 2.41.2"),
@@ -93,6 +94,7 @@ fn forms() -> Vec<Provider> {
                  makes the secret, which is shown in full only once. In the configuration tick \
                  Include HMAC Signature: without it nothing is signed.",
             )
+            .setup_read_in("https://developers.docusign.com/platform/webhooks/connect/setting-up-hmac")
             .id(Field::Joined {
                 fields: vec![json("/data/envelopeId"), json("/event"), json("/generatedDateTime")],
                 with: ":".into(),
@@ -186,11 +188,13 @@ fn sales() -> Vec<Provider> {
             .at("x-hubspot-request-timestamp", (Unit::Millis, FIVE_MINUTES), "{method}{url}{body}{timestamp}")
             .docs("https://developers.hubspot.com/docs/apps/developer-platform/build-apps/authentication/request-validation")
             .setup(
-                "Set the target URL in the app's webhook settings (or `targetUrl` in its project) \
-                 to the URL below, and subscribe to object types and their events. It signs with \
-                 the app's client secret, shown on the app's page under Auth. Webhooks that \
-                 workflows send are signed with it too, if the action names the app.",
+                "In the app's project a file `webhooks/*-hsmeta.json` of the type `webhooks`: the URL \
+                 below as `targetUrl`, and the subscriptions by object type and event; an older app \
+                 has the same in its webhook settings. It signs with the app's client secret, shown \
+                 on the app's page under Auth. Webhooks that workflows send are signed with it too, \
+                 if the action names the app.",
             )
+            .setup_read_in("https://developers.hubspot.com/docs/apps/developer-platform/add-features/configure-webhooks")
             .id(json("/0/eventId"))
             .kind(json("/0/subscriptionType"))
             .deadline(5000, "10 times in 24 hours")

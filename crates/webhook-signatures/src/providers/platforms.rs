@@ -39,6 +39,7 @@ fn forges() -> Vec<Provider> {
     };
     vec![
         github(hex("github", "GitHub", "x-hub-signature-256", "sha256="))
+            .setup_read_in("https://docs.github.com/en/webhooks/using-webhooks/creating-webhooks")
             .caveat("Bodies may be 25 MB.")
             .verified("@octokit/webhooks-methods 6.0.0; the vector in GitHub's documentation"),
         github(sha1("github-sha1", "GitHub, SHA-1", ("x-hub-signature", "sha1=", Hex)))

@@ -4,10 +4,8 @@ use super::draft::Draft;
 use super::message::Signer;
 use super::{SignError, raw};
 use crate::encoding::Encoding;
-use crate::hash::HmacKey;
 use crate::httpsig::{base_to_sign, content_digest, name};
 use crate::scheme::{Algorithm, HttpSignature};
-use crate::secret::Key;
 
 /// Method, address, the body's digest, and the id; the content type where there is one.
 pub(super) fn sign(
@@ -33,8 +31,8 @@ pub(super) fn sign(
         let (input, base) = base_to_sign(&draft.incoming(), &components, &parameters)
             .map_err(SignError::Message)?;
         let signature = match (algorithm, signer.key) {
-            (Algorithm::Hmac(hash), Key::Bytes(bytes)) => {
-                Some(HmacKey::new(*hash, bytes).tag(&[&base]).bytes().to_vec())
+            (Algorithm::Hmac(hash), key) => {
+                key.hmac(*hash).map(|key| key.tag(&[&base]).bytes().to_vec())
             }
             (algorithm, key) => raw(*algorithm, key, &[&base]),
         };

@@ -4,7 +4,7 @@ use super::draft::Draft;
 use super::message::Signer;
 use super::{SignError, raw};
 use crate::encoding::Encoding;
-use crate::hash::{Hash, HmacKey};
+use crate::hash::Hash;
 use crate::json;
 use crate::jwt::name;
 use crate::message::{self, Source};
@@ -43,8 +43,8 @@ pub(super) fn sign(signer: Signer<'_>, jwt: &Jwt, draft: &mut Draft<'_>) -> Resu
 
 fn signature(key: &Key, algorithm: Algorithm, signed: &str) -> Option<Vec<u8>> {
     match (algorithm, key) {
-        (Algorithm::Hmac(hash), Key::Bytes(bytes)) => {
-            Some(HmacKey::new(hash, bytes).tag(&[signed.as_bytes()]).bytes().to_vec())
+        (Algorithm::Hmac(hash), key) => {
+            Some(key.hmac(hash)?.tag(&[signed.as_bytes()]).bytes().to_vec())
         }
         (algorithm, key) => raw(algorithm, key, &[signed.as_bytes()]),
     }

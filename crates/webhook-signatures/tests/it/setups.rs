@@ -24,6 +24,8 @@ fn faults(row: &Provider) -> Vec<String> {
     fault(!text.contains("the URL below"), "does not say where the URL below goes");
     fault(!text.ends_with('.'), "does not end with a full stop: the page goes on behind it");
     fault(text.contains("  ") || text.contains('\n'), "has a break or two blanks in a sentence");
+    let source = row.setup_source.as_ref();
+    fault(!source.is_empty() && !source.starts_with("https://"), "was read in no page of the web");
     fault(text.matches('`').count() % 2 != 0, "has a backtick without another");
     faults
 }
@@ -59,4 +61,7 @@ fn a_bad_text_is_found() {
         row.setup = bad.into();
         assert!(!faults(&row).is_empty(), "{bad}");
     }
+    let mut row = webhook_signatures::find("github").unwrap().clone();
+    row.setup_source = "a book".into();
+    assert!(!faults(&row).is_empty());
 }
