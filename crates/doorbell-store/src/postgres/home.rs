@@ -3,7 +3,8 @@
 use super::accept::{self, Door};
 use super::claim::{self, Turns};
 use super::config;
-use super::line::{Address, Line, Open};
+use super::address::Address;
+use super::line::{Line, Open};
 use super::node;
 use super::partitions::Days;
 use super::parts::{CLOSED, Parts};

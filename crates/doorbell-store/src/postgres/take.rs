@@ -6,7 +6,9 @@
 
 use super::config;
 use super::kinds::{self, Kind, Kinds};
-use super::line::{Address, Line, Open, error, is_passing};
+use super::address::Address;
+use super::fault::{error, is_passing};
+use super::line::{Line, Open};
 use super::partitions::{Day, Days};
 use super::place::Places;
 use super::rows::{Id, get};
