@@ -78,7 +78,8 @@ impl Cluster {
         self.sql("ALTER SYSTEM SET synchronous_standby_names = '*'")?;
         self.sql("SELECT pg_reload_conf()")?;
         let begun = Instant::now();
-        while self.sql("SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'")? != "1" {
+        while self.sql("SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'")? != "1"
+        {
             ensure!(begun.elapsed() < START_MAX, "no standby follows; {}", standby.log_tail());
             std::thread::sleep(Duration::from_millis(20));
         }

@@ -50,8 +50,7 @@ enum Blow {
 }
 
 /// What is done to a fleet without an inbox, and to one with it.
-const BLOWS: [Blow; 5] =
-    [Blow::Kill, Blow::Stop, Blow::Database, Blow::Connections, Blow::Promote];
+const BLOWS: [Blow; 5] = [Blow::Kill, Blow::Stop, Blow::Database, Blow::Connections, Blow::Promote];
 const BEHIND_INBOX: [Blow; 3] = [Blow::Kill, Blow::Promote, Blow::Broker];
 
 /// The longest time that an endpoint got nothing after a blow.

@@ -155,8 +155,14 @@ mod tests {
         let address = Address::parse(text, &[]).unwrap();
         assert_eq!(address.shown(), "postgres://one:1,two:2/db");
         let [one, two] = &address.hosts[..] else { panic!("two hosts") };
-        assert_eq!((one.get_hosts(), one.get_ports()), (&[Host::Tcp("one".to_owned())][..], &[1][..]));
-        assert_eq!((two.get_hosts(), two.get_ports()), (&[Host::Tcp("two".to_owned())][..], &[2][..]));
+        assert_eq!(
+            (one.get_hosts(), one.get_ports()),
+            (&[Host::Tcp("one".to_owned())][..], &[1][..])
+        );
+        assert_eq!(
+            (two.get_hosts(), two.get_ports()),
+            (&[Host::Tcp("two".to_owned())][..], &[2][..])
+        );
         for host in &address.hosts {
             assert_eq!(host.get_user(), Some("me"));
             assert_eq!(host.get_password(), Some(&b"secret"[..]));

@@ -1,7 +1,7 @@
 //! Events that are taken in by one statement, as its columns.
 
-use super::kinds::{self, Kind};
 use super::fault::{error, is_passing};
+use super::kinds::{self, Kind};
 use super::line::Open;
 use super::partitions::{Day, Days};
 use super::rows::{self, Id, StateColumns, get, ms, whole};

@@ -1,7 +1,7 @@
 //! Giving everything out for another home, as it stood at one moment.
 
-use super::batch::scope_of;
 use super::address::Address;
+use super::batch::scope_of;
 use super::line::{Line, Open};
 use super::rows::{self, Id, count, get, time, whole};
 use super::take::fits;

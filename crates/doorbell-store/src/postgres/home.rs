@@ -1,9 +1,9 @@
 //! [`Postgres`]: the verbs of [`Store`], joined from the parts.
 
 use super::accept::{self, Door};
+use super::address::Address;
 use super::claim::{self, Turns};
 use super::config;
-use super::address::Address;
 use super::line::{Line, Open};
 use super::node;
 use super::partitions::Days;

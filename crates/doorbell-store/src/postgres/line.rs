@@ -140,7 +140,10 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    #[expect(clippy::disallowed_methods, reason = "a test is told by its runner where the database is")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a test is told by its runner where the database is"
+    )]
     async fn a_database_that_refuses_writes_is_looked_for_anew() {
         let address = std::env::var("DOORBELL_TEST_POSTGRES").expect("the address of a database");
         let line = Line::new(Address::parse(&address, &[]).unwrap(), "");

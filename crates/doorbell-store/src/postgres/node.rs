@@ -103,7 +103,8 @@ impl Heart {
     /// Beside the beats, which must not wait for it: a round that takes long is no reason to be taken for dead.
     fn take_care(&mut self, parts: &Arc<Parts>, days: &Arc<Days>) {
         let Ok(mut care) = Arc::clone(&self.care).try_lock_owned() else { return };
-        let (due, parts, days) = (std::mem::take(&mut self.due), Arc::clone(parts), Arc::clone(days));
+        let (due, parts, days) =
+            (std::mem::take(&mut self.due), Arc::clone(parts), Arc::clone(days));
         tokio::spawn(async move {
             if let Err(fault) = care.round(due, &parts, &days).await {
                 tracing::debug!(%fault, "what is done beside the beats waits for the next one");

@@ -1,8 +1,8 @@
 //! What the verbs share: the lines to the database, what this node holds, and the letter boxes.
 
+use super::address::Address;
 use super::kinds::Kinds;
 use super::leases::Leases;
-use super::address::Address;
 use super::line::Line;
 use super::members::Members;
 use super::ticks;

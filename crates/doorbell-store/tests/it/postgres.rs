@@ -285,6 +285,38 @@ async fn a_claim_that_was_cut_off_strands_nothing() {
     assert_eq!((once.len(), lent.len()), (COUNT, COUNT));
 }
 
+/// One without a key that stands behind a line of others is found, though no claim looks at the whole line.
+#[tokio::test]
+async fn what_has_no_key_is_found_behind_a_long_line_of_others() {
+    const LINE: u64 = 5_000;
+    let mut homes = in_schema();
+    let home = homes.open().await;
+    let keyed = |n| {
+        let mut one = admission(n, endpoint(1), false);
+        one.deliveries.iter_mut().for_each(|delivery| delivery.order_key = Some(n % 3));
+        home.accept(one)
+    };
+    for n in futures_util::future::join_all((0..LINE).map(keyed)).await {
+        assert_eq!(n, Ok(Admitted::New));
+    }
+    home.accept(admission(LINE, endpoint(1), false)).await.unwrap();
+    let claim = || home.claim(Claim { by_key: true, due_by: at(LINE), ..all_of(endpoint(1)) });
+    let first = claim().await.unwrap();
+    assert_eq!(first.lent.len(), 3, "one of each key");
+    assert!(
+        first.next_due.is_some_and(|at_once| at_once > at(LINE)),
+        "it is looked on, not at once"
+    );
+    let mut without = Vec::new();
+    for _ in 0..3 {
+        without.extend(claim().await.unwrap().lent);
+    }
+    let keys: Vec<Option<u64>> = without.iter().map(|lent| lent.delivery.order_key).collect();
+    assert_eq!(keys, [None]);
+    let last = claim().await.unwrap();
+    assert!(last.lent.is_empty(), "their keys are out");
+}
+
 /// Ends all connections of this schema's nodes.
 const CUT: &str = "SELECT count(pg_terminate_backend(pid))::text FROM pg_stat_activity
     WHERE application_name = current_schema() AND pid <> pg_backend_pid()";
@@ -333,9 +365,8 @@ async fn one_that_says_nothing_any_more_is_looked_for_elsewhere() {
     let home = homes.open().await;
     assert_eq!(home.accept(admission(1, endpoint(1), false)).await, Ok(Admitted::New));
     frozen.store(true, Ordering::SeqCst);
-    let again = async {
-        while home.accept(admission(2, endpoint(1), false)).await != Ok(Admitted::New) {}
-    };
+    let again =
+        async { while home.accept(admission(2, endpoint(1), false)).await != Ok(Admitted::New) {} };
     let taken = tokio::time::timeout(Duration::from_secs(25), again).await;
     assert_eq!(taken, Ok(()), "whoever sends it again is answered");
     let page = home.events(EventQuery::of(TenantId::DEFAULT)).await.unwrap();
