@@ -27,8 +27,9 @@ const LEASE: Duration = Duration::from_secs(4);
 const HEARD: Duration = Duration::from_secs(5);
 /// Within what everything must have arrived when all is whole again.
 const ARRIVES: Duration = Duration::from_secs(60);
-/// A fault is watched so long.
+/// A fault is watched so long; behind an inbox another node must take over the broker's queue first, and then the endpoints.
 const WATCH: Duration = Duration::from_secs(7);
+const WATCH_BEHIND_INBOX: Duration = Duration::from_secs(12);
 /// How long before a fault a delivery may have been answered without its result being in the database.
 const IN_FLIGHT: Duration = Duration::from_secs(2);
 
@@ -178,8 +179,12 @@ impl Fleet {
         self.finish(dice, summary)?;
         let behind = if self.broker.is_some() { " behind an inbox" } else { "" };
         let told = blows.iter().zip(slowest.iter().flatten());
-        summary.notes.extend(told.map(|(blow, pause)| format!("{blow:?}{behind}: {pause}")));
-        summary.notes.push(format!("circuit breakers that opened{behind}: {}", self.breakers()));
+        let mut notes: Vec<String> =
+            told.map(|(blow, pause)| format!("{blow:?}{behind}: {pause}")).collect();
+        notes.push(format!("circuit breakers that opened{behind}: {}", self.breakers()));
+        // The other fleet may fail yet.
+        bar.suspend(|| notes.iter().for_each(|note| println!("  {note}")));
+        summary.notes.extend(notes);
         drop(std::fs::remove_dir_all(&self.folder));
         Ok(())
     }
@@ -264,7 +269,7 @@ impl Fleet {
         if let (Blow::Kill, Some(node)) = (blow, self.nodes.get(which)) {
             loads.push(Load::start(&node.ingest, &self.ledger, self.lives, shape));
         }
-        std::thread::sleep(WATCH);
+        std::thread::sleep(if self.broker.is_some() { WATCH_BEHIND_INBOX } else { WATCH });
         self.troubles.push(Trouble { from, until: Instant::now() });
         for load in loads {
             summary.add(&load.stop())?;

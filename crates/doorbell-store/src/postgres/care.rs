@@ -18,6 +18,7 @@ const KEYS_AT_ONCE: i64 = 10_000;
 
 /// What is to be done in a round beside what always is.
 #[derive(Debug, Default, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "one for each thing that may be due")]
 pub(super) struct Due {
     pub(super) free_dead: bool,
     pub(super) look: bool,
