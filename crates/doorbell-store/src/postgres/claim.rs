@@ -197,13 +197,13 @@ fn read_heads(found: &[Row]) -> Result<Vec<Head>, StoreError> {
 /// Where the columns of what is lent are followed by when the first of the rest is due.
 const NEXT: usize = 17;
 
-/// Lends what `c` names, as `d` (by its key: `holder + 0` keeps the planner from going through all that nobody has, which it
+/// Lends what `c` names, as `d` (by its key: `state + 0` keeps the planner from going through all that nobody has, which it
 /// does in a partition of which it knows nothing yet), and finds as `s` of which the events come along.
 macro_rules! lend {
     ($node:literal, $bytes:literal, $generation:literal) => {
         concat!(
             ", d AS (UPDATE deliveries d SET holder = ", $node, ", lease = d.lease + 1 FROM c
-            WHERE d.seq = c.seq AND d.nth = c.nth AND d.state = 0 AND d.holder + 0 = 0
+            WHERE d.seq = c.seq AND d.nth = c.nth AND d.state + 0 = 0 AND d.holder = 0
             AND (SELECT number FROM generation) <= ",
             $generation,
             " RETURNING ",
