@@ -161,10 +161,10 @@ def own_inbox():
 class Doorbell:
     """A running `doorbell serve`."""
 
-    def __init__(self, folder, environment=None):
+    def __init__(self, folder, environment=None, settings=""):
         self.folder, self.token, self.environment = pathlib.Path(folder), None, environment or {}
         self.store = own_database() + own_inbox()
-        (self.folder / "doorbell.toml").write_text(CONFIGURATION)
+        (self.folder / "doorbell.toml").write_text(CONFIGURATION + settings)
         self.start()
 
     def start(self):

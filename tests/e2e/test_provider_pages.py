@@ -8,7 +8,7 @@ import re
 import subprocess
 
 import pytest
-from conftest import BINARY, ROOT, Doorbell
+from conftest import BINARY, ROOT, Doorbell, until
 
 PAGES = sorted(path for path in (ROOT / "docs" / "providers").glob("*.md") if path.name != "README.md")
 # Nothing here can sign as these do: their pages say so and have no command to try.
@@ -57,7 +57,8 @@ def test_what_the_page_says_to_try_is_believed(path, node, shell):
     assert len(re.findall("^doorbell ", lines, re.M)) == 2, lines
     ran = shell(lines.replace("http://127.0.0.1:8080", node.ingest))
     assert ran.returncode == 0, (lines, ran.stdout, ran.stderr)
-    rows = node.api("GET", f"/v1/requests?source=try-{name}")["data"]
+    # What was taken into an inbox is in the store a moment later.
+    rows = until("it is kept", lambda: node.api("GET", f"/v1/requests?source=try-{name}")["data"])
     assert [row["event"] is not None for row in rows] == [True], rows
     source = node.api("GET", f"/v1/sources/try-{name}")
     assert source["provider"] == name

@@ -8,18 +8,14 @@ import pytest
 import standardwebhooks
 
 from brokers import jetstream, rabbit  # noqa: F401 (fixtures)
-from conftest import CONFIGURATION, Doorbell, until
+from conftest import Doorbell, until
 
 
 def node(folder, **queues):
     """A Doorbell with these connections to brokers."""
     folder.mkdir()
     tables = "".join(f'[queues.{name}]\nurl = "{url}"\ntenants = ["*"]\n' for name, url in queues.items())
-    started = Doorbell.__new__(Doorbell)
-    started.folder, started.token, started.environment, started.store = folder, None, {}, []
-    (folder / "doorbell.toml").write_text(CONFIGURATION + tables)
-    started.start()
-    return started
+    return Doorbell(folder, settings=tables)
 
 
 # A broker that was killed takes its time on a machine that is busy, and an open circuit breaker waits too.
@@ -27,13 +23,12 @@ RESTART_S = 120
 RETRY = {"schedule": ["0s"] + ["1s"] * 45}
 
 
-# A quorum queue of RabbitMQ 3.10 refuses publishes for minutes after a SIGKILL now and then; asked for by the variable.
-@pytest.mark.skipif("DOORBELL_E2E_LONG" not in os.environ, reason="DOORBELL_E2E_LONG=1 runs it")
 def test_rabbitmq_gets_all_although_it_is_killed(tmp_path, rabbit):
     channel = rabbit.connect().channel()
     channel.exchange_declare("events", "topic", durable=True)
     channel.queue_declare("orders", durable=True, arguments={"x-queue-type": "quorum"})
     channel.queue_bind("orders", "events", "hooks.order.*")
+    rabbit.has_written_down("orders")
     doorbell = node(tmp_path / "node", rabbit=rabbit.url)
     doorbell.source("shop", provider="none", type_rule={"header": "x-type"})
     made = doorbell.endpoint("orders", "queue://rabbit/events?routing_key=hooks.{type}", retry=RETRY)

@@ -95,7 +95,7 @@ impl Step {
             }
             Self::E2e => {
                 e2e::run(&e2e::Flags::default())?;
-                e2e::run(&e2e::Flags::on_postgres())
+                e2e::Flags::on_postgres().iter().try_for_each(e2e::run)
             }
             Self::Judges => {
                 let script = place::root().join("crates/webhook-signatures/judges/run");

@@ -39,10 +39,19 @@ enum Home {
 }
 
 impl Flags {
-    /// What every store must do as the embedded one does: the main job and all of delivery.
-    pub(crate) fn on_postgres() -> Self {
-        let files = ["test_main_job.py", "test_delivery.py"].map(str::to_owned);
-        Self { store: Home::Postgres, pytest: files.to_vec(), ..Self::default() }
+    /// What every store must do as the embedded one does, on `PostgreSQL` and on it behind each kind of inbox: the main job,
+    /// all of delivery, and what an operator sees. Everything runs there too: `cargo xtask e2e --store postgres`.
+    pub(crate) fn on_postgres() -> Vec<Self> {
+        let files = ["test_main_job.py", "test_delivery.py", "test_operations.py"];
+        let pytest = files.map(str::to_owned).to_vec();
+        let inboxes = [None, Some(Kind::Amqp), Some(Kind::Nats), Some(Kind::Sqs)].into_iter();
+        let on = |inbox| Self {
+            store: Home::Postgres,
+            inbox,
+            pytest: pytest.clone(),
+            ..Self::default()
+        };
+        inboxes.map(on).collect()
     }
 }
 

@@ -186,6 +186,12 @@ impl Node {
         tail(&self.log)
     }
 
+    /// How many lines of its log have these words.
+    pub(crate) fn logged(&self, words: &str) -> usize {
+        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+        text.lines().filter(|line| line.contains(words)).count()
+    }
+
     /// A client of its API.
     pub(crate) fn api(&self, token: &str) -> Client {
         Client::new(&self.admin, Some(token))

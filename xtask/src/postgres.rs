@@ -34,16 +34,20 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// A new, empty one that answers.
-    pub(crate) fn start(sync: Sync) -> Result<Self> {
+    /// One that does not run, in a folder of its own.
+    fn new(sync: Sync, port: u16) -> Result<Self> {
         let programs = programs()?;
         let folder = tempfile::Builder::new().prefix("doorbell-postgres-").tempdir()?;
         let user = other_user()?;
         if let Some((uid, gid)) = user {
             chown(folder.path(), Some(uid), Some(gid))?;
         }
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let mut cluster = Self { folder, programs, port, sync, user, server: None };
+        Ok(Self { folder, programs, port, sync, user, server: None })
+    }
+
+    /// A new, empty one that answers.
+    pub(crate) fn start(sync: Sync) -> Result<Self> {
+        let mut cluster = Self::new(sync, free_port()?)?;
         let data = cluster.data();
         let mut init = cluster.command("initdb");
         init.args([
@@ -60,6 +64,38 @@ impl Cluster {
         place::run(&mut init)?;
         cluster.run()?;
         Ok(cluster)
+    }
+
+    /// A standby of it at that port, without whose word this one confirms nothing from now on.
+    pub(crate) fn standby(&self, port: u16) -> Result<Self> {
+        let mut standby = Self::new(self.sync, port)?;
+        let mut copy = standby.command("pg_basebackup");
+        copy.args(["--write-recovery-conf", "--checkpoint", "fast", "--wal-method", "stream"]);
+        copy.args(["--no-sync", "--host", "127.0.0.1", "--username", "doorbell"]);
+        copy.args(["--port", &self.port.to_string(), "--pgdata"]).arg(standby.data());
+        place::run(&mut copy)?;
+        standby.run()?;
+        self.sql("ALTER SYSTEM SET synchronous_standby_names = '*'")?;
+        self.sql("SELECT pg_reload_conf()")?;
+        let begun = Instant::now();
+        while self.sql("SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'")? != "1"
+        {
+            ensure!(begun.elapsed() < START_MAX, "no standby follows; {}", standby.log_tail());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(standby)
+    }
+
+    /// Makes a standby the one that is written to.
+    pub(crate) fn promote(&self) -> Result<()> {
+        let promoted = self.sql("SELECT pg_promote()")?;
+        ensure!(promoted == "t", "pg_promote: {promoted}; {}", self.log_tail());
+        Ok(())
+    }
+
+    /// Where it listens.
+    pub(crate) const fn port(&self) -> u16 {
+        self.port
     }
 
     /// `postgres://…` of its database.
@@ -197,6 +233,11 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         drop(self.kill());
     }
+}
+
+/// A port that nobody listens at.
+pub(crate) fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 /// The newest server's programs.

@@ -100,6 +100,25 @@ impl Outlet {
         }))
     }
 
+    /// Opens the connection, so that the first who puts need not wait for it. Without one (SQS, Redis, MQTT), nothing.
+    ///
+    /// # Errors
+    /// [`QueueError`]; the next who puts tries again.
+    pub(crate) async fn open(&self) -> Result<(), QueueError> {
+        match &self.0 {
+            #[cfg(feature = "amqp")]
+            ToPut::Amqp(outlet) => outlet.open().await,
+            #[cfg(feature = "nats")]
+            ToPut::Nats(outlet) => outlet.open().await,
+            #[cfg(feature = "sqs")]
+            ToPut::Sqs(_) => Ok(()),
+            #[cfg(feature = "redis")]
+            ToPut::Redis(_) => Ok(()),
+            #[cfg(feature = "mqtt")]
+            ToPut::Mqtt(_) => Ok(()),
+        }
+    }
+
     /// Puts a message; `Ok` means that the broker confirmed it: `RabbitMQ` by a publisher confirm (and the message was routed),
     /// `JetStream` by the stream's ack, SQS and Redis by their answer, MQTT by PUBACK. Messages that are put one after
     /// the other without waiting keep their order. Within [`limits::ANSWER`].

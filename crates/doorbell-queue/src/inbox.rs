@@ -91,6 +91,15 @@ impl Inbox {
         Ok(Self { outlet, tap, dead, shown: address.shown() })
     }
 
+    /// Opens the connection over which letters are put, and makes queue or stream, so that the first sender need not wait for
+    /// that. Within [`limits::OPEN`].
+    ///
+    /// # Errors
+    /// [`QueueError`]; it is opened when something is put.
+    pub async fn open(&self) -> Result<(), QueueError> {
+        self.outlet.open().await
+    }
+
     /// Which broker it is, for a log.
     #[must_use]
     pub fn shown(&self) -> &str {

@@ -22,6 +22,7 @@ use doorbell_core::id::{SourceId, TenantId};
 use doorbell_core::limits;
 use doorbell_core::name::Label;
 use doorbell_core::source::{Dedupe, Source, Verification};
+use doorbell_queue::Inbox;
 use doorbell_store::{AnyStore, Retention, Store as _, StoreError};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -96,6 +97,9 @@ pub async fn start(
         let api = Api::new(ApiState::new(parts), Hosts::new(shared.admin_addr, hosts));
         Arc::new(if serves { api } else { api.for_operators_only() })
     };
+    if config.node.roles.has(Role::Ingest) {
+        open(config.node.inbox.as_deref()).await;
+    }
     let mut parts = config.node.clone();
     parts.keys = parts.keys.or_else(|| Some(sender.clone()));
     let node = Node::start(parts, Arc::clone(&store), desk.clone(), clock.clone(), api).await?;
@@ -109,6 +113,15 @@ pub async fn start(
         rest.start(&node);
     }
     Ok(node)
+}
+
+/// To declare a queue takes a broker its time; the first sender is not to wait for it, nor to be the one who finds out that
+/// the login is wrong. A broker that is away stops no node: it may be back when somebody sends.
+async fn open(inbox: Option<&Inbox>) {
+    let Some(inbox) = inbox else { return };
+    if let Err(error) = inbox.open().await {
+        tracing::warn!(%error, inbox = inbox.shown(), "the inbox does not answer yet");
+    }
 }
 
 /// What a node needs to deliver, and to do what only those do that look after endpoints.

@@ -1,4 +1,5 @@
-//! Three nodes on one database: nodes die, stop and come back, the database dies, connections are cut, all under load.
+//! Three nodes on one database: nodes die, stop and come back, the database dies, its standby is promoted in its place,
+//! connections are cut, all under load; then the same with an inbox before it, whose broker dies too.
 //!
 //! `cycles` is how often each fault is done. What must hold: nothing acknowledged is lost, nothing is there twice, both
 //! endpoints get everything, and what came twice was in flight when a fault came.
@@ -6,12 +7,14 @@
 use super::check::{self, Known};
 use super::load::{Ledger, Load, Shape};
 use super::receiver::{Hits, Receiver};
-use super::{Options, Summary};
+use super::{Fault, Options, Summary, inbox};
+use crate::brokers::Broker;
 use crate::node::{self, Node, Program};
 use crate::payload::{Dice, SECRET};
 use crate::place;
-use crate::postgres::{Cluster, Sync};
+use crate::postgres::{self, Cluster, Sync};
 use anyhow::{Context, Result, bail, ensure};
+use indicatif::ProgressBar;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -22,8 +25,11 @@ pub(super) const NODES: usize = 3;
 const LEASE: Duration = Duration::from_secs(4);
 /// Within what a change of the configuration reaches every node.
 const HEARD: Duration = Duration::from_secs(5);
-/// A fault is watched so long.
+/// Within what everything must have arrived when all is whole again.
+const ARRIVES: Duration = Duration::from_secs(60);
+/// A fault is watched so long; behind an inbox another node must take over the broker's queue first, and then the endpoints.
 const WATCH: Duration = Duration::from_secs(7);
+const WATCH_BEHIND_INBOX: Duration = Duration::from_secs(12);
 /// How long before a fault a delivery may have been answered without its result being in the database.
 const IN_FLIGHT: Duration = Duration::from_secs(2);
 
@@ -38,9 +44,31 @@ enum Blow {
     Database,
     /// Every connection to the database is ended.
     Connections,
+    /// SIGKILL to the database, whose standby is promoted; it stays away.
+    Promote,
+    /// SIGKILL to the broker of the inbox, which is started again.
+    Broker,
 }
 
-const BLOWS: [Blow; 4] = [Blow::Kill, Blow::Stop, Blow::Database, Blow::Connections];
+/// What is done to a fleet without an inbox, and to one with it.
+const BLOWS: [Blow; 5] = [Blow::Kill, Blow::Stop, Blow::Database, Blow::Connections, Blow::Promote];
+const BEHIND_INBOX: [Blow; 3] = [Blow::Kill, Blow::Promote, Blow::Broker];
+
+/// The longest time that an endpoint got nothing after a blow.
+#[derive(Debug, Clone)]
+struct Pause {
+    path: &'static str,
+    /// How long after the blow it began.
+    begins: Duration,
+    lasts: Duration,
+}
+
+impl std::fmt::Display for Pause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (lasts, begins) = (self.lasts.as_secs_f64(), self.begins.as_secs_f64());
+        write!(f, "{lasts:.1} s without deliveries to {}, from {begins:.1} s on", self.path)
+    }
+}
 
 /// From when to when something was broken.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +79,11 @@ struct Trouble {
 
 pub(super) struct Fleet {
     database: Cluster,
+    /// Where the other database is, which takes over from the first.
+    other_port: u16,
+    /// It follows the first, while one is about to be promoted.
+    standby: Option<Cluster>,
+    broker: Option<Broker>,
     program: Program,
     folder: PathBuf,
     nodes: Vec<Node>,
@@ -64,47 +97,44 @@ pub(super) struct Fleet {
 
 /// Does each blow so many times.
 pub(super) fn run(options: &Options) -> Result<Summary> {
-    let mut fleet = Fleet::start(options)?;
-    let mut summary = Summary::default();
+    inbox::fits(Fault::Broker, options.inbox)?;
+    let mut summary = Summary { cycles: options.cycles, ..Summary::default() };
     let bar = options.progress();
-    bar.set_length(options.cycles * BLOWS.len() as u64);
+    bar.set_length(options.cycles * (BLOWS.len() + BEHIND_INBOX.len()) as u64);
     let mut dice = Dice::new(options.seed);
-    let mut slowest = BLOWS.map(|_| Duration::ZERO);
-    for cycle in 0..options.cycles {
-        for (blow, slowest) in BLOWS.into_iter().zip(&mut slowest) {
-            let which = usize::try_from(dice.below(NODES as u64))?;
-            let resumed = fleet.endure(blow, which, options, &mut summary).with_context(|| {
-                format!("{blow:?} of node {which}, cycle {cycle}; {}", fleet.logs())
-            })?;
-            *slowest = resumed.max(*slowest);
-            fleet
-                .look(&mut dice, &mut summary)
-                .with_context(|| format!("after {blow:?}, cycle {cycle}"))?;
-            bar.inc(1);
-        }
+    for (inbox, blows) in [(false, &BLOWS[..]), (true, &BEHIND_INBOX[..])] {
+        let broker = inbox.then(|| Broker::start(options.inbox)).transpose()?;
+        let fleet = Fleet::with(options, broker)?;
+        fleet.torture(blows, options, (&mut dice, &mut summary), &bar)?;
     }
     bar.finish_and_clear();
-    fleet.finish(&mut dice, &mut summary)?;
-    summary.cycles = options.cycles;
-    let told = |(blow, slowest): (Blow, Duration)| {
-        format!("slowest resumption after {blow:?}: {:.1} s", slowest.as_secs_f64())
-    };
-    summary.notes.extend(BLOWS.into_iter().zip(slowest).map(told));
-    drop(std::fs::remove_dir_all(&fleet.folder));
     Ok(summary)
 }
 
 impl Fleet {
     pub(super) fn start(options: &Options) -> Result<Self> {
+        Self::with(options, None)
+    }
+
+    fn with(options: &Options, broker: Option<Broker>) -> Result<Self> {
         let folder = place::work_folder("torture")?.join(format!("fleet-{}", std::process::id()));
         drop(std::fs::remove_dir_all(&folder));
         std::fs::create_dir_all(&folder)?;
-        let database = Cluster::start(Sync::Yes)?;
+        let (database, other_port) = (Cluster::start(Sync::Yes)?, postgres::free_port()?);
         let mut program = options.program.clone();
         program.settings = "";
-        program.after.extend(["--store".to_owned(), database.url()]);
+        // Either may be the one that can be written to; a host that has none refuses at once.
+        let ports = format!("127.0.0.1:{},127.0.0.1:{other_port}", database.port());
+        let url = format!("postgres://doorbell@{ports}/postgres");
+        program.after.extend(["--store".to_owned(), url]);
+        if let Some(broker) = &broker {
+            program.after.extend(["--inbox".to_owned(), broker.inbox("torture")?]);
+        }
         let mut fleet = Self {
             database,
+            other_port,
+            standby: None,
+            broker,
             program,
             folder,
             nodes: Vec::new(),
@@ -121,6 +151,48 @@ impl Fleet {
         }
         fleet.configure()?;
         Ok(fleet)
+    }
+
+    /// All blows, again and again; what was seen goes into the summary.
+    fn torture(
+        mut self,
+        blows: &[Blow],
+        options: &Options,
+        (dice, summary): (&mut Dice, &mut Summary),
+        bar: &ProgressBar,
+    ) -> Result<()> {
+        let mut slowest: Vec<Option<Pause>> = vec![None; blows.len()];
+        for cycle in 0..options.cycles {
+            for (blow, slowest) in blows.iter().zip(&mut slowest) {
+                let which = usize::try_from(dice.below(NODES as u64))?;
+                let pause = self.endure(*blow, which, options, summary).with_context(|| {
+                    format!("{blow:?} of node {which}, cycle {cycle}; {}", self.logs())
+                })?;
+                if slowest.as_ref().is_none_or(|slowest| slowest.lasts < pause.lasts) {
+                    *slowest = Some(pause);
+                }
+                self.look(dice, summary)
+                    .with_context(|| format!("after {blow:?}, cycle {cycle}"))?;
+                bar.inc(1);
+            }
+        }
+        self.finish(dice, summary)?;
+        let behind = if self.broker.is_some() { " behind an inbox" } else { "" };
+        let told = blows.iter().zip(slowest.iter().flatten());
+        let mut notes: Vec<String> =
+            told.map(|(blow, pause)| format!("{blow:?}{behind}: {pause}")).collect();
+        notes.push(format!("circuit breakers that opened{behind}: {}", self.breakers()));
+        // The other fleet may fail yet.
+        bar.suspend(|| notes.iter().for_each(|note| println!("  {note}")));
+        summary.notes.extend(notes);
+        drop(std::fs::remove_dir_all(&self.folder));
+        Ok(())
+    }
+
+    /// How many circuit breakers have opened so far. The receiver never fails twice in a row: none should, and where one
+    /// did, a pause may be its own.
+    fn breakers(&self) -> usize {
+        self.nodes.iter().map(|node| node.logged("a circuit breaker has opened")).sum()
     }
 
     fn start_node(&self, number: usize) -> Result<Node> {
@@ -176,12 +248,15 @@ impl Fleet {
         which: usize,
         options: &Options,
         summary: &mut Summary,
-    ) -> Result<Duration> {
+    ) -> Result<Pause> {
         let shape = Shape {
             connections: options.connections.div_ceil(NODES as u64),
             events: u64::MAX,
             ballast: 0,
         };
+        if blow == Blow::Promote {
+            self.standby = Some(self.database.standby(self.other_port)?);
+        }
         let mut loads = Vec::new();
         for node in &self.nodes {
             self.lives += 1;
@@ -194,20 +269,23 @@ impl Fleet {
         if let (Blow::Kill, Some(node)) = (blow, self.nodes.get(which)) {
             loads.push(Load::start(&node.ingest, &self.ledger, self.lives, shape));
         }
-        std::thread::sleep(WATCH);
+        std::thread::sleep(if self.broker.is_some() { WATCH_BEHIND_INBOX } else { WATCH });
         self.troubles.push(Trouble { from, until: Instant::now() });
         for load in loads {
             summary.add(&load.stop())?;
         }
-        // The database's own recovery is not ours.
-        let since = if blow == Blow::Database { whole } else { from };
-        let pauses =
-            ["/steady", "/shaky"].map(|path| pause_after(&self.receiver.hits(), path, since));
-        let [steady, shaky] = pauses;
-        let longest = steady.1.max(shaky.1);
+        // How long a server takes until it is there again is not ours.
+        let theirs = matches!(blow, Blow::Database | Blow::Promote | Blow::Broker);
+        let since = if theirs { whole } else { from };
+        let longest = ["/steady", "/shaky"]
+            .map(|path| pause_after(&self.receiver.hits(), path, since))
+            .into_iter()
+            .max_by_key(|pause| pause.lasts)
+            .context("no endpoint")?;
         ensure!(
-            options.resume.is_none_or(|most| longest.as_secs_f64() <= most),
-            "deliveries went on too late: (after, for) steady {steady:?}, shaky {shaky:?}"
+            options.resume.is_none_or(|most| longest.lasts.as_secs_f64() <= most),
+            "deliveries went on too late: {longest}; {} circuit breakers have opened so far",
+            self.breakers()
         );
         Ok(longest)
     }
@@ -236,11 +314,31 @@ impl Fleet {
                 let all = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'doorbell'";
                 self.database.sql(all)?;
             }
+            Blow::Promote => self.promote()?,
+            Blow::Broker => {
+                let broker = self.broker.as_mut().context("there is no broker")?;
+                broker.kill()?;
+                broker.run()?;
+            }
         }
         Ok(Instant::now())
     }
 
+    /// The database dies for good; its standby takes over, and the next standby will be where the old one was.
+    fn promote(&mut self) -> Result<()> {
+        let standby = self.standby.take().context("there is no standby")?;
+        self.database.kill()?;
+        standby.promote()?;
+        self.other_port = self.database.port();
+        self.database = standby;
+        Ok(())
+    }
+
     fn look(&mut self, dice: &mut Dice, summary: &mut Summary) -> Result<()> {
+        if self.broker.is_some() {
+            // What was acknowledged may still be in the inbox.
+            self.drain(ARRIVES).with_context(|| self.logs())?;
+        }
         check::received_is_promised(&self.ledger, &self.receiver.hits())?;
         let node = self.nodes.first().context("no node")?;
         summary.events_read += self.known.check(&mut node.api(&self.token), &self.ledger, dice)?;
@@ -248,11 +346,11 @@ impl Fleet {
     }
 
     pub(super) fn finish(&mut self, dice: &mut Dice, summary: &mut Summary) -> Result<()> {
-        self.drain(Duration::from_secs(60)).with_context(|| self.logs())?;
+        self.drain(ARRIVES).with_context(|| self.logs())?;
         self.look(dice, summary)?;
-        summary.acked = self.ledger.acked() as u64;
-        summary.deliveries = self.receiver.requests();
-        summary.duplicates = self.duplicates()?;
+        summary.acked += self.ledger.acked() as u64;
+        summary.deliveries += self.receiver.requests();
+        summary.duplicates += self.duplicates()?;
         for node in &mut self.nodes {
             let status = node.stop()?;
             ensure!(status.success(), "SIGTERM: {status}; {}", node.log_tail());
@@ -334,13 +432,14 @@ fn knows_both(node: &Node) -> Result<()> {
     }
 }
 
-/// The longest time after that moment in which this endpoint got nothing: how long after the moment it began, and how long
-/// it was.
-fn pause_after(hits: &Hits, path: &str, since: Instant) -> (Duration, Duration) {
+/// The longest time after that moment in which this endpoint got nothing.
+fn pause_after(hits: &Hits, path: &'static str, since: Instant) -> Pause {
     let of_path = hits.iter().filter(|((_, to), _)| to == path).flat_map(|(_, all)| all);
     let mut times: Vec<Instant> = of_path.map(|hit| hit.at).filter(|at| *at > since).collect();
     times.sort_unstable();
     let begins = std::iter::once(since).chain(times.iter().copied());
-    let pauses = begins.zip(&times).map(|(a, b)| (a - since, b.saturating_duration_since(a)));
-    pauses.max_by_key(|(_, pause)| *pause).unwrap_or((Duration::ZERO, WATCH * 2))
+    let pauses = begins.zip(&times).map(|(from, to)| (from - since, *to - from));
+    let (begins, lasts) =
+        pauses.max_by_key(|(_, lasts)| *lasts).unwrap_or((Duration::ZERO, WATCH * 2));
+    Pause { path, begins, lasts }
 }

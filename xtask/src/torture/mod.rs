@@ -9,8 +9,8 @@ mod cut;
 mod sweep;
 mod full;
 mod rot;
-mod fleet;
 mod inbox;
+mod fleet;
 mod upgrade;
 mod moving;
 mod selftest;
@@ -41,7 +41,8 @@ pub(crate) enum Fault {
     DiskFull,
     /// A bit flips, a file is cut short: it must be noticed, and the rest stay readable.
     BitRot,
-    /// Three nodes on one PostgreSQL: nodes killed and stopped, the database killed, connections cut; `--cycles` of each.
+    /// Three nodes on one PostgreSQL: nodes killed and stopped, the database killed, its standby promoted, connections cut;
+    /// then with an inbox, whose broker is killed too; `--cycles` of each.
     Cluster,
     /// The database is away for `--minutes` while events come in, with an inbox before it.
     DatabaseAway,
@@ -85,7 +86,7 @@ pub(crate) struct Flags {
     /// For database-away: for so many minutes.
     #[arg(long, default_value_t = 0.25, global = true)]
     minutes: f64,
-    /// For database-away and broker: what the inbox is.
+    /// For database-away, broker and cluster: what the inbox is.
     #[arg(long, value_enum, default_value = "amqp", global = true)]
     inbox: Kind,
     /// For upgrade: the binary of the version before.

@@ -80,6 +80,10 @@ impl Outlet {
         Self { kept, room: Room::default(), exchange, key, largest }
     }
 
+    pub(crate) async fn open(&self) -> Result<(), QueueError> {
+        self.kept.line().await.map(drop)
+    }
+
     pub(crate) async fn put(&self, message: Message) -> Result<(), QueueError> {
         if message.body.len() > self.largest {
             return Err(QueueError::TooLarge(format!("{} bytes are the most", self.largest)));

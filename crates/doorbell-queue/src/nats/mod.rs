@@ -66,6 +66,10 @@ impl Outlet {
         }
     }
 
+    pub(crate) async fn open(&self) -> Result<(), QueueError> {
+        self.kept.line().await.map(drop)
+    }
+
     pub(crate) async fn put(&self, message: Message) -> Result<(), QueueError> {
         let subject = if message.key.is_empty() { &self.subject } else { &message.key };
         let fits = subject.len() <= 256 && !subject.contains(['*', '>', ' ', '\t']);

@@ -42,6 +42,7 @@ fn tokens(taken: &[Taken]) -> Vec<Token> {
 async fn promises(engine: &str, dead: &str) {
     let (address, prefix) = (address(engine), fresh("e"));
     let first = Inbox::new(&address, &dialer()).unwrap();
+    first.open().await.unwrap();
     for n in 0..10 {
         first.put(&format!("{prefix}-{n}"), Bytes::from(n.to_string())).await.unwrap();
     }
@@ -126,4 +127,14 @@ async fn what_is_too_large_is_not_put() {
     let letter = Bytes::from(vec![0; doorbell_queue::limits::INBOX_LETTER + 1]);
     let error = inbox.put("e-1", letter).await.unwrap_err();
     assert!(matches!(error, QueueError::TooLarge(_)), "{error}");
+}
+
+/// Who starts while the broker is away is told, at once.
+#[tokio::test]
+async fn one_that_is_away_cannot_be_opened() {
+    for scheme in ["amqp", "nats"] {
+        let address: Address = format!("{scheme}://127.0.0.1:1/x").parse().unwrap();
+        let error = Inbox::new(&address, &dialer()).unwrap().open().await.unwrap_err();
+        assert!(matches!(error, QueueError::Unreachable(_)), "{scheme}: {error}");
+    }
 }

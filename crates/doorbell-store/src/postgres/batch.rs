@@ -1,7 +1,8 @@
 //! Events that are taken in by one statement, as its columns.
 
+use super::fault::{error, is_passing};
 use super::kinds::{self, Kind};
-use super::line::{Open, error, is_passing};
+use super::line::Open;
 use super::partitions::{Day, Days};
 use super::rows::{self, Id, StateColumns, get, ms, whole};
 use crate::store::{Admission, Admitted, FateWord, NewDelivery, StoreError};

@@ -4,6 +4,7 @@
 //! that they do, what is locked is passed over.
 
 use super::leases::Hold;
+use super::line::Open;
 use super::parts::Parts;
 use super::rows::{self, Kept, delivery_columns, get, ms, time};
 use super::ticks;
@@ -13,25 +14,47 @@ use doorbell_core::id::EndpointId;
 use doorbell_core::time::Time;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
 /// Order keys that one claim looks at, at least.
 const KEYS: usize = 512;
 
-/// Where the next claim by key goes on, for endpoints with more keys than one claim looks at.
+/// Waiting deliveries among which one claim looks for those without a key. Behind a long line of others they are found by one
+/// of the next claims: none goes through the whole line.
+const LOOKED_AT: usize = 2_048;
+/// When it was not the whole line: how soon the next part is looked at, if nothing else asks for a claim before.
+const LOOK_ON: Duration = Duration::from_secs(1);
+
+/// Where the next claim by key goes on, for endpoints with more than one claim looks at.
 #[derive(Debug, Default)]
-pub(super) struct Turns(Mutex<HashMap<EndpointId, i64>>);
+pub(super) struct Turns(Mutex<HashMap<EndpointId, Turn>>);
+
+/// Both `None`: from the beginning.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Turn {
+    /// Behind this key.
+    key: Option<i64>,
+    /// Behind this place in the line, for those without a key.
+    place: Option<Place>,
+}
+
+/// When due, and which.
+type Place = (i64, i64, i32);
 
 impl Turns {
-    fn of(&self, endpoint: EndpointId) -> Option<i64> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&endpoint).copied()
+    fn of(&self, endpoint: EndpointId) -> Turn {
+        let turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.get(&endpoint).copied().unwrap_or_default()
     }
 
-    fn set(&self, endpoint: EndpointId, at: Option<i64>) {
+    fn set(&self, endpoint: EndpointId, at: Turn) {
         let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match at {
-            Some(key) => drop(turns.insert(endpoint, key)),
-            None => drop(turns.remove(&endpoint)),
+        if at == Turn::default() {
+            turns.remove(&endpoint);
+        } else {
+            turns.insert(endpoint, at);
         }
     }
 }
@@ -108,24 +131,45 @@ async fn by_key(parts: &Parts, turns: &Turns, claim: Claim) -> Result<Claims, St
     let (node, endpoint) = (parts.node(), rows::Id::from(claim.endpoint));
     let most = rows::whole(claim.most.max(KEYS));
     let from = turns.of(claim.endpoint);
-    let found = line.query(HEADS, &[&endpoint, &from, &most]).await?;
+    let found = line.query(HEADS, &[&endpoint, &from.key, &most]).await?;
     let mut heads = read_heads(&found)?;
     let went_through = rows::whole(heads.len()) < most;
-    let last = heads.last().and_then(|head| head.key);
-    turns.set(claim.endpoint, if went_through { None } else { last });
-    let unkeyed = line.query(UNKEYED, &[&endpoint, &most]).await?;
-    let more_unkeyed = rows::whole(unkeyed.len()) >= most;
-    heads.extend(read_heads(&unkeyed)?);
+    let key = if went_through { None } else { heads.last().and_then(|head| head.key) };
+    let (unkeyed, place) = unkeyed(&line, claim.endpoint, (most, from.place)).await?;
+    turns.set(claim.endpoint, Turn { key, place });
+    heads.extend(unkeyed);
 
     let (taken, left) = choose(heads, &claim);
     let (seq, nth): (Vec<i64>, Vec<i32>) = taken.iter().map(|head| (head.seq, head.nth)).unzip();
     let bytes = rows::whole(claim.event_bytes);
     let found = line.query(NAMED, &[&seq, &nth, &node, &bytes, &parts.generation()]).await?;
     let lent = lend(parts, node, &found)?;
-    let all_seen = went_through && from.is_none() && !more_unkeyed;
-    let next_due =
-        if all_seen { left } else { Some(left.unwrap_or(claim.due_by).min(claim.due_by)) };
-    Ok(Claims { lent, next_due })
+    // What was not looked at may be due.
+    let again = if !went_through || from.key.is_some() {
+        Some(claim.due_by)
+    } else if place.is_some() || from.place.is_some() {
+        Some(claim.due_by.after(LOOK_ON))
+    } else {
+        None
+    };
+    Ok(Claims { lent, next_due: left.into_iter().chain(again).min() })
+}
+
+/// Some of the waiting ones without a key, and where the next claim looks on.
+async fn unkeyed(
+    line: &Open,
+    endpoint: EndpointId,
+    (most, from): (i64, Option<Place>),
+) -> Result<(Vec<Head>, Option<Place>), StoreError> {
+    let window = most.max(rows::whole(LOOKED_AT));
+    let (due, seq, nth) = from.unwrap_or((i64::MIN, i64::MIN, i32::MIN));
+    let values: [&(dyn ToSql + Sync); 5] = [&rows::Id::from(endpoint), &due, &seq, &nth, &window];
+    let found = line.query(UNKEYED, &values).await?;
+    let whole = found.last().map_or(Ok(0), |row| get::<i64>(row, 5))? < window;
+    let mut heads = read_heads(&found)?;
+    // The last row is that at which it ended.
+    let last = heads.pop().map(|end| (ms(end.due), end.seq, end.nth));
+    Ok((heads, last.filter(|_| !whole)))
 }
 
 /// What is lent, and when the first of the rest is due.
@@ -153,12 +197,13 @@ fn read_heads(found: &[Row]) -> Result<Vec<Head>, StoreError> {
 /// Where the columns of what is lent are followed by when the first of the rest is due.
 const NEXT: usize = 17;
 
-/// Lends what `c` names, as `d`, and finds as `s` of which the events come along.
+/// Lends what `c` names, as `d` (by its key: `state + 0` keeps the planner from going through all that nobody has, which it
+/// does in a partition of which it knows nothing yet), and finds as `s` of which the events come along.
 macro_rules! lend {
     ($node:literal, $bytes:literal, $generation:literal) => {
         concat!(
             ", d AS (UPDATE deliveries d SET holder = ", $node, ", lease = d.lease + 1 FROM c
-            WHERE d.seq = c.seq AND d.nth = c.nth AND d.state = 0 AND d.holder = 0
+            WHERE d.seq = c.seq AND d.nth = c.nth AND d.state + 0 = 0 AND d.holder = 0
             AND (SELECT number FROM generation) <= ",
             $generation,
             " RETURNING ",
@@ -204,7 +249,9 @@ WITH RECURSIVE k (order_key, n) AS (
         ORDER BY d.order_key LIMIT 1), k.n + 1
     FROM k WHERE k.order_key IS NOT NULL AND k.n < $3
 ), busy AS MATERIALIZED (
-    SELECT DISTINCT order_key FROM deliveries WHERE state = 0 AND holder IN (SELECT id FROM nodes) AND endpoint = $1
+    SELECT DISTINCT held.order_key FROM nodes n CROSS JOIN LATERAL (
+        SELECT order_key FROM deliveries WHERE state = 0 AND holder = n.id AND endpoint = $1 OFFSET 0
+    ) held
 )
 SELECT k.order_key, h.seq, h.nth, h.due,
     h.state = 0 AND h.holder = 0 AND NOT EXISTS (SELECT FROM busy WHERE busy.order_key = k.order_key)
@@ -213,8 +260,15 @@ FROM k CROSS JOIN LATERAL (
         AND (d.state = 0 OR (d.state = 2 AND d.holds_key)) ORDER BY d.seq, d.nth LIMIT 1
 ) h WHERE k.order_key IS NOT NULL ORDER BY k.order_key";
 
-const UNKEYED: &str = "SELECT order_key, seq, nth, due, true FROM deliveries
-WHERE state = 0 AND holder = 0 AND endpoint = $1 AND order_key IS NULL ORDER BY due, seq, nth LIMIT $2";
+/// Those without a key among the next ones, then the last of the next ones, with how many these were.
+const UNKEYED: &str = "
+WITH w AS MATERIALIZED (
+    SELECT order_key, seq, nth, due FROM deliveries WHERE state = 0 AND holder = 0 AND endpoint = $1
+        AND (due, seq, nth) > ($2, $3, $4) ORDER BY due, seq, nth LIMIT $5
+)
+(SELECT order_key, seq, nth, due, true, 0::int8 FROM w WHERE order_key IS NULL ORDER BY due, seq, nth)
+UNION ALL
+(SELECT order_key, seq, nth, due, false, (SELECT count(*) FROM w) FROM w ORDER BY due DESC, seq DESC, nth DESC LIMIT 1)";
 
 const NAMED: &str = concat!(
     "WITH c AS (SELECT * FROM unnest($1::int8[], $2::int4[]) AS c (seq, nth))",

@@ -1,6 +1,7 @@
 //! The configuration: one row for each resource, the same documents as in the embedded home.
 
-use super::line::{Open, error};
+use super::fault::error;
+use super::line::Open;
 use super::parts::Parts;
 use super::rows::{get, ms};
 use crate::changes;

@@ -1,7 +1,8 @@
 //! Giving everything out for another home, as it stood at one moment.
 
+use super::address::Address;
 use super::batch::scope_of;
-use super::line::{Address, Line, Open};
+use super::line::{Line, Open};
 use super::rows::{self, Id, count, get, time, whole};
 use super::take::fits;
 use super::{Options, config};

@@ -1,9 +1,10 @@
 //! [`Postgres`]: the verbs of [`Store`], joined from the parts.
 
 use super::accept::{self, Door};
+use super::address::Address;
 use super::claim::{self, Turns};
 use super::config;
-use super::line::{Address, Line, Open};
+use super::line::{Line, Open};
 use super::node;
 use super::partitions::Days;
 use super::parts::{CLOSED, Parts};

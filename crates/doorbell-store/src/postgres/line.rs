@@ -1,87 +1,23 @@
-//! One connection to the database that comes back by itself, and what its errors mean.
+//! One connection to the database that comes back by itself.
 //!
 //! A connection carries statements one after the other; whoever wants several at once uses several lines. Statements
 //! are prepared once for each connection.
 
+use super::address::Address;
+use super::fault::{error, told};
 use crate::store::StoreError;
-use rustls::pki_types::CertificateDer;
-use rustls::{ClientConfig, RootCertStore};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::Mutex;
+use tokio::task::AbortHandle;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Config, Error, Row, Statement};
-use tokio_postgres_rustls::MakeRustlsConnect;
-use webpki_roots::TLS_SERVER_ROOTS;
+use tokio_postgres::{Client, Error, Row, Statement};
 
-/// How long connecting may take.
-const CONNECT: Duration = Duration::from_secs(5);
-
-/// How to reach the database.
-#[derive(Clone)]
-pub(super) struct Address {
-    config: Config,
-    tls: MakeRustlsConnect,
-}
-
-impl std::fmt::Debug for Address {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Address").field("hosts", &self.config.get_hosts()).finish_non_exhaustive()
-    }
-}
-
-impl Address {
-    /// Reads a connection string (`postgres://…`, or `host=… user=…`).
-    pub(super) fn parse(
-        text: &str,
-        extra_roots: &[CertificateDer<'static>],
-    ) -> Result<Self, StoreError> {
-        let mut config: Config = text.parse().map_err(|fault: Error| {
-            StoreError::Failed(format!("the address of the database: {}", told(&fault)))
-        })?;
-        if config.get_application_name().is_none() {
-            config.application_name("doorbell");
-        }
-        config.connect_timeout(CONNECT).keepalives_idle(Duration::from_secs(10));
-        let mut roots = RootCertStore::from_iter(TLS_SERVER_ROOTS.iter().cloned());
-        roots.add_parsable_certificates(extra_roots.iter().cloned());
-        let client = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-        Ok(Self { config, tls: MakeRustlsConnect::new(client) })
-    }
-
-    /// Without user and password.
-    pub(super) fn shown(&self) -> String {
-        let hosts = self.config.get_hosts().iter().zip(self.config.get_ports().iter().cycle());
-        let hosts = hosts.map(|(host, port)| match host {
-            tokio_postgres::config::Host::Tcp(name) => format!("{name}:{port}"),
-            tokio_postgres::config::Host::Unix(path) => path.display().to_string(),
-        });
-        let hosts: Vec<String> = hosts.collect();
-        format!("postgres://{}/{}", hosts.join(","), self.config.get_dbname().unwrap_or_default())
-    }
-
-    /// A new connection of its own; the second is to be polled.
-    pub(super) async fn connect(
-        &self,
-    ) -> Result<
-        (
-            Client,
-            tokio_postgres::Connection<
-                tokio_postgres::Socket,
-                impl tokio_postgres::tls::TlsStream + Unpin + Send + use<>,
-            >,
-        ),
-        StoreError,
-    > {
-        let connecting = self.config.connect(self.tls.clone());
-        match tokio::time::timeout(2 * CONNECT, connecting).await {
-            Ok(done) => done.map_err(|fault| error(&fault)),
-            Err(_) => Err(StoreError::Busy),
-        }
-    }
-}
+/// How long the answer to the greeting may take.
+const GREETING: Duration = Duration::from_secs(5);
 
 /// One connection, made when it is needed and again when it broke.
 #[derive(Debug)]
@@ -97,6 +33,10 @@ pub(super) struct Line {
 pub(super) struct Open {
     pub(super) client: Client,
     prepared: Mutex<HashMap<&'static str, Statement>>,
+    /// The server takes no writes any more: it is not the one that we want.
+    demoted: AtomicBool,
+    /// What drives it.
+    driver: AbortHandle,
 }
 
 impl Line {
@@ -107,19 +47,32 @@ impl Line {
     /// The connection.
     pub(super) async fn open(&self) -> Result<Arc<Open>, StoreError> {
         let mut open = self.open.lock().await;
-        if let Some(open) = open.as_ref().filter(|open| !open.client.is_closed()) {
+        if let Some(open) = open.as_ref().filter(|open| open.is_good()) {
             return Ok(Arc::clone(open));
         }
         let (client, connection) = self.address.connect().await?;
-        tokio::spawn(async move {
+        let driver = tokio::spawn(async move {
             if let Err(fault) = connection.await {
                 tracing::debug!(fault = %told(&fault), "a connection to the database ended");
             }
         });
-        client.batch_execute(self.greeting).await.map_err(|fault| error(&fault))?;
-        let new = Arc::new(Open { client, prepared: Mutex::default() });
+        let driver = driver.abort_handle();
+        match tokio::time::timeout(GREETING, client.batch_execute(self.greeting)).await {
+            Ok(done) => done.map_err(|fault| error(&fault))?,
+            Err(_) => return Err(StoreError::Busy),
+        }
+        let (prepared, demoted) = (Mutex::default(), AtomicBool::new(false));
+        let new = Arc::new(Open { client, prepared, demoted, driver });
         *open = Some(Arc::clone(&new));
         Ok(new)
+    }
+
+    /// Breaks the connection, if there is one: whoever waits for an answer on it is told that it broke.
+    pub(super) fn cut(&self) {
+        // One that is being made has a time of its own.
+        if let Ok(open) = self.open.try_lock() {
+            open.iter().for_each(|open| open.driver.abort());
+        }
     }
 
     /// Asks; a connection that broke is made anew for the next question, and this one is answered with an error.
@@ -133,6 +86,17 @@ impl Line {
 }
 
 impl Open {
+    fn is_good(&self) -> bool {
+        !self.client.is_closed() && !self.demoted.load(Ordering::Relaxed)
+    }
+
+    /// A database that was demoted keeps its connections and refuses to write: it must be looked for anew.
+    fn notice(&self, fault: &Error) {
+        if fault.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION) {
+            self.demoted.store(true, Ordering::Relaxed);
+        }
+    }
+
     pub(super) async fn query(
         &self,
         sql: &'static str,
@@ -148,12 +112,17 @@ impl Open {
         values: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, Error> {
         let statement = self.prepared(sql).await?;
-        self.client.query(&statement, values).await
+        let found = self.client.query(&statement, values).await;
+        found.inspect_err(|fault| self.notice(fault))
     }
 
     /// Several statements as they are, without values.
     pub(super) async fn batch(&self, sql: &str) -> Result<(), StoreError> {
-        self.client.batch_execute(sql).await.map_err(|fault| error(&fault))
+        let done = self.client.batch_execute(sql).await;
+        done.map_err(|fault| {
+            self.notice(&fault);
+            error(&fault)
+        })
     }
 
     async fn prepared(&self, sql: &'static str) -> Result<Statement, Error> {
@@ -166,57 +135,25 @@ impl Open {
     }
 }
 
-/// Whether the same may be asked again at once with another outcome: the database chose us to give way to another, or
-/// the connection went.
-pub(super) fn is_passing(fault: &Error) -> bool {
-    let Some(code) = fault.code() else { return fault.is_closed() || broke(fault) };
-    let restarting = [
-        SqlState::ADMIN_SHUTDOWN,
-        SqlState::CRASH_SHUTDOWN,
-        SqlState::CANNOT_CONNECT_NOW,
-        SqlState::READ_ONLY_SQL_TRANSACTION,
-    ];
-    let gave_way = [
-        SqlState::T_R_SERIALIZATION_FAILURE,
-        SqlState::T_R_DEADLOCK_DETECTED,
-        SqlState::TOO_MANY_CONNECTIONS,
-    ];
-    restarting.contains(code) || gave_way.contains(code) || code.code().starts_with("08")
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Whether a socket is behind it.
-fn broke(fault: &Error) -> bool {
-    let mut cause = std::error::Error::source(fault);
-    while let Some(inner) = cause {
-        if inner.is::<std::io::Error>() {
-            return true;
-        }
-        cause = inner.source();
+    #[tokio::test]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a test is told by its runner where the database is"
+    )]
+    async fn a_database_that_refuses_writes_is_looked_for_anew() {
+        let address = std::env::var("DOORBELL_TEST_POSTGRES").expect("the address of a database");
+        let line = Line::new(Address::parse(&address, &[]).unwrap(), "");
+        let first = line.open().await.unwrap();
+        first.batch("SET default_transaction_read_only = on").await.unwrap();
+        assert!(Arc::ptr_eq(&first, &line.open().await.unwrap()));
+        let write = "CREATE SEQUENCE IF NOT EXISTS doorbell_never";
+        assert_eq!(line.query(write, &[]).await.unwrap_err(), StoreError::Busy);
+        let second = line.open().await.unwrap();
+        assert!(!Arc::ptr_eq(&first, &second), "as it is now, the old connection is of no use");
+        second.batch("SELECT 1").await.unwrap();
     }
-    false
-}
-
-/// What an error means to those who ask a store.
-pub(super) fn error(fault: &Error) -> StoreError {
-    match fault.code() {
-        _ if is_passing(fault) => {
-            tracing::debug!(fault = %told(fault), "the database is away or busy");
-            StoreError::Busy
-        }
-        Some(code) if *code == SqlState::DISK_FULL || *code == SqlState::OUT_OF_MEMORY => {
-            StoreError::Full
-        }
-        Some(_) | None => StoreError::Failed(told(fault)),
-    }
-}
-
-/// An error with its causes: the outermost says hardly anything.
-pub(super) fn told(fault: &dyn std::error::Error) -> String {
-    let mut text = fault.to_string();
-    let mut inner = fault.source();
-    while let Some(cause) = inner {
-        text = format!("{text}: {cause}");
-        inner = cause.source();
-    }
-    text
 }

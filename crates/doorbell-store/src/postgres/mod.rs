@@ -10,6 +10,10 @@ mod ticks;
 
 mod rows;
 
+mod fault;
+
+mod address;
+
 mod line;
 
 mod place;
@@ -41,6 +45,8 @@ mod amend;
 mod read;
 
 mod prune;
+
+mod care;
 
 mod node;
 

@@ -1,8 +1,9 @@
 //! What the verbs share: the lines to the database, what this node holds, and the letter boxes.
 
+use super::address::Address;
 use super::kinds::Kinds;
 use super::leases::Leases;
-use super::line::{Address, Line};
+use super::line::Line;
 use super::members::Members;
 use super::ticks;
 use crate::store::{Lent, StoreError};
@@ -43,6 +44,10 @@ pub(super) struct Parts {
     /// Amends, in transactions of several statements: one at a time.
     pub(super) amender: Line,
     pub(super) amending: tokio::sync::Mutex<()>,
+    /// Says that this node lives; nothing else, so that it waits for nothing else.
+    pub(super) pulse: Line,
+    /// Frees, gives back, tidies up.
+    pub(super) keeper: Line,
     /// All else that writes.
     pub(super) worker: Line,
     readers: [Line; READERS],
@@ -56,6 +61,8 @@ pub(super) struct Parts {
     pub(super) lent: Notify,
     pub(super) stirred: Notify,
     pub(super) reconfigured: Notify,
+    /// The connections were broken because the database said nothing.
+    pub(super) silent: Notify,
     /// Of the configuration, as this node has read it.
     generation: AtomicI64,
     /// A statement that lends was not answered: the database may believe that this node has what it never got.
@@ -90,6 +97,8 @@ impl Parts {
             claimer: line(WRITER),
             amender: line(WRITER),
             amending: tokio::sync::Mutex::default(),
+            pulse: line(WRITER),
+            keeper: line(WRITER),
             worker: line(WRITER),
             readers: [line(READER), line(READER), line(READER)],
             next_reader: AtomicUsize::new(0),
@@ -101,6 +110,7 @@ impl Parts {
             lent: Notify::new(),
             stirred: Notify::new(),
             reconfigured: Notify::new(),
+            silent: Notify::new(),
             generation: AtomicI64::new(0),
             doubt: AtomicBool::new(false),
             closed: Mutex::new(None),
@@ -110,6 +120,14 @@ impl Parts {
             answers: AtomicBool::new(true),
             address,
         }
+    }
+
+    /// Breaks all connections: the database says nothing on them.
+    pub(super) fn cut(&self) {
+        let events = [&self.accepter, &self.settler, &self.claimer, &self.amender];
+        let rest = [&self.pulse, &self.keeper, &self.worker];
+        events.into_iter().chain(rest).chain(&self.readers).for_each(Line::cut);
+        self.silent.notify_waiters();
     }
 
     pub(super) fn vitals(&self) -> PostgresVitals {

@@ -181,7 +181,7 @@ WITH u AS MATERIALIZED (
         why = u.why, asked = u.asked, updated = coalesce(u.updated, d.updated),
         last_status = CASE WHEN u.tried THEN u.status ELSE d.last_status END,
         last_class = CASE WHEN u.tried THEN u.class ELSE d.last_class END
-    FROM u WHERE d.seq = u.seq AND d.nth = u.nth AND d.state = 0 AND d.holder = u.holder AND d.lease = u.lease
+    FROM u WHERE d.seq = u.seq AND d.nth = u.nth AND d.state + 0 = 0 AND d.holder = u.holder AND d.lease = u.lease
     RETURNING d.id, d.seq, d.nth
 ), a AS (
     INSERT INTO attempts (seq, nth, made, record)

@@ -4,9 +4,11 @@
 //! there keeps its place, and its deliveries are replaced as long as no node has had them in hand. That shows in their
 //! `lease`, which grows when a delivery is lent or changed: it begins at [`Way::lease`].
 
+use super::address::Address;
 use super::config;
+use super::fault::{error, is_passing};
 use super::kinds::{self, Kind, Kinds};
-use super::line::{Address, Line, Open, error, is_passing};
+use super::line::{Line, Open};
 use super::partitions::{Day, Days};
 use super::place::Places;
 use super::rows::{Id, get};

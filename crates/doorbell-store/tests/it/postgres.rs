@@ -15,8 +15,11 @@ use doorbell_store::{
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_postgres::config::Host;
 
 /// Opens the store in one schema, again and again.
 pub(super) struct InSchema {
@@ -282,9 +285,93 @@ async fn a_claim_that_was_cut_off_strands_nothing() {
     assert_eq!((once.len(), lent.len()), (COUNT, COUNT));
 }
 
+/// One without a key that stands behind a line of others is found, though no claim looks at the whole line.
+#[tokio::test]
+async fn what_has_no_key_is_found_behind_a_long_line_of_others() {
+    const LINE: u64 = 5_000;
+    let mut homes = in_schema();
+    let home = homes.open().await;
+    let keyed = |n| {
+        let mut one = admission(n, endpoint(1), false);
+        one.deliveries.iter_mut().for_each(|delivery| delivery.order_key = Some(n % 3));
+        home.accept(one)
+    };
+    for n in futures_util::future::join_all((0..LINE).map(keyed)).await {
+        assert_eq!(n, Ok(Admitted::New));
+    }
+    home.accept(admission(LINE, endpoint(1), false)).await.unwrap();
+    let claim = || home.claim(Claim { by_key: true, due_by: at(LINE), ..all_of(endpoint(1)) });
+    let first = claim().await.unwrap();
+    assert_eq!(first.lent.len(), 3, "one of each key");
+    assert!(
+        first.next_due.is_some_and(|at_once| at_once > at(LINE)),
+        "it is looked on, not at once"
+    );
+    let mut without = Vec::new();
+    for _ in 0..3 {
+        without.extend(claim().await.unwrap().lent);
+    }
+    let keys: Vec<Option<u64>> = without.iter().map(|lent| lent.delivery.order_key).collect();
+    assert_eq!(keys, [None]);
+    let last = claim().await.unwrap();
+    assert!(last.lent.is_empty(), "their keys are out");
+}
+
 /// Ends all connections of this schema's nodes.
 const CUT: &str = "SELECT count(pg_terminate_backend(pid))::text FROM pg_stat_activity
     WHERE application_name = current_schema() AND pid <> pg_backend_pid()";
+
+/// A way to the database that can be frozen: then it takes connections and bytes, and nothing comes of them.
+async fn freezable(to: String) -> (u16, Arc<AtomicBool>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (port, frozen) = (listener.local_addr().unwrap().port(), Arc::new(AtomicBool::new(false)));
+    let is_frozen = Arc::clone(&frozen);
+    tokio::spawn(async move {
+        while let Ok((mut near, _)) = listener.accept().await {
+            let (to, frozen) = (to.clone(), Arc::clone(&is_frozen));
+            tokio::spawn(async move {
+                let mut far = TcpStream::connect(to).await.unwrap();
+                let (mut asked, mut answered) = ([0; 4096], [0; 4096]);
+                loop {
+                    let (from, bytes) = tokio::select! {
+                        count = near.read(&mut asked) => (&mut far, &asked[..count.unwrap_or(0)]),
+                        count = far.read(&mut answered) => (&mut near, &answered[..count.unwrap_or(0)]),
+                    };
+                    if frozen.load(Ordering::SeqCst) {
+                        std::future::pending::<()>().await;
+                    }
+                    if bytes.is_empty() || from.write_all(bytes).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    (port, frozen)
+}
+
+/// A host that hangs with its connections open, as a machine does whose disk is gone, is left for the other one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_says_nothing_any_more_is_looked_for_elsewhere() {
+    let mut homes = in_schema();
+    homes.make().await;
+    let direct: tokio_postgres::Config = homes.address.parse().unwrap();
+    let real = match (direct.get_hosts(), direct.get_ports()) {
+        ([Host::Tcp(host)], [port]) => format!("{host}:{port}"),
+        other => panic!("one host and its port, not {other:?}"),
+    };
+    let (port, frozen) = freezable(real.clone()).await;
+    homes.address = homes.address.replace(&real, &format!("127.0.0.1:{port},{real}"));
+    let home = homes.open().await;
+    assert_eq!(home.accept(admission(1, endpoint(1), false)).await, Ok(Admitted::New));
+    frozen.store(true, Ordering::SeqCst);
+    let again =
+        async { while home.accept(admission(2, endpoint(1), false)).await != Ok(Admitted::New) {} };
+    let taken = tokio::time::timeout(Duration::from_secs(25), again).await;
+    assert_eq!(taken, Ok(()), "whoever sends it again is answered");
+    let page = home.events(EventQuery::of(TenantId::DEFAULT)).await.unwrap();
+    assert_eq!(page.items.len(), 2);
+}
 
 /// Whole days are forgotten, but for one with a delivery that waits, and but for the newest.
 #[tokio::test]
