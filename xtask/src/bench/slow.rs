@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 const DEAD: u64 = 16;
 /// Events that each of them gets: more than it may have out.
 const EACH: u64 = 1_000;
+/// Events before anything is timed.
+const WARM: u64 = 2_000;
 /// The places must be taken within this.
 const FILL_MAX: Duration = Duration::from_secs(60);
 
@@ -28,7 +30,7 @@ pub(super) fn run(flags: &Flags) -> Result<()> {
     gateway.endpoint("busy", &format!("http://{}/", sink.address), &busy)?;
     let load = |events, limit, rate| load_of(flags, &gateway, epoch, (events, limit, rate));
     let rate = flags.rate.unwrap_or(2_000.0);
-    load(1, rate as u64, rate)?;
+    load(1, WARM, rate)?;
     let (calm, rss) = (timed(&sink, || load(1, u64::MAX, rate))?, gateway.rss_mb()?);
     let count = flags.count.unwrap_or(DEAD);
     for n in 0..count {
