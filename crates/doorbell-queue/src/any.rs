@@ -246,8 +246,8 @@ impl Tap {
         }
     }
 
-    /// These are still being worked on. To be said every 3 s: NATS gives a message to somebody else after 10 s, SQS after
-    /// 30; the others when the connection ends (Redis: after 60 s, to another consumer).
+    /// These are still being worked on. To be said every [`limits::HOLD_EVERY`]: NATS gives a message to somebody else after
+    /// 3 s, SQS after 30 (and is asked more seldom); the others when the connection ends (Redis: after 60 s, to another consumer).
     ///
     /// # Errors
     /// [`QueueError`]; they may come again, to somebody else.

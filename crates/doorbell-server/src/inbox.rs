@@ -6,6 +6,7 @@ use crate::configured::Configured;
 use crate::metrics::Metric;
 use crate::tasks::{Stage, Stop};
 use doorbell_core::intake;
+use doorbell_queue::limits::HOLD_EVERY;
 use doorbell_queue::{Inbox, Taken, Token};
 use doorbell_store::{Admission, Store as _, StoreError};
 use doorbell_wire::stored::{self, Received};
@@ -21,8 +22,6 @@ const ITSELF: [u8; 16] = *b"doorbell's inbox";
 const WAIT: Duration = Duration::from_secs(1);
 /// After a failure, and while another node empties it.
 const PAUSE: Duration = Duration::from_millis(500);
-/// How often the broker is told that what was taken is being worked on.
-const HOLD: Duration = Duration::from_secs(3);
 /// How often it is asked how much waits.
 const COUNT: Duration = Duration::from_secs(5);
 
@@ -232,7 +231,7 @@ impl Drain {
         loop {
             tokio::select! {
                 done = &mut work => return done,
-                () = tokio::time::sleep(HOLD) => {
+                () = tokio::time::sleep(HOLD_EVERY) => {
                     if let Err(error) = self.inbox.hold(tokens).await {
                         tracing::debug!(%error, "what is worked on may come to another, too");
                     }

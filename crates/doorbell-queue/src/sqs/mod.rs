@@ -17,10 +17,13 @@ use http::Client;
 use serde_json::{Value, json};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use tokio::sync::{OnceCell, Semaphore, mpsc, oneshot};
+use tokio::sync::{Mutex, OnceCell, Semaphore, mpsc, oneshot};
+use tokio::time::Instant;
 
 /// After so long a message that was taken is given to somebody else, unless it is held.
 const VISIBILITY: Duration = Duration::from_secs(30);
+/// How soon it is held again: twice well within [`VISIBILITY`].
+const HELD_AGAIN: Duration = Duration::from_secs(8);
 /// The longest that SQS waits for messages.
 const LONG_POLL: Duration = Duration::from_secs(20);
 /// Batches on their way at once; one on FIFO queues, whose order is that of what was put.
@@ -172,11 +175,13 @@ async fn send(queue: &Queue, batch: Vec<Item>) {
 #[derive(Debug)]
 pub(crate) struct Tap {
     queue: Queue,
+    /// When it was last said what is being worked on.
+    held: Mutex<Option<Instant>>,
 }
 
 impl Tap {
     pub(crate) fn new(address: Address, dialer: Dialer) -> Self {
-        Self { queue: Queue::new(address, dialer) }
+        Self { queue: Queue::new(address, dialer), held: Mutex::default() }
     }
 
     /// At most ten at once; SQS knows no more.
@@ -205,7 +210,15 @@ impl Tap {
 
     /// These are still being worked on.
     pub(crate) async fn hold(&self, tokens: &[Token]) -> Result<(), QueueError> {
-        self.each(tokens, "ChangeMessageVisibilityBatch", Some(VISIBILITY)).await
+        // Each ten of them are a question that costs money: it is asked in good time, not each time.
+        let mut held = self.held.lock().await;
+        let now = Instant::now();
+        if held.is_some_and(|held| now < held + HELD_AGAIN) {
+            return Ok(());
+        }
+        self.each(tokens, "ChangeMessageVisibilityBatch", Some(VISIBILITY)).await?;
+        *held = Some(now);
+        Ok(())
     }
 
     async fn each(

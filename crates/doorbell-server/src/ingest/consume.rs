@@ -19,6 +19,7 @@ use doorbell_core::intake::{Birth, Intake, Reply};
 use doorbell_core::key;
 use doorbell_core::queue_address::QueueAddress;
 use doorbell_core::request::{Headers, Request};
+use doorbell_queue::limits::HOLD_EVERY;
 use doorbell_queue::{Message, QueueError, Taken, Tap, Token};
 use doorbell_store::{Admission, Store as _};
 use futures_util::future::join_all;
@@ -38,8 +39,6 @@ const LOOK: Duration = Duration::from_secs(1);
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 /// See [`PAUSE_MIN`].
 const PAUSE_MAX: Duration = Duration::from_secs(10);
-/// So often a broker is told that messages are still being worked on.
-const HOLD: Duration = Duration::from_secs(3);
 /// The status of a request that we could not judge.
 const OURS: u16 = 503;
 
@@ -224,7 +223,7 @@ impl Consumer {
         loop {
             tokio::select! {
                 kept = &mut keeping => return Ok(kept),
-                () = tokio::time::sleep(HOLD) => tap.hold(tokens).await?,
+                () = tokio::time::sleep(HOLD_EVERY) => tap.hold(tokens).await?,
             }
         }
     }
