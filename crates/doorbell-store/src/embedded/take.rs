@@ -8,6 +8,7 @@ use doorbell_core::attempt::Attempt;
 use doorbell_core::delivery::{Delivery, State};
 use doorbell_core::event::Event;
 use doorbell_core::past::{Past, PastDelivery};
+use doorbell_core::time::Time;
 use futures_util::future::try_join_all;
 use std::sync::Arc;
 
@@ -56,8 +57,8 @@ fn has_changed(past: &PastDelivery) -> bool {
 
 /// Does with a delivery what was done with it.
 async fn replay(parts: &Parts, past: PastDelivery) -> Result<(), StoreError> {
-    let PastDelivery { delivery, updated: _, mut attempts } = past;
-    let last = attempts.pop();
+    let PastDelivery { delivery, updated, mut attempts } = past;
+    let mut last = attempts.pop();
     for attempt in attempts {
         let due = attempt.at.after(attempt.timings.total);
         let state = State::Waiting { due };
@@ -65,7 +66,19 @@ async fn replay(parts: &Parts, past: PastDelivery) -> Result<(), StoreError> {
             Delivery { attempts: attempt.number, state, asked: false, ..delivery.clone() };
         change(parts, between, Some(attempt)).await?;
     }
+    if let Some(at) = ended(&delivery, last.as_ref(), updated) {
+        let state = State::Failed { at, holds_key: false };
+        let between = Delivery { state, asked: false, ..delivery.clone() };
+        change(parts, between, last.take()).await?;
+    }
     change(parts, delivery, last).await
+}
+
+/// When it had ended, if somebody had it tried again afterwards: what is seen of it is that time, not its last try's.
+fn ended(delivery: &Delivery, last: Option<&Attempt>, updated: Option<Time>) -> Option<Time> {
+    let tried = last.map(|attempt| attempt.at.after(attempt.timings.total));
+    let waits = matches!(delivery.state, State::Waiting { .. });
+    updated.filter(|at| waits && tried != Some(*at))
 }
 
 async fn change(parts: &Parts, to: Delivery, attempt: Option<Attempt>) -> Result<(), StoreError> {

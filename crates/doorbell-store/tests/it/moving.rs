@@ -10,6 +10,7 @@ use doorbell_store::contract::agreement::{Carries, agrees_after_a_move};
 use doorbell_store::embedded::{Embedded, Mark, OpenError, Options};
 use doorbell_store::postgres::{Giver, Postgres, Taker, Way};
 use doorbell_store::{Store, StoreError};
+use std::time::Duration;
 
 /// From the embedded home to `PostgreSQL`, copied while it works.
 struct Outgrown {
@@ -224,4 +225,24 @@ async fn a_store_that_has_moved_is_not_opened() {
     assert!(refused.to_string().contains("store.url"), "{refused}");
     std::fs::remove_file(marker).unwrap();
     drop(from.open().await);
+}
+
+/// What had ended and is tried again because somebody asked keeps the time at which it had ended.
+#[tokio::test]
+async fn what_was_asked_for_keeps_the_time_at_which_it_had_ended() {
+    let mut from = in_schema();
+    let source = from.open().await;
+    let admission = super::postgres::admission(1, super::postgres::endpoint(1), false);
+    source.accept(admission).await.unwrap();
+    let mut pasts = Giver::open(&from.options()).await.unwrap().next().await.unwrap();
+    let ended = Some(pasts[0].event.at.after(Duration::from_secs(9)));
+    let past = &mut pasts[0].deliveries[0];
+    (past.delivery.asked, past.updated) = (true, ended);
+    let id = past.delivery.id;
+    let mut to = on_disk();
+    let home = to.open().await;
+    home.take_over(pasts).await.unwrap();
+    let row = home.delivery(TenantId::DEFAULT, id).await.unwrap().unwrap();
+    assert!(row.delivery.asked && !row.delivery.state.is_settled());
+    assert_eq!(row.updated, ended);
 }

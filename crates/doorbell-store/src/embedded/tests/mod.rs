@@ -181,8 +181,9 @@ fn copy_dir(from: &Path, to: &Path) {
         let target = to.join(entry.file_name());
         if entry.file_type().unwrap().is_dir() {
             copy_dir(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
+        } else if let Err(fault) = std::fs::copy(entry.path(), target) {
+            // It was renamed or removed in this moment.
+            assert_eq!(fault.kind(), std::io::ErrorKind::NotFound);
         }
     }
 }
