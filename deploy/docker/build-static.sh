@@ -1,9 +1,9 @@
 #!/bin/sh
 # Builds a doorbell that needs no shared library, and puts it where the first argument says. The second one, if any, is
-# the profile (default: release). Linux with glibc; glibc 2.34 or later has what resolving names needs within itself.
+# the profile (default: dist). Linux with glibc; glibc 2.34 or later has what resolving names needs within itself.
 set -eu
 to=$1
-profile=${2:-release}
+profile=${2:-dist}
 host=$(rustc -vV | sed -n 's/^host: //p')
 folder=$profile
 [ "$profile" = dev ] && folder=debug

@@ -20,21 +20,21 @@ pub(crate) enum Product {
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct Flags {
     /// How the binary is built: `dev` only to try out the package.
-    #[arg(long, value_enum, default_value = "release")]
+    #[arg(long, value_enum, default_value = "dist")]
     profile: Profile,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Profile {
     Dev,
-    Release,
+    Dist,
 }
 
 impl Profile {
     const fn name(self) -> &'static str {
         match self {
             Self::Dev => "dev",
-            Self::Release => "release",
+            Self::Dist => "dist",
         }
     }
 }

@@ -10,25 +10,25 @@ pub(crate) enum Profile {
     /// Debug assertions on; what CI has built anyway.
     Dev,
     /// Optimised, without link-time optimisation.
-    BenchQuick,
-    /// As released.
     Release,
+    /// As shipped.
+    Dist,
 }
 
 impl Profile {
     const fn name(self) -> &'static str {
         match self {
             Self::Dev => "dev",
-            Self::BenchQuick => "bench-quick",
             Self::Release => "release",
+            Self::Dist => "dist",
         }
     }
 
     const fn folder(self) -> &'static str {
         match self {
             Self::Dev => "debug",
-            Self::BenchQuick => "bench-quick",
             Self::Release => "release",
+            Self::Dist => "dist",
         }
     }
 }

@@ -86,14 +86,6 @@ pub const TIMEOUT_MIN: Duration = Duration::from_millis(100);
 pub const TIMEOUT_MAX: Duration = Duration::from_secs(120);
 /// Tries that a node may have out unless set otherwise; see [`crate::places`].
 pub const TRIES_OUT: usize = 8_192;
-/// Bytes of large bodies that tries may hold at once; more wait for them.
-pub const BODIES_OUT: usize = 512 << 20;
-/// The same to one endpoint. A body that is larger than that goes alone.
-pub const BODIES_OUT_PER_ENDPOINT: usize = 64 << 20;
-/// Bodies up to so many bytes need no such room.
-pub const BODY_SMALL: usize = 64 << 10;
-/// How long a try waits for such room; then the delivery is put off.
-pub const BODY_PATIENCE: Duration = Duration::from_secs(30);
 /// Most deliveries in flight to one endpoint.
 pub const CONCURRENCY_MAX: u32 = 1_000;
 /// Deliveries of one endpoint that wait in memory; the rest waits in the store.

@@ -1,12 +1,9 @@
 //! How a node shares its places for tries among endpoints.
 //!
-//! An endpoint may have out a part of what is still free, so that nobody is held back while there is plenty, and those who
-//! hold much make room for those who need little: the dynamic threshold of Choudhury and Hahne ("Dynamic queue length
+//! An endpoint may have out as many tries as there are places free, so that nobody is held back while there is plenty, and
+//! those who hold much make room for those who need little: the dynamic threshold of Choudhury and Hahne ("Dynamic queue length
 //! thresholds for shared-memory packet switches", IEEE/ACM Transactions on Networking 6(2), 1998). With `n` endpoints that
-//! take all they can get, each ends with one of `n + 4` parts of the places; whoever needs fewer than that does not notice them.
-
-/// One endpoint may have out as many tries as this part of the places that are free: a fourth.
-const PART: usize = 4;
+//! take all they can get, each ends with one of `n + 1` parts of the places; whoever needs fewer than that does not notice them.
 
 /// The places of one node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,18 +18,17 @@ impl Places {
         Self { all: if all == 0 { 1 } else { all } }
     }
 
-    /// How many tries one endpoint may have out when `out` places are taken. One is always allowed, up to
-    /// [`Places::most`]: whoever is slow holds up nobody who has nothing out.
+    /// How many tries one endpoint may have out when `out` places are taken. So whoever is slow holds up nobody who has
+    /// nothing out, as long as fewer endpoints are slow than there are places.
     #[must_use]
     pub const fn share(self, out: usize) -> usize {
-        let part = self.all.saturating_sub(out) / PART;
-        if part == 0 { 1 } else { part }
+        self.all.saturating_sub(out)
     }
 
-    /// How many tries may be out in all. Past half of it every endpoint has one at most.
+    /// How many there are.
     #[must_use]
-    pub const fn most(self) -> usize {
-        self.all.saturating_mul(2)
+    pub const fn all(self) -> usize {
+        self.all
     }
 }
 
@@ -49,7 +45,7 @@ mod tests {
         loop {
             let before = out;
             for (has, want) in has.iter_mut().zip(wants) {
-                if *has < *want && *has < places.share(out) && out < places.most() {
+                if *has < *want && *has < places.share(out) {
                     *has += 1;
                     out += 1;
                 }
@@ -69,10 +65,11 @@ mod tests {
     }
 
     #[test]
-    fn there_is_always_one() {
-        assert_eq!(Places::new(0).share(usize::MAX), 1);
-        assert_eq!(Places::new(8).share(usize::MAX), 1);
-        assert!(Places::new(usize::MAX).share(0) > 1_000);
+    fn one_alone_has_half_and_others_what_it_leaves() {
+        assert_eq!(settle(Places::new(10), &[100]), [5]);
+        assert_eq!(settle(Places::new(10), &[100, 1, 1]), [4, 1, 1]);
+        assert_eq!(settle(Places::new(0), &[100]), [1]);
+        assert_eq!(Places::new(8).share(8), 0);
     }
 
     proptest! {
@@ -85,10 +82,10 @@ mod tests {
         ) {
             let places = Places::new(all);
             let has = settle(places, &wants);
-            prop_assert!(has.iter().sum::<usize>() <= places.most());
-            let even = all / (wants.len() + PART) - 1;
+            prop_assert!(has.iter().sum::<usize>() <= places.all());
+            let even = (all / (wants.len() + 1)).saturating_sub(1);
             for (has, want) in has.iter().zip(&wants) {
-                prop_assert!(*has >= (*want).min(even.max(1)), "{has} of {want}, even is {even}");
+                prop_assert!(*has >= (*want).min(even), "{has} of {want}, even is {even}");
             }
         }
     }

@@ -165,6 +165,11 @@ pub struct QueueAddress {
     options: Vec<(String, String)>,
 }
 
+/// Whether nothing would be filled in. (Redis Cluster has a use of its own for braces.)
+fn is_literal(place: &str) -> bool {
+    Template::parse(place).map_or(true, |template| template.fill(&Values::default()) == place)
+}
+
 /// The scheme, as it must be written.
 pub const SCHEME: &str = "queue://";
 
@@ -245,7 +250,8 @@ impl QueueAddress {
                 // With every value the plainest: what is wrong then is wrong in the text itself.
                 self.engine.takes(&self.place.fill(&Values::default()))
             }
-            Side::To => self.engine.takes(&place),
+            // A name in braces would stand there as it is, which nobody means.
+            Side::To => self.engine.takes(&place) && is_literal(&place),
         };
         if fits {
             Ok(self)

@@ -1,6 +1,6 @@
 //! What the index costs: CPU per event with one delivery, as it grows, and how long its answers take then.
 //!
-//! `cargo run --profile bench-quick -p doorbell-store --example index_bench -- [events] [settled|waiting|late] [batch]`
+//! `cargo run --release -p doorbell-store --example index_bench -- [events] [settled|waiting|late] [batch]`
 //! - `settled`: each delivery is settled in the batch in which it came (the usual case);
 //! - `late`: in the next batch but one (a slow receiver);
 //! - `waiting`: never (a backlog).

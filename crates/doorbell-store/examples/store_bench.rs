@@ -1,4 +1,4 @@
-//! How fast the embedded store is: `cargo run --profile bench-quick --example store_bench -- DIR [EVENTS] [WAITING] [WHAT]`.
+//! How fast the embedded store is: `cargo run --release --example store_bench -- DIR [EVENTS] [WAITING] [WHAT]`.
 //!
 //! `EVENTS` are taken in by `WAITING` tasks at once. `WHAT` is `settle` (each event has one delivery, which is lent and
 //! settled), `accept` (no deliveries) or `reopen` (only opens what is there). It prints the rate, the CPU time of each

@@ -27,7 +27,7 @@ const DRAIN_MAX: Duration = Duration::from_secs(120);
 pub(super) fn run(flags: &Flags) -> Result<()> {
     let program = match &flags.binary {
         Some(binary) => binary.clone(),
-        None => place::build("doorbell", Profile::Release)?,
+        None => place::build("doorbell", Profile::Dist)?,
     };
     let (one, ceiling) = side(flags, &program, 1)?;
     let (two, _) = side(flags, &program, 2)?;

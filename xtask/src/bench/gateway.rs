@@ -1,4 +1,4 @@
-//! The gateway under measurement: the release binary on a fresh folder, with the source that the load posts to.
+//! The gateway under measurement: the binary as shipped on a fresh folder, with the source that the load posts to.
 
 use super::{Flags, process};
 use crate::http::Client;
@@ -29,7 +29,7 @@ impl Gateway {
         std::fs::create_dir_all(&folder)?;
         let program = Program::new(match &flags.binary {
             Some(binary) => binary.clone(),
-            None => place::build("doorbell", Profile::Release)?,
+            None => place::build("doorbell", Profile::Dist)?,
         });
         let data = folder.join("data");
         let node = program.start(&data, None)?.ready()?;

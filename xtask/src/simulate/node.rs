@@ -344,7 +344,7 @@ impl Node<'_> {
         }
         let mut squeezed = Vec::new();
         while let Some(lane) = self.ring.pop_front() {
-            if self.out as usize >= self.machine.places.most() || self.free_at > now {
+            if self.machine.places.share(self.out as usize) == 0 || self.free_at > now {
                 self.ring.push_front(lane);
                 break;
             }

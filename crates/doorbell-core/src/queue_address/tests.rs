@@ -39,7 +39,7 @@ fn good_addresses_and_where_they_lead() {
         ("queue://rabbit/a%20b%2Fc", "a b/c"),
         ("queue://rabbit/events?routing_key=orders.{type}", "orders.invoice.paid"),
         ("queue://rabbit/events?routing_key=", ""),
-        ("queue://rabbit/q{type}", "q{type}"),
+        ("queue://rabbit/q{tag}", "q{tag}"),
         ("queue://nats/hooks.{source}.{type}?format=cloudevents", "hooks.s.invoice.paid"),
         ("queue://sqs/orders.fifo", ""),
         ("queue://redis/orders?maxlen=1000", ""),
@@ -107,6 +107,8 @@ fn hostile_addresses_are_refused() {
         "queue://sqs/a%2Fb",
         "queue://sqs/.fifo",
         "queue://redis/x?maxlen=-1",
+        "queue://redis/ce-{type}",
+        "queue://rabbit/q{type}",
         "queue://mqtt/a/%23",
         "queue://mqtt/$SYS/x",
     ] {

@@ -2,7 +2,6 @@
 
 use crate::clock::Clock;
 use crate::configured::Configured;
-use crate::dispatch::bodies::{Bodies, Room, Share};
 use crate::dispatch::lane::Try;
 use crate::dispatch::message::{Message, Tried};
 use crate::live::Live;
@@ -15,7 +14,6 @@ use doorbell_core::directory::ReadyEndpoint;
 use doorbell_core::event::Event;
 use doorbell_core::filter::Document;
 use doorbell_core::id::AttemptId;
-use doorbell_core::limits;
 use doorbell_core::name::Label;
 use doorbell_core::outgoing;
 use doorbell_core::queue_message::{self, About};
@@ -27,7 +25,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::time::timeout;
 
 /// When an event's bytes are damaged, its delivery is looked at again after this: a restored backup may bring them back.
 const UNREADABLE_RETRY: Duration = Duration::from_secs(3600);
@@ -59,7 +56,6 @@ impl Drop for End {
 #[derive(Debug)]
 pub(crate) struct Deliverer {
     pub(crate) store: Arc<AnyStore>,
-    pub(crate) bodies: Bodies,
     pub(crate) sender: AnySender,
     pub(crate) configured: Arc<Configured>,
     pub(crate) clock: Clock,
@@ -98,10 +94,10 @@ impl Deliverer {
     }
 
     async fn deliver(&self, start: Try, dice: u128) -> (Settlement, Option<EndpointChange>) {
-        let Try { lent, endpoint, pass: _, share } = start;
+        let Try { lent, endpoint, pass: _ } = start;
         let Lent { delivery, locator, lease, payload } = lent;
-        let written = match self.event(payload, locator, &share).await {
-            Ok((event, _room)) => self.attempt(&delivery, &event, &endpoint, dice).await,
+        let written = match self.event(payload, locator).await {
+            Ok(event) => self.attempt(&delivery, &event, &endpoint, dice).await,
             Err(error) => self.unreadable(&delivery, &error),
         };
         let Written { delivery, attempt, change } = written;
@@ -178,33 +174,15 @@ impl Deliverer {
         }
     }
 
-    /// The event, and room for it where it is large. Who waits for room holds none of its bytes meanwhile.
     async fn event(
         &self,
         payload: Option<Arc<Event>>,
         locator: Locator,
-        share: &Share,
-    ) -> Result<(Arc<Event>, Option<Room>), StoreError> {
-        let event = match payload {
-            Some(event) => event,
-            None => self.read(locator).await?,
-        };
-        let bytes = event.request.body.len();
-        if Bodies::is_small(bytes) {
-            return Ok((event, None));
+    ) -> Result<Arc<Event>, StoreError> {
+        match payload {
+            Some(event) => Ok(event),
+            None => self.store.event_at(locator).await,
         }
-        if let Some(room) = self.bodies.room_now(share, bytes) {
-            return Ok((event, Some(room)));
-        }
-        drop(event);
-        let room = timeout(limits::BODY_PATIENCE, self.bodies.room(share, bytes)).await;
-        let room = room.ok().flatten().ok_or(StoreError::Busy)?;
-        Ok((self.read(locator).await?, Some(room)))
-    }
-
-    async fn read(&self, locator: Locator) -> Result<Arc<Event>, StoreError> {
-        let _turn = self.bodies.reads.acquire().await;
-        self.store.event_at(locator).await
     }
 
     /// Its bytes are damaged or cannot be read just now: it keeps waiting, since a repair may bring them back.

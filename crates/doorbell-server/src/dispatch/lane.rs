@@ -1,7 +1,6 @@
 //! One endpoint's queue in memory, as a plain state machine: what may start now, what to ask the store, when to look again.
 
 use crate::desk::Window;
-use crate::dispatch::bodies::Share;
 use doorbell_core::attempt::Outcome;
 use doorbell_core::breaker::{self, Breaker, Condition, Pass};
 use doorbell_core::delivery::{DiscardReason, State};
@@ -26,7 +25,6 @@ pub(crate) struct Lane {
     /// As configured now; `None` once it was deleted.
     endpoint: Option<Arc<ReadyEndpoint>>,
     pub(crate) window: Arc<Window>,
-    share: Share,
     waiting: VecDeque<Lent>,
     /// Deliveries whose settlement is on its way to the store: they hold no place any more.
     settling: usize,
@@ -108,8 +106,6 @@ pub(crate) struct Try {
     pub(crate) lent: Lent,
     pub(crate) endpoint: Arc<ReadyEndpoint>,
     pub(crate) pass: Pass,
-    /// What its endpoint may take of the room for large bodies.
-    pub(crate) share: Share,
 }
 
 /// How a try ended.
@@ -127,7 +123,6 @@ impl Lane {
         let mut lane = Self {
             endpoint: None,
             window,
-            share: Share::default(),
             waiting: VecDeque::new(),
             settling: 0,
             claiming: false,
@@ -331,8 +326,7 @@ impl Lane {
         }
         match (self.endpoint.clone(), self.pace.admit(now), self.breaker.admit(now)) {
             (Some(endpoint), Turn::Go, breaker::Gate::Go(pass)) => {
-                let share = self.share.clone();
-                Some(Start::Try(Try { lent, endpoint, pass, share }))
+                Some(Start::Try(Try { lent, endpoint, pass }))
             }
             _ => {
                 self.waiting.push_front(lent);

@@ -15,7 +15,7 @@ pub(crate) const CLAIMS_MAX: usize = 16;
 
 /// Room for all that can be told at once: no task ever waits to be heard.
 pub(crate) const fn messages(places: Places) -> usize {
-    places.most() + CLAIMS_MAX + 16
+    places.all() + CLAIMS_MAX + 16
 }
 
 /// What the tasks tell the loop.
@@ -39,7 +39,7 @@ pub(crate) struct Tried {
 impl Tried {
     /// As long as nothing better is known: nothing was tried, and it waits until then.
     pub(crate) fn lost(start: &Try, dice: u64, until: Time) -> Self {
-        let Try { lent, endpoint, pass, share: _ } = start;
+        let Try { lent, endpoint, pass } = start;
         let settlement = Settlement {
             lease: lent.lease,
             locator: lent.locator,

@@ -2,10 +2,9 @@
 //!
 //! One loop owns all queues (`run`), each queue is a plain state machine (`lane`), and each try is a task of its own
 //! (`deliver`). Its place in the lane is free as soon as the try has ended; that it is written down (`settling`) holds
-//! nobody up. Who accepts events asks for room at [`crate::desk`]. A slow or dead endpoint holds its own lane and
-//! nothing else.
+//! nobody up. Who accepts events asks for room at [`crate::desk`]. A slow or dead endpoint holds its own lane and,
+//! as long as fewer endpoints hang than there are places for tries, nothing else.
 
-mod bodies;
 mod lane;
 mod message;
 mod deliver;
@@ -22,7 +21,6 @@ use crate::sender::AnySender;
 use crate::standings::Questions;
 use crate::tasks::Stop;
 use crate::traces::Traces;
-use bodies::Bodies;
 use deliver::Deliverer;
 use doorbell_core::places::Places;
 use doorbell_store::AnyStore;
@@ -63,7 +61,6 @@ pub async fn dispatch(parts: Parts, stop: Stop) {
     let (tell, inbox) = mpsc::channel(messages(places));
     let deliverer = Arc::new(Deliverer {
         store: Arc::clone(&store),
-        bodies: Bodies::default(),
         sender,
         configured: Arc::clone(&configured),
         clock: clock.clone(),

@@ -145,9 +145,9 @@ async fn by_key(parts: &Parts, turns: &Turns, claim: Claim) -> Result<Claims, St
     let found = line.query(NAMED, &[&seq, &nth, &node, &bytes, &parts.generation()]).await?;
     let lent = lend(parts, node, &found)?;
     // What was not looked at may be due.
-    let again = if !went_through || from.key.is_some() {
+    let again = if (!went_through || from.key.is_some()) && !lent.is_empty() {
         Some(claim.due_by)
-    } else if place.is_some() || from.place.is_some() {
+    } else if !went_through || from.key.is_some() || place.is_some() || from.place.is_some() {
         Some(claim.due_by.after(LOOK_ON))
     } else {
         None

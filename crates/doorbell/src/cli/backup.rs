@@ -135,7 +135,7 @@ pub(crate) fn restore(what: &Restore, report: Report) -> Result<Verdict> {
         }));
     } else {
         report.text(&format!(
-            "{}: {}, {}, every byte checked",
+            "{}: {}, {}, every byte looked at",
             folder.display(),
             count(inspected.records, "record"),
             human_bytes(inspected.bytes)
@@ -148,7 +148,8 @@ pub(crate) fn restore(what: &Restore, report: Report) -> Result<Verdict> {
         }
         if damage > 0 {
             report.text(&format!(
-                "{damage} places were damaged when the copy was made: `doorbell doctor` says which"
+                "{damage} places are damaged, in this copy or already in the store when it was made (`doorbell doctor` there tells); \
+                 what stands at them is missing here, `doorbell doctor` says where. Another copy may have it"
             ));
         }
     }

@@ -18,8 +18,9 @@ pub(crate) fn fit(config: &mut Config) {
     let (connections, tries) = fitting;
     let enough = wanted.0.saturating_add(wanted.1).saturating_add(OTHERS);
     tracing::warn!(
-        "the system lets this process open {files} files only, so it takes {connections} connections and makes {tries} \
-         tries at once; for all that is set, allow it {enough} (ulimit -Hn, LimitNOFILE= of systemd, --ulimit nofile of Docker)"
+        "the system lets this process open {files} files only: ingest.max_connections is taken for {connections}, and \
+         delivery.max_in_flight for {tries}. Set them lower, or allow {enough} files (ulimit -Hn, LimitNOFILE= of systemd, \
+         --ulimit nofile of Docker)"
     );
 }
 
@@ -32,17 +33,15 @@ fn raise() -> usize {
     files.and_then(|files| usize::try_from(files).ok()).unwrap_or(usize::MAX)
 }
 
-/// Connections and tries that fit into so many files, in the proportion that was wanted, and at least one of each.
+/// Connections and tries that fit into so many files: a third of the room is for tries, as far as they want it.
 fn fitting(files: usize, (connections, tries): (usize, usize)) -> (usize, usize) {
-    let wanted = connections.saturating_add(tries);
-    if wanted.saturating_add(OTHERS) <= files {
-        return (connections, tries);
-    }
     // Of few files, half are for the rest.
     let room = files.saturating_sub(OTHERS).max(files / 2);
-    let part = |of: usize| (of as u128 * room as u128 / wanted.max(1) as u128).max(1);
-    let part = |of: usize| usize::try_from(part(of)).unwrap_or(of).min(of);
-    (part(connections), part(tries))
+    if connections.saturating_add(tries) <= room {
+        return (connections, tries);
+    }
+    let tries = tries.min(room / 3).max(1);
+    (connections.min(room.saturating_sub(tries)).max(1), tries)
 }
 
 #[cfg(test)]
@@ -58,8 +57,9 @@ mod tests {
 
     #[test]
     fn the_usual_small_limits() {
-        assert_eq!(fitting(20_000, (20_000, 8_192)), (13_461, 5_514));
-        assert_eq!(fitting(1_024, (20_000, 8_192)), (363, 148));
+        assert_eq!(fitting(20_000, (20_000, 8_192)), (12_651, 6_325));
+        assert_eq!(fitting(20_000, (20_000, 100)), (18_876, 100));
+        assert_eq!(fitting(1_024, (20_000, 8_192)), (342, 170));
     }
 
     proptest! {

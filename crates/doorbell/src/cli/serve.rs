@@ -472,6 +472,16 @@ fn low(free: u64, least: u64) -> Option<String> {
     })
 }
 
+/// Commands look for the server in the usual data folder, unless told of another.
+fn data_dir_flag(config: &Config) -> String {
+    let dir = config.data_dir.display();
+    if config.data_dir == Path::new("doorbell-data") {
+        String::new()
+    } else {
+        format!(" --data-dir {dir}")
+    }
+}
+
 fn greet(config: &Config, greeting: &Greeting, token: &TokenText, report: Report) -> Result<()> {
     let Greeting { ingest, admin, login, inbox } = greeting;
     write_private(&config.data_dir.join(URL_FILE), admin)?;
@@ -503,9 +513,10 @@ fn greet(config: &Config, greeting: &Greeting, token: &TokenText, report: Report
         report.text(&format!("\ntry       curl {inbox} -d '{{\"hello\":\"world\"}}'"));
         let doorbell = std::env::current_exe().ok();
         let doorbell = doorbell.map_or("doorbell".into(), |path| path.display().to_string());
-        report.text(&format!("          {doorbell} event list   (in this folder)"));
+        let from = data_dir_flag(config);
+        report.text(&format!("          {doorbell} event list{from}   (in this folder)"));
         report.text(&format!(
-            "          {doorbell} login        (another address for the dashboard)"
+            "          {doorbell} login{from}        (another address for the dashboard)"
         ));
     }
     tracing::debug!(free = %human_bytes(config.free_bytes_min), "new webhooks get 503 with less free space");

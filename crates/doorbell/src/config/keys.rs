@@ -144,7 +144,7 @@ pub(crate) const KEYS: &[Key] = &[
     one(
         "delivery.max_in_flight",
         "8192",
-        "Tries at once, over all endpoints; each takes an open file and some 13 KB of memory",
+        "Places for tries at once: an endpoint may have out as many as are free (one alone: half of them); each takes an open file and some 13 KB of memory",
     ),
     many("delivery.ca_files", "Certificates (PEM) that are trusted beside the public ones"),
     one(

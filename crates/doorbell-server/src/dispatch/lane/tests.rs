@@ -165,7 +165,7 @@ impl World {
                 assert_eq!(Some(why), off);
                 self.settling += 1;
             }
-            Some(Start::Try(Try { lent, endpoint, pass, share: _ })) => {
+            Some(Start::Try(Try { lent, endpoint, pass })) => {
                 assert!(!paused && off.is_none());
                 let url = endpoint.endpoint().url.clone();
                 let before = self.out.insert(lent.lease, (url, pass));

@@ -66,7 +66,7 @@ impl Run {
     /// When there is room again, nobody else would look at those that got too small a share before.
     pub(super) fn look_at_squeezed(&mut self, now: Time) {
         let looks = self.squeezed.len().min(SQUEEZED_LOOKS);
-        if self.share() == 1 {
+        if self.share() == 0 {
             return;
         }
         for endpoint in self.squeezed.drain(..looks).collect::<Vec<_>>() {
@@ -106,7 +106,7 @@ impl Run {
         self.look_at_squeezed(now);
         // Lanes that came back to the ring without having started anything, since the last that did.
         let mut idle = 0;
-        while self.in_flight < self.places.most() && idle <= self.ring.len() {
+        while self.share() > 0 && idle <= self.ring.len() {
             let Some(endpoint) = self.ring.pop_front() else { return };
             let before = self.in_flight;
             for _ in 0..BURST {

@@ -93,29 +93,3 @@ async fn a_lane_that_got_a_small_share_gets_more_when_there_is_room() {
     let to_it = |out: &&doorbell_core::outgoing::Outgoing| out.url.as_str() == endpoint(0).url;
     assert_eq!(script.carried().iter().filter(to_it).count(), 20);
 }
-
-/// Large bodies to a slow endpoint hold so much memory and no more; others of it, and other endpoints, go on.
-#[tokio::test(start_paused = true)]
-async fn large_bodies_wait_for_room_and_small_ones_do_not() {
-    let script = Script::by(|_| Step::Hang);
-    let world = World::new(script.clone(), vec![endpoint(1), endpoint(2)]).await;
-    let large = "x".repeat(limits::BODIES_OUT_PER_ENDPOINT / 2 + 1);
-    for _ in 0..3 {
-        world.publish(&large, "a").await;
-    }
-    world.publish("small", "a").await;
-    world.pass(SECOND).await;
-    let out = |url: &str| {
-        let to = script.carried().into_iter().filter(|out| out.url.as_str() == url);
-        let lengths: Vec<usize> = to.map(|out| out.body.len()).collect();
-        lengths
-    };
-    for n in [1, 2] {
-        let mut lengths = out(&endpoint(n).url);
-        lengths.sort_unstable();
-        assert_eq!(lengths, [5, large.len()], "one has room, and the small one needs none");
-    }
-    world.pass(endpoint(1).policy.timeout * 2 + SECOND).await;
-    let large_ones = out(&endpoint(1).url).into_iter().filter(|length| *length == large.len());
-    assert!(large_ones.count() >= 3, "the others had their turn");
-}

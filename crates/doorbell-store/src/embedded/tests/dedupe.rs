@@ -154,7 +154,7 @@ async fn a_damaged_key_file_is_made_anew() {
 
 /// Ten million keys, in 250 key files as their segments would leave them: how much memory, and how long to load.
 #[test]
-#[ignore = "a measurement: cargo test --profile bench-quick -p doorbell-store --lib -- --ignored --nocapture ten_million"]
+#[ignore = "a measurement: cargo test --release -p doorbell-store --lib -- --ignored --nocapture ten_million"]
 #[expect(clippy::disallowed_methods, reason = "it measures time")]
 fn ten_million_keys_fit_in_200_mb_and_load_in_a_second() {
     use crate::embedded::dedupe::keys::SegmentKeys;
