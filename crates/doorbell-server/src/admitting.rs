@@ -66,7 +66,8 @@ impl Admitting {
         };
         let (id, letter) = (accepted.event.id.to_string(), Bytes::from(stored::letter(record)));
         let began = self.clock.monotonic();
-        match inbox.put(&id, letter).await {
+        // What a client of a broker keeps meanwhile is large, and no part of the usual way.
+        match Box::pin(inbox.put(&id, letter)).await {
             Ok(()) => {
                 self.metrics.count(Metric::InboxPut);
                 self.metrics.took(Timing::Accept, self.clock.monotonic().saturating_sub(began));
@@ -74,7 +75,7 @@ impl Admitting {
             }
             Err(QueueError::TooLarge(_)) => {
                 self.metrics.count(Metric::InboxTooLarge);
-                Ok(self.admit(admission(accepted, &self.clock)).await.map(drop)?)
+                Ok(Box::pin(self.admit(admission(accepted, &self.clock))).await.map(drop)?)
             }
             Err(error) => {
                 self.metrics.count(Metric::InboxPutFailed);

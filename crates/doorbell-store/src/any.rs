@@ -76,7 +76,8 @@ macro_rules! forward {
                 match self {
                     Self::Memory(home) => home.$verb($($argument),*).await,
                     Self::Embedded(home) => home.$verb($($argument),*).await,
-                    Self::Postgres(home) => home.$verb($($argument),*).await,
+                    // Larger than the others', and it goes over a network anyway.
+                    Self::Postgres(home) => Box::pin(home.$verb($($argument),*)).await,
                 }
             }
         )*}

@@ -204,11 +204,11 @@ impl Ingest {
             Intake::Answer(question) => {
                 self.admitting.metrics.count(Metric::RequestsAnswered);
                 let adopted = match question.secret {
-                    Some(handed) => self.adopt(ready.source(), handed).await,
+                    Some(handed) => Box::pin(self.adopt(ready.source(), handed)).await,
                     None => true,
                 };
                 let kept = match question.hub {
-                    Some(state) => self.keep_hub(ready.source(), *state).await,
+                    Some(state) => Box::pin(self.keep_hub(ready.source(), *state)).await,
                     None => true,
                 };
                 if adopted && kept { answer::of(question.reply) } else { answer::unavailable() }
