@@ -165,11 +165,6 @@ pub struct QueueAddress {
     options: Vec<(String, String)>,
 }
 
-/// Whether nothing would be filled in. (Redis Cluster has a use of its own for braces.)
-fn is_literal(place: &str) -> bool {
-    Template::parse(place).map_or(true, |template| template.fill(&Values::default()) == place)
-}
-
 /// The scheme, as it must be written.
 pub const SCHEME: &str = "queue://";
 
@@ -321,6 +316,11 @@ impl QueueAddress {
         let found = self.options.iter().find(|(other, value)| other == name && !value.is_empty());
         found.map(|(_, value)| value.as_str())
     }
+}
+
+/// Whether nothing would be filled in. (Redis Cluster has a use of its own for braces.)
+fn is_literal(place: &str) -> bool {
+    Template::parse(place).map_or(true, |template| template.fill(&Values::default()) == place)
 }
 
 impl fmt::Debug for QueueAddress {

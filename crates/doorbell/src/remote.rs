@@ -1,6 +1,6 @@
 //! A client of a running node's API. One connection a call; `https://` with the public roots, or those given.
 
-use crate::config::variable;
+use crate::config::{DATA_DIR, variable};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use http::{Method, Request, Response, StatusCode};
@@ -70,7 +70,7 @@ impl Node {
     pub(crate) fn remote(&self) -> Result<Remote> {
         let folder =
             self.data_dir.clone().or_else(|| variable("DOORBELL_DATA_DIR").map(PathBuf::from));
-        let folder = folder.unwrap_or_else(|| PathBuf::from("doorbell-data"));
+        let folder = folder.unwrap_or_else(|| PathBuf::from(DATA_DIR));
         let url = self
             .server
             .clone()

@@ -2,7 +2,7 @@
 
 use crate::cli::files;
 use crate::config::{
-    Config, Flags, Listener, Queue, human_bytes, unknown_variables, variable, variables,
+    Config, DATA_DIR, Flags, Listener, Queue, human_bytes, unknown_variables, variable, variables,
 };
 use crate::otel;
 use crate::remote::{TOKEN_FILE, URL_FILE, read_certificates};
@@ -475,7 +475,7 @@ fn low(free: u64, least: u64) -> Option<String> {
 /// Commands look for the server in the usual data folder, unless told of another.
 fn data_dir_flag(config: &Config) -> String {
     let dir = config.data_dir.display();
-    if config.data_dir == Path::new("doorbell-data") {
+    if config.data_dir == Path::new(DATA_DIR) {
         String::new()
     } else {
         format!(" --data-dir {dir}")

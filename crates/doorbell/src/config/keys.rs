@@ -1,5 +1,8 @@
 //! Every key there is. The file, the environment, the flags, `config show` and the reference page are all read from here.
 
+/// The data folder, unless another is named: in it the commands look for their server.
+pub(crate) const DATA_DIR: &str = "doorbell-data";
+
 /// One key of the settings.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Key {
@@ -64,7 +67,7 @@ const fn many(path: &'static str, doc: &'static str) -> Key {
 
 /// The table.
 pub(crate) const KEYS: &[Key] = &[
-    one("data_dir", "doorbell-data", "Folder that holds everything; made when it is missing"),
+    one("data_dir", DATA_DIR, "Folder that holds everything; made when it is missing"),
     many(
         "role",
         "What the node does: ingest, deliver, api; empty: all. Only with store.url may some be left out",
@@ -144,7 +147,7 @@ pub(crate) const KEYS: &[Key] = &[
     one(
         "delivery.max_in_flight",
         "8192",
-        "Places for tries at once: an endpoint may have out as many as are free (one alone: half of them); each takes an open file and some 13 KB of memory",
+        "Places for tries at once: an endpoint may have out as many as are free (one alone: half of them); each takes an open file and some 30 KB of memory (`cargo xtask bench slow`)",
     ),
     many("delivery.ca_files", "Certificates (PEM) that are trusted beside the public ones"),
     one(

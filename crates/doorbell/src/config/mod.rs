@@ -9,7 +9,7 @@ mod layers;
 mod flags;
 
 pub(crate) use flags::{Flags, variable, variables};
-pub(crate) use keys::{KEYS, masked};
+pub(crate) use keys::{DATA_DIR, KEYS, masked};
 pub(crate) use layers::{Layers, QUEUES, line_of, unknown_variables};
 pub(crate) use value::{expand_variables, human_bytes, parse_bytes, parse_duration};
 

@@ -46,7 +46,10 @@ async fn many_slow_endpoints_hold_up_no_other() {
     let quick = endpoint(255).url;
     let to_quick = script.carried().into_iter().filter(|out| out.url.as_str() == quick).count();
     assert_eq!(to_quick, 1);
-    assert!(script.carried().len() <= 4_096);
+    assert!(
+        script.carried().len() <= PLACES + 1,
+        "never more out than places; the quick one has ended"
+    );
 }
 
 /// What the slow ones leave free goes to whoever needs it, not by head.
