@@ -11,6 +11,9 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
+/// What a lane may hold however crowded it is: more than the one that tries whether a dead endpoint is well again.
+const KEPT: usize = 8;
+
 /// The counters of one endpoint, shared by takers and its lane.
 #[derive(Debug, Default)]
 pub(crate) struct Window {
@@ -37,11 +40,13 @@ impl Window {
 }
 
 /// Hands out room in the lanes. Cheap to clone.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Desk(Arc<Inner>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inner {
+    /// Deliveries that all lanes together may hold.
+    room: usize,
     windows: RwLock<HashMap<EndpointId, Arc<Window>>>,
     /// Promised and held by all lanes together.
     used: AtomicUsize,
@@ -49,7 +54,20 @@ struct Inner {
     closed: AtomicBool,
 }
 
+impl Default for Desk {
+    fn default() -> Self {
+        Self::with_room(limits::WINDOW)
+    }
+}
+
 impl Desk {
+    /// A desk with room for so many deliveries of all endpoints together.
+    #[must_use]
+    pub fn with_room(room: usize) -> Self {
+        let (windows, used, closed) = Default::default();
+        Self(Arc::new(Inner { room, windows, used, closed }))
+    }
+
     /// A desk at which nobody sits: everything waits in the store for whoever delivers.
     #[must_use]
     pub fn closed() -> Self {
@@ -105,8 +123,20 @@ impl Desk {
     /// hold.
     pub(crate) fn room(&self, window: &Window, wanted: usize) -> usize {
         let own = limits::ENDPOINT_WINDOW.saturating_sub(window.used());
-        let all = limits::WINDOW.saturating_sub(self.0.used.load(Ordering::Relaxed));
+        let all = self.0.room.saturating_sub(self.used());
         wanted.min(own).min(all).max(1)
+    }
+
+    /// Whether there is room for one more.
+    fn is_open(&self) -> bool {
+        self.used() < self.0.room
+    }
+
+    /// What each of `lanes` may go on holding, when there is so little room left that some have to give back; `None`
+    /// while there is plenty. So those that hold much and get rid of nothing leave room to the others.
+    pub(crate) fn relief(&self, lanes: usize) -> Option<usize> {
+        let crowded = self.used() > self.0.room / 8 * 7;
+        crowded.then(|| (self.0.room / 2 / lanes.max(1)).max(KEPT))
     }
 
     /// Deliveries that all lanes hold or are promised.
@@ -132,7 +162,7 @@ impl Promises<'_> {
             return false;
         }
         let window = self.desk.window(endpoint);
-        let room = window.used() < limits::ENDPOINT_WINDOW && self.desk.used() < limits::WINDOW;
+        let room = window.used() < limits::ENDPOINT_WINDOW && self.desk.is_open();
         if room {
             self.keep(window);
         }
@@ -146,7 +176,7 @@ impl Promises<'_> {
             return false;
         }
         let window = self.desk.window(endpoint);
-        let full = window.used() >= limits::ENDPOINT_WINDOW || self.desk.used() >= limits::WINDOW;
+        let full = window.used() >= limits::ENDPOINT_WINDOW || !self.desk.is_open();
         if full {
             window.set_spilled(true);
         }

@@ -18,6 +18,11 @@ use report::Verdict;
 use std::process::ExitCode;
 use std::time::Duration;
 
+/// What is made on one thread is dropped on another here (a record by the commit thread, an event by a try), which is what this
+/// allocator is good at and the C library's is not: a delivery costs a seventh less, in the musl build more.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// How long tasks and blocking calls that were cut off may take to notice.
 const SHUTDOWN: Duration = Duration::from_secs(2);
 

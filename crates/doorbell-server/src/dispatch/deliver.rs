@@ -124,7 +124,8 @@ impl Deliverer {
         let trace = self.traces.context(event, id);
         let mut url = None;
         let carried = if ready.is_queue() {
-            self.put(delivery, event, ready, (number, trace, began)).await
+            // What a client of a broker keeps meanwhile is large, and no part of the usual way.
+            Box::pin(self.put(delivery, event, ready, (number, trace, began))).await
         } else {
             match outgoing::write(event, ready, (number, trace), began) {
                 Ok(outgoing) => {

@@ -393,9 +393,14 @@ impl Lane {
         self.settling = self.settling.saturating_sub(1);
     }
 
-    /// Hands over all that waits in memory, to be given back to the store (pause, stop).
-    pub(crate) fn clear(&mut self) -> VecDeque<Lent> {
-        std::mem::take(&mut self.waiting)
+    /// Hands over what waits in memory behind the first `keep`, to be given back to the store (pause, stop, crowd).
+    pub(crate) fn give_up(&mut self, keep: usize) -> VecDeque<Lent> {
+        self.waiting.split_off(keep.min(self.waiting.len()))
+    }
+
+    /// How many wait in memory.
+    pub(crate) fn waits(&self) -> usize {
+        self.waiting.len()
     }
 
     pub(crate) fn should_give_back(&self) -> bool {

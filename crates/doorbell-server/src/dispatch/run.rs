@@ -35,8 +35,8 @@ use tokio::sync::mpsc;
 const PAYLOAD_OVERHEAD: usize = 2 << 10;
 /// The clock is looked at at least so often, so that a jump of the wall clock delays nothing for longer.
 const TICK: Duration = Duration::from_secs(1);
-/// How often it is looked which delivery is the oldest.
-const AGES_EVERY: Duration = Duration::from_secs(1);
+/// How often all lanes are looked at: which delivery is the oldest, and who holds too many.
+const ROUND_EVERY: Duration = Duration::from_secs(1);
 /// When a claim failed, the store is asked again after this.
 const CLAIM_RETRY: Duration = Duration::from_secs(1);
 
@@ -63,8 +63,8 @@ pub(crate) struct Run {
     in_flight: usize,
     /// Since when.
     begun: HashMap<DeliveryId, Time>,
-    /// When it was last looked which delivery is the oldest.
-    aged: Time,
+    /// When all lanes were last looked at.
+    rounded: Time,
     /// What is being written down. The loop waits for all of it itself: the store answers a whole batch with one wake-up.
     settling: FuturesUnordered<BoxFuture<'static, Done>>,
     /// Bytes of events that wait in memory.
@@ -101,7 +101,7 @@ impl Run {
             places,
             in_flight: 0,
             begun: HashMap::new(),
-            aged: Time::EPOCH,
+            rounded: Time::EPOCH,
             settling: FuturesUnordered::new(),
             payloads: 0,
             claims: 0,
@@ -137,7 +137,7 @@ impl Run {
             }
             self.take_messages(&mut messages);
             self.measure();
-            self.measure_ages();
+            self.now_and_then();
         }
         // Whoever asks from now on is answered at once, with nothing.
         drop(questions);
@@ -160,13 +160,19 @@ impl Run {
         metrics.set(Metric::BreakersOpen, self.open.len() as u64);
     }
 
-    /// Which deliveries are the oldest; looked at now and then, since it goes from lane to lane.
-    fn measure_ages(&mut self) {
+    /// What goes from lane to lane, and so not at every turn.
+    fn now_and_then(&mut self) {
         let now = self.clock.now();
-        if now.since(self.aged) < AGES_EVERY && self.aged <= now {
+        if now.since(self.rounded) < ROUND_EVERY && self.rounded <= now {
             return;
         }
-        self.aged = now;
+        self.rounded = now;
+        self.relieve();
+        self.measure_ages(now);
+    }
+
+    /// Which deliveries are the oldest.
+    fn measure_ages(&self, now: Time) {
         let (mut waiting, mut held) = (None::<Time>, None::<Time>);
         for (due, is_held) in self.lanes.values().filter_map(|lane| lane.oldest(now)) {
             let oldest = if is_held { &mut held } else { &mut waiting };
@@ -179,7 +185,7 @@ impl Run {
     /// Lets what is in flight end, and gives the rest back meanwhile.
     async fn drain(&mut self, mut inbox: mpsc::Receiver<Message>) {
         let store = Arc::clone(&self.store);
-        let waiting: Vec<Lent> = self.lanes.values_mut().flat_map(Lane::clear).collect();
+        let waiting: Vec<Lent> = self.lanes.values_mut().flat_map(|lane| lane.give_up(0)).collect();
         let mut backs = FuturesUnordered::from_iter([give_back(&store, waiting)]);
         while self.in_flight > 0 || self.claims > 0 || !backs.is_empty() {
             let message = tokio::select! {

@@ -71,11 +71,19 @@ impl World {
     }
 
     async fn over(memory: Memory, store: Arc<AnyStore>, script: Script) -> Self {
+        Self::with_desk(Desk::default(), (memory, store), script).await
+    }
+
+    async fn with_desk(
+        desk: Desk,
+        (memory, store): (Memory, Arc<AnyStore>),
+        script: Script,
+    ) -> Self {
         let manual = ManualClock::new(BEGIN, 7);
         let clock = Clock::Manual(manual.clone());
         let limits = directory::Settings::default();
         let configured = Arc::new(Configured::load(Arc::clone(&store), limits).await.unwrap());
-        let (desk, stopper) = (Desk::default(), Stopper::default());
+        let stopper = Stopper::default();
         let (metrics, live) = (Arc::new(Metrics::default()), Live::default());
         let (standings, questions) = Standings::new();
         let parts = Parts {

@@ -1,9 +1,10 @@
 //! The commit thread: takes whatever has arrived, decides what repeats what, writes it in one go, syncs once, lends, and
 //! then answers all. There is no timer: waiting for more gains nothing.
 
+use super::answers::Answer;
 use super::dedupe::keys::{SegmentKeys, counted};
 use super::dedupe::{KeyHash, Table};
-use super::item::{Accept, Done, Item, Work};
+use super::item::{Accept, Item, Work};
 use super::journal::frame::Frame;
 use super::journal::segment::Segment;
 use super::journal::write::{WriteError, Writer};
@@ -23,17 +24,19 @@ const SPACE_LOOK: usize = 256 << 10;
 impl Item {
     /// Answers that it was not done.
     pub(crate) fn refuse(self, shared: &Shared, why: &StoreError) {
+        let why = why.clone();
         match self.work {
             Work::Accept(accept) => {
                 shared.unwatched_done(accept.done.is_none());
-                answer(accept.done, Err(why.clone()));
+                if let Some(done) = accept.done {
+                    Answer::Admitted(done, Err(why)).give();
+                }
             }
             Work::Settle { delivery, stirs: _, done } => {
                 shared.leases.lock().unsettled(delivery);
-                answer(Some(done), Err(why.clone()));
+                Answer::Settled(done, Err(why)).give();
             }
-            Work::Redeliver { done, .. } => answer(Some(done), Err(why.clone())),
-            Work::Flush(done) => answer(Some(done), Err(why.clone())),
+            Work::Redeliver { done, .. } | Work::Flush(done) => Answer::Done(done, Err(why)).give(),
             Work::Forget(_) => {}
         }
     }
@@ -41,13 +44,6 @@ impl Item {
     /// Whether whoever brought it has gone with the answer that it was taken.
     fn is_unwatched(&self) -> bool {
         matches!(&self.work, Work::Accept(accept) if accept.done.is_none())
-    }
-}
-
-fn answer<T>(done: Option<Done<T>>, what: Result<T, StoreError>) {
-    // Whoever asked may have gone; the record stands all the same.
-    if let Some(done) = done {
-        drop(done.send(what));
     }
 }
 
@@ -290,31 +286,38 @@ impl Committer {
         self.writer.publish();
         self.shared.progress.grew();
         self.shared.outbox.put(lent);
+        let mut answers = Vec::with_capacity(placed.len());
         for Placed { item, position, admitted } in placed {
-            match item.work {
-                Work::Accept(accept) => {
-                    if let (Some(hash), Admitted::New) = (accept.key, admitted) {
-                        let expires = accept.event.at.after(accept.dedupe_window);
-                        self.keys.push(hash, position - self.writer.base(), expires);
-                    }
-                    self.shared.unwatched_done(accept.done.is_none());
-                    if admitted == Admitted::New {
-                        self.shared.stirred.put(accept.stirs);
-                    }
-                    answer(accept.done, Ok(admitted));
+            answers.extend(self.finish_one(item.work, position, admitted));
+        }
+        self.shared.answers.put(answers);
+    }
+
+    fn finish_one(&mut self, work: Work, position: u64, admitted: Admitted) -> Option<Answer> {
+        match work {
+            Work::Accept(accept) => {
+                if let (Some(hash), Admitted::New) = (accept.key, admitted) {
+                    let expires = accept.event.at.after(accept.dedupe_window);
+                    self.keys.push(hash, position - self.writer.base(), expires);
                 }
-                Work::Settle { delivery: _, stirs, done } => {
-                    self.shared.stirred.put(stirs);
-                    answer(Some(done), Ok(Settled::Kept));
+                self.shared.unwatched_done(accept.done.is_none());
+                if admitted == Admitted::New {
+                    self.shared.stirred.put(accept.stirs);
                 }
-                Work::Redeliver { stirs, done, .. } => {
-                    self.shared.stirred.put(stirs);
-                    answer(Some(done), Ok(()));
-                }
-                Work::Flush(done) => answer(Some(done), Ok(())),
-                Work::Forget(keys) => {
-                    keys.into_iter().for_each(|(hash, at)| self.table.remove(hash, at));
-                }
+                accept.done.map(|done| Answer::Admitted(done, Ok(admitted)))
+            }
+            Work::Settle { delivery: _, stirs, done } => {
+                self.shared.stirred.put(stirs);
+                Some(Answer::Settled(done, Ok(Settled::Kept)))
+            }
+            Work::Redeliver { stirs, done, .. } => {
+                self.shared.stirred.put(stirs);
+                Some(Answer::Done(done, Ok(())))
+            }
+            Work::Flush(done) => Some(Answer::Done(done, Ok(()))),
+            Work::Forget(keys) => {
+                keys.into_iter().for_each(|(hash, at)| self.table.remove(hash, at));
+                None
             }
         }
     }

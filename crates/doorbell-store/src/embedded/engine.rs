@@ -29,6 +29,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
 
 /// The durable half.
 #[derive(Debug)]
@@ -39,6 +40,7 @@ pub(crate) struct Engine {
     pub(crate) damage: Vec<Damage>,
     behind: Behind,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    answering: Option<AbortHandle>,
 }
 
 /// How far the index may be behind before new events are refused.
@@ -100,6 +102,7 @@ impl Opened {
             unwatched: AtomicUsize::new(0),
             unkept: AtomicU64::new(0),
             meters: Meters::default(),
+            answers: Arc::default(),
         });
         let committer = Committer {
             shared: Arc::clone(&shared),
@@ -114,8 +117,14 @@ impl Opened {
             bytes: options.lag_bytes,
             settled: options.lag_settled,
         };
-        let engine =
-            Engine { shared, home, damage: found.damage, behind, threads: Mutex::default() };
+        let engine = Engine {
+            shared,
+            home,
+            damage: found.damage,
+            behind,
+            threads: Mutex::default(),
+            answering: None,
+        };
         Ok(Self { engine, committer, options })
     }
 
@@ -129,7 +138,8 @@ impl Opened {
     /// # Errors
     /// When a thread cannot be started.
     pub(crate) fn start<V: View>(self, view: V) -> Result<Engine, OpenError> {
-        let Self { engine, committer, options } = self;
+        let Self { mut engine, committer, options } = self;
+        engine.answering = engine.shared.answers.attend();
         let tail = Tail::new(Arc::clone(&engine.shared), view, options.index_lag);
         engine.spawn("doorbell-commit", move || committer.run())?;
         engine.spawn("doorbell-index", move || tail.run())?;
@@ -192,15 +202,31 @@ impl Engine {
         settlement: Settlement,
         stirs: Option<EndpointId>,
     ) -> Result<Settled, StoreError> {
+        // Not one with the waiting: the future would hold room for all that only handing in needs.
+        match self.hand_in(settlement, stirs)? {
+            Some(told) => self.hear(told).await,
+            None => Ok(Settled::LeaseLost),
+        }
+    }
+
+    /// Where it will be said that it is durable; `None`: the lease was lost.
+    fn hand_in(
+        &self,
+        settlement: Settlement,
+        stirs: Option<EndpointId>,
+    ) -> Result<Option<oneshot::Receiver<Result<Settled, StoreError>>>, StoreError> {
         let id = settlement.delivery.id;
         let began = self.shared.leases.lock().settle(id, settlement.lease);
-        let Some(previous) = began else { return Ok(Settled::LeaseLost) };
+        let Some(previous) = began else { return Ok(None) };
         let at = settlement.at();
         let Settlement { lease: _, locator, delivery, attempt } = settlement;
         let record = stored::Settled { event_at: locator.0, previous, at, delivery, attempt };
         let built = frame(Kind::Settled, |out| record.encode(out));
         let frame = built.inspect_err(|_| self.shared.leases.lock().unsettled(id))?;
-        self.push_and_hear(Some(frame), |done| Work::Settle { delivery: id, stirs, done }).await
+        let (done, told) = oneshot::channel();
+        let work = Work::Settle { delivery: id, stirs, done };
+        self.push(Item { frame: Some(frame), work }, Urgency::Now)?;
+        Ok(Some(told))
     }
 
     pub(crate) async fn redeliver(
@@ -267,6 +293,7 @@ impl Engine {
         // The commit thread first: it empties the queue.
         let commit = threads.next().map(JoinHandle::join);
         self.shared.progress.close(closed());
+        self.answering.iter().for_each(AbortHandle::abort);
         let rest: Vec<_> = threads.map(JoinHandle::join).collect();
         if commit.into_iter().chain(rest).any(|ended| ended.is_err()) {
             tracing::error!("a thread of the store panicked");

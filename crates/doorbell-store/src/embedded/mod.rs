@@ -18,6 +18,7 @@ mod leases;
 mod progress;
 
 mod item;
+mod answers;
 
 mod queue;
 

@@ -1,5 +1,6 @@
 //! What the verbs, the commit thread and the indexer share.
 
+use super::answers::Answers;
 use super::dedupe::keys::SegmentKeys;
 use super::dedupe::load::Loaded;
 use super::journal::read::Reader;
@@ -13,6 +14,7 @@ use crate::vitals::{EmbeddedVitals, Timings};
 use doorbell_core::id::EndpointId;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use tokio::sync::Notify;
@@ -38,6 +40,7 @@ pub(crate) struct Shared {
     /// Such records that could not be written, since the start.
     pub(crate) unkept: AtomicU64,
     pub(crate) meters: Meters,
+    pub(crate) answers: Arc<Answers>,
 }
 
 /// What is measured, since the start.

@@ -94,12 +94,27 @@ impl Run {
     /// A paused lane holds nothing: its deliveries wait in the store, where they can be cancelled, and which tells when
     /// it has them again.
     pub(super) fn empty_if_paused(&mut self, endpoint: EndpointId) {
+        if self.lane(endpoint).should_give_back() {
+            self.hand_back(endpoint, 0);
+        }
+    }
+
+    /// When memory is nearly full, every lane gives back what it holds beyond its part: else those that are dead or slow
+    /// would hold it all, and whoever is well would get his deliveries one by one.
+    pub(super) fn relieve(&mut self) {
+        let holding = self.lanes.values().filter(|lane| lane.waits() > 0).count();
+        let Some(part) = self.desk.relief(holding) else { return };
+        let above = self.lanes.iter().filter(|(_, lane)| lane.waits() > part);
+        for endpoint in above.map(|(endpoint, _)| *endpoint).collect::<Vec<_>>() {
+            self.hand_back(endpoint, part);
+        }
+    }
+
+    /// Gives back to the store what waits in memory behind the first `keep`.
+    fn hand_back(&mut self, endpoint: EndpointId, keep: usize) {
         let now = self.clock.now();
         let lane = self.lane(endpoint);
-        if !lane.should_give_back() {
-            return;
-        }
-        let waiting = lane.clear();
+        let waiting = lane.give_up(keep);
         let weight: usize = waiting.iter().map(weight).sum();
         lane.store_has(Time::EPOCH, now);
         let window = Arc::clone(&lane.window);

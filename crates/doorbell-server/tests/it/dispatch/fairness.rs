@@ -52,6 +52,36 @@ async fn many_slow_endpoints_hold_up_no_other() {
     );
 }
 
+/// Dead endpoints with a backlog fill no memory that others need: those hold only what their probe needs.
+#[tokio::test(start_paused = true)]
+async fn many_dead_endpoints_leave_memory_to_the_others() {
+    let quick = endpoint(10).url;
+    let script = Script::by(
+        move |out| {
+            if out.url.as_str() == quick { Step::status(200) } else { Step::Hang }
+        },
+    );
+    let memory = Memory::new();
+    let store = Arc::new(AnyStore::from(memory.clone()));
+    let puts = (0..10).map(|n| Change::Put(Resource::Endpoint(endpoint(n)))).collect();
+    store.configure(puts).await.unwrap();
+    let desk = Desk::with_room(800);
+    let world = World::with_desk(desk.clone(), (memory, store), script.clone()).await;
+    for n in 0..300 {
+        world.publish(&n.to_string(), "a").await;
+    }
+    world.change(endpoint(10)).await;
+    world.pass(SECOND * 3).await;
+    assert!(desk.used() <= 700, "{} are held", desk.used());
+    assert!(desk.promises().ask(endpoint(10).id), "one that is well gets its deliveries at once");
+    world.publish("for the quick one", "a").await;
+    world.pass(SECOND).await;
+    let quick = endpoint(10).url;
+    assert_eq!(script.carried().into_iter().filter(|out| out.url.as_str() == quick).count(), 1);
+    let waiting = world.states().await.iter().filter(|state| !state.is_settled()).count();
+    assert_eq!(waiting, 10 * 301, "and nothing is lost");
+}
+
 /// What the slow ones leave free goes to whoever needs it, not by head.
 #[tokio::test(start_paused = true)]
 async fn a_busy_endpoint_has_what_it_needs_beside_many_slow_ones() {
