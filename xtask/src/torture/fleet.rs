@@ -364,7 +364,7 @@ impl Fleet {
     fn drain(&self, limit: Duration) -> Result<()> {
         let end = Instant::now() + limit;
         loop {
-            let missing = self.undelivered();
+            let missing = check::missing(&self.ledger, &self.receiver, ["/steady", "/shaky"]);
             if missing == 0 {
                 return Ok(());
             }
@@ -384,14 +384,6 @@ impl Fleet {
              FROM (SELECT right(endpoint::text, 4) AS endpoint, holder, count(*), min(due) AS due, max(lease) AS lease
                    FROM deliveries WHERE state = 0 GROUP BY endpoint, holder) w",
         )
-    }
-
-    fn undelivered(&self) -> usize {
-        let (ledger, hits) = (self.ledger.lock(), self.receiver.hits());
-        let due = ledger.iter().filter(|(_, sent)| sent.acked).map(|(key, _)| key);
-        let both =
-            due.flat_map(|key| ["/steady", "/shaky"].map(|path| (key.clone(), path.to_owned())));
-        both.filter(|to| !hits.contains_key(to)).count()
     }
 
     /// What came twice was in flight when something broke.

@@ -190,7 +190,7 @@ impl World {
     fn arrive(&self, limit: Duration) -> Result<()> {
         let end = Instant::now() + limit;
         loop {
-            let missing = self.missing();
+            let missing = check::missing(&self.ledger, &self.receiver, ["/ordered", "/steady"]);
             if missing == 0 {
                 return Ok(());
             }
@@ -214,14 +214,6 @@ impl World {
              (SELECT count(*) FROM deliveries WHERE state = 0 AND holder > 0) || ' are held' FROM events",
         )?;
         Ok(format!("{}; in the database {waiting}", inbox.join(", ")))
-    }
-
-    fn missing(&self) -> usize {
-        let (ledger, hits) = (self.ledger.lock(), self.receiver.hits());
-        let due = ledger.iter().filter(|(_, sent)| sent.acked).map(|(key, _)| key);
-        let both =
-            due.flat_map(|key| ["/ordered", "/steady"].map(|path| (key.clone(), path.to_owned())));
-        both.filter(|to| !hits.contains_key(to)).count()
     }
 
     fn logs(&self) -> String {
