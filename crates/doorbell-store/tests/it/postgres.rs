@@ -164,7 +164,7 @@ pub(super) fn all_of(endpoint: EndpointId) -> Claim {
 pub(super) fn delivered(lent: &Lent) -> Settlement {
     let mut delivery = lent.delivery.clone();
     delivery.state = State::Delivered { at: at(1_000) };
-    Settlement { lease: lent.lease, locator: lent.locator, delivery, attempt: None }
+    Settlement { lease: lent.lease, locator: lent.locator, delivery, attempt: None, next: false }
 }
 
 /// What one node takes in for an endpoint that another looks after, that one is told of, and only that one is lent.
@@ -283,6 +283,47 @@ async fn a_claim_that_was_cut_off_strands_nothing() {
     cutting.await.unwrap();
     let once: BTreeSet<DeliveryId> = lent.iter().copied().collect();
     assert_eq!((once.len(), lent.len()), (COUNT, COUNT));
+}
+
+/// The next of a key comes with the settlement of the one before; what a settlement has lent whose answer was cut off comes by
+/// a claim. However often connections are cut: all, in order, none twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_goes_on_by_settlements_and_strands_nothing() {
+    const COUNT: u64 = 60;
+    let mut homes = in_schema();
+    let home = homes.open().await;
+    for n in 0..COUNT {
+        let mut one = admission(n, endpoint(1), false);
+        one.deliveries.iter_mut().for_each(|delivery| delivery.order_key = Some(7));
+        home.accept(one).await.unwrap();
+    }
+    let claim = Claim { by_key: true, due_by: at(COUNT), ..all_of(endpoint(1)) };
+    let (mut order, mut by_settlement) = (Vec::new(), 0);
+    let mut lent = home.claim(claim).await.unwrap().lent;
+    while let Some(one) = lent.pop() {
+        assert!(lent.is_empty(), "one of the key at a time");
+        order.push(one.delivery.id);
+        if order.len() % 8 == 0 {
+            homes.sql(CUT).await;
+        }
+        let done = Settlement { next: true, ..delivered(&one) };
+        let settled = loop {
+            if let Ok(settled) = home.settle(done.clone()).await {
+                break settled;
+            }
+        };
+        if settled == Settled::Next {
+            by_settlement += 1;
+            lent = home.lent().await;
+        }
+        while lent.is_empty() && order.len() < usize::try_from(COUNT).unwrap() {
+            lent = home.claim(claim).await.unwrap_or_default().lent;
+        }
+    }
+    let (all, once): (usize, BTreeSet<DeliveryId>) = (order.len(), order.iter().copied().collect());
+    assert_eq!((all, once.len()), (60, 60));
+    assert!(order.is_sorted(), "ids of later events are greater");
+    assert!(by_settlement > 40, "{by_settlement} of 59 came by themselves");
 }
 
 /// One without a key that stands behind a line of others is found, though no claim looks at the whole line.
