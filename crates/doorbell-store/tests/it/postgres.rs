@@ -10,8 +10,8 @@ use doorbell_core::time::Time;
 use doorbell_store::contract::Homes;
 use doorbell_store::postgres::{Options, Postgres};
 use doorbell_store::{
-    Admission, Admitted, Amended, Amendment, Claim, EventQuery, Lent, NewDelivery, Retention,
-    Settled, Settlement, Store,
+    Admission, Admitted, Amended, Amendment, Claim, Claims, EventQuery, Lent, NewDelivery,
+    Retention, Settled, Settlement, Store,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -356,6 +356,53 @@ async fn what_has_no_key_is_found_behind_a_long_line_of_others() {
     assert_eq!(keys, [None]);
     let last = claim().await.unwrap();
     assert!(last.lent.is_empty(), "their keys are out");
+}
+
+/// A free key behind more blocked ones than a claim looks at is found at once: only the whole round is followed by a rest.
+#[tokio::test]
+async fn a_free_key_is_found_behind_many_blocked_ones_without_a_rest() {
+    const BLOCKED: u64 = 2_500;
+    let mut homes = in_schema();
+    let home = homes.open().await;
+    let keyed = |n| {
+        let mut one = admission(n, endpoint(1), false);
+        one.deliveries.iter_mut().for_each(|delivery| delivery.order_key = Some(n));
+        home.accept(one)
+    };
+    futures_util::future::join_all((0..BLOCKED).map(keyed)).await;
+    let due_by = at(BLOCKED);
+    let claim = || home.claim(Claim { by_key: true, due_by, most: 1_000, ..all_of(endpoint(1)) });
+    let mut dead = 0;
+    while dead < BLOCKED {
+        let lent = claim().await.unwrap().lent;
+        dead += lent.len() as u64;
+        let die = |lent: &Lent| {
+            let mut end = delivered(lent);
+            end.delivery.state = State::Failed { at: due_by, holds_key: true };
+            home.settle(end)
+        };
+        futures_util::future::join_all(lent.iter().map(die)).await;
+    }
+    while claim().await.unwrap().next_due.is_some_and(|next| next <= due_by) {}
+    keyed(BLOCKED).await.unwrap();
+    let mut claims = Vec::new();
+    while claims.iter().all(|one: &Claims| one.lent.is_empty()) && claims.len() < 10 {
+        claims.push(claim().await.unwrap());
+    }
+    let (found, before) = claims.split_last().unwrap();
+    assert_eq!((before.len(), found.lent.len()), (2, 1), "in the third part of the round");
+    for part in before {
+        assert!(part.next_due.is_some_and(|next| next <= due_by), "it is looked on at once");
+    }
+    let mut rests = Vec::new();
+    for _ in 0..8 {
+        rests.push(claim().await.unwrap().next_due.is_some_and(|next| next > due_by));
+    }
+    assert_eq!(
+        rests.iter().filter(|rests| **rests).count(),
+        2,
+        "after each whole round: {rests:?}"
+    );
 }
 
 /// Ends all connections of this schema's nodes.
