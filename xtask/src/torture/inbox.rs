@@ -163,6 +163,7 @@ impl World {
     ) -> Result<()> {
         let begun = Instant::now();
         self.arrive(ARRIVES + troubled)?;
+        let arrived = begun.elapsed().as_secs_f64();
         check::received_is_promised(&self.ledger, &self.receiver.hits())?;
         let mut dice = Dice::new(options.seed);
         let mut api = self.back.api(&self.token);
@@ -176,9 +177,7 @@ impl World {
         summary.duplicates = duplicates(&self.receiver.hits())?;
         summary.cycles = options.cycles;
         summary.notes.push(format!("inbox {:?}", options.inbox));
-        summary
-            .notes
-            .push(format!("everything had arrived {:.1} s after", begun.elapsed().as_secs_f64()));
+        summary.notes.push(format!("everything had arrived {arrived:.1} s after"));
         for node in [&mut self.front, &mut self.back] {
             let status = node.stop()?;
             ensure!(status.success(), "SIGTERM: {status}; {}", node.log_tail());
