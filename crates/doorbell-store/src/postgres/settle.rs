@@ -149,7 +149,13 @@ async fn write(parts: &Parts, items: &[Item]) -> Result<Written, StoreError> {
         &NEXT_BODY,
         &generation,
     ];
-    read(parts, node, &parts.settler.query(SETTLE, &values).await?)
+    // Without anything to lend the statement is a shorter one, which costs less.
+    if of.key.iter().all(Option::is_none) {
+        let rows = parts.settler.query(SETTLE, values.get(..19).unwrap_or_default()).await?;
+        let kept = rows.iter().map(|row| Ok(get::<Id>(row, 0)?.into()));
+        return Ok(Written { kept: kept.collect::<Result<_, StoreError>>()?, next: Vec::new() });
+    }
+    read(parts, node, &parts.settler.query(SETTLE_AND_LEND, &values).await?)
 }
 
 /// Writes down here what the database has lent.
@@ -226,10 +232,10 @@ impl Columns {
     }
 }
 
-/// `busy`: keys of which another one is out; `n`: which may be lent after which; `f`: without those that somebody else changes
-/// just now, for whom no settlement waits; `l`: what was lent.
-const SETTLE: &str = concat!(
-    "
+/// Settles as `s`.
+macro_rules! settle {
+    () => {
+        "
 WITH u AS MATERIALIZED (
     SELECT * FROM unnest($1::int8[], $2::int4[], $3::int8[], $4::int8[], $5::uuid[], $6::int4[], $7::int2[], $8::int8[],
         $9::bool[], $10::text[], $11::bool[], $12::int8[], $13::bool[], $14::int4[], $15::int8[], $16::bytea[], $17::text[],
@@ -245,7 +251,29 @@ WITH u AS MATERIALIZED (
     RETURNING d.id, d.seq, d.nth, u.endpoint, u.key, u.updated, u.made, u.record
 ), a AS (
     INSERT INTO attempts (seq, nth, made, record) SELECT seq, nth, made, record FROM s WHERE record IS NOT NULL
-), busy AS MATERIALIZED (
+)"
+    };
+}
+
+/// Which were kept, now or by a try before.
+macro_rules! kept {
+    () => {
+        "
+SELECT id FROM s
+UNION ALL
+SELECT d.id FROM u JOIN deliveries d ON d.seq = u.seq AND d.nth = u.nth
+WHERE d.lease = u.lease AND d.holder = 0 AND d.attempts = u.attempts AND d.state = u.state AND d.due = u.due
+    AND (u.seq, u.nth) NOT IN (SELECT seq, nth FROM s)"
+    };
+}
+
+const SETTLE: &str = concat!(settle!(), kept!());
+
+/// `busy`: keys of which another one is out; `n`: which may be lent after which; `f`: without those that somebody else changes
+/// just now, for whom no settlement waits; `l`: what was lent.
+const SETTLE_AND_LEND: &str = concat!(
+    settle!(),
+    ", busy AS MATERIALIZED (
     SELECT held.endpoint, held.order_key FROM (SELECT DISTINCT endpoint FROM s WHERE key IS NOT NULL) w
     CROSS JOIN nodes n CROSS JOIN LATERAL (
         SELECT endpoint, order_key, seq, nth FROM deliveries
@@ -273,12 +301,7 @@ SELECT ",
     delivery_columns!(),
     ", (SELECT e.record FROM events e WHERE e.seq = d.seq AND e.body_len <= $21::int8), d.settled FROM l d
 UNION ALL
-SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, k.id
-FROM (
-    SELECT id FROM s
-    UNION ALL
-    SELECT d.id FROM u JOIN deliveries d ON d.seq = u.seq AND d.nth = u.nth
-    WHERE d.lease = u.lease AND d.holder = 0 AND d.attempts = u.attempts AND d.state = u.state AND d.due = u.due
-        AND (u.seq, u.nth) NOT IN (SELECT seq, nth FROM s)
-) k"
+SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, k.id FROM (",
+    kept!(),
+    ") k"
 );
