@@ -4,7 +4,7 @@ use super::load::Ledger;
 use super::receiver::{Hits, Receiver};
 use crate::http::Client;
 use crate::payload::{self, Dice};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -16,6 +16,8 @@ pub(super) struct Known {
     ids: BTreeSet<String>,
 }
 
+/// Connections over which bodies are read.
+const READERS: usize = 8;
 /// The rows of one page.
 const PAGE: usize = 200;
 
@@ -29,8 +31,7 @@ impl Known {
     ) -> Result<u64> {
         let news = self.news(api)?;
         let read = news.len() as u64;
-        for id in news {
-            let (key, hash) = read_event(api, &id)?;
+        for (id, key, hash) in read_events(api, news)? {
             let mut ledger = ledger.lock();
             let sent = ledger
                 .get_mut(&key)
@@ -87,6 +88,30 @@ impl Known {
         }
         Ok(())
     }
+}
+
+/// Ids with keys and SHA-256s of stored events' bodies, read over several connections.
+fn read_events(
+    api: &Client,
+    ids: BTreeSet<String>,
+) -> Result<Vec<(String, String, payload::Hash)>> {
+    let ids: Vec<String> = ids.into_iter().collect();
+    let read = |part: &[String]| -> Result<Vec<_>> {
+        let mut api = api.another();
+        let one = |id: &String| read_event(&mut api, id).map(|(key, hash)| (id.clone(), key, hash));
+        part.iter().map(one).collect()
+    };
+    let part = ids.len().div_ceil(READERS).max(1);
+    std::thread::scope(|scope| {
+        let readers: Vec<_> =
+            ids.chunks(part).map(|part| scope.spawn(move || read(part))).collect();
+        let mut all = Vec::new();
+        for reader in readers {
+            let read = reader.join().map_err(|_| anyhow!("a reader panicked"))?;
+            all.extend(read?);
+        }
+        Ok(all)
+    })
 }
 
 /// The key and SHA-256 of a stored event's body.

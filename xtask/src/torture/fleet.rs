@@ -7,13 +7,13 @@
 use super::check::{self, Known};
 use super::load::{Ledger, Load, Shape};
 use super::receiver::{Hits, Receiver};
-use super::still::{Patience, stood_still};
 use super::{Fault, Options, Summary, inbox};
 use crate::brokers::Broker;
 use crate::node::{self, Node, Program};
 use crate::payload::{Dice, SECRET};
 use crate::place;
 use crate::postgres::{self, Cluster, Sync};
+use crate::still::{Patience, stood_still};
 use anyhow::{Context, Result, bail, ensure};
 use indicatif::ProgressBar;
 use serde_json::json;

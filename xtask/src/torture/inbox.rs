@@ -7,7 +7,6 @@
 use super::check::{self, Known};
 use super::load::{Ledger, Sent};
 use super::receiver::{Hits, Receiver};
-use super::still::Patience;
 use super::{Fault, Options, Summary};
 use crate::brokers::{Broker, Kind};
 use crate::http::Client;
@@ -15,6 +14,7 @@ use crate::node::{self, Node, Program};
 use crate::payload::{self, Dice, SECRET};
 use crate::place;
 use crate::postgres::{Cluster, Sync};
+use crate::still::Patience;
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -169,10 +169,10 @@ impl World {
         self.arrive(ARRIVES + troubled)?;
         let arrived = begun.elapsed().as_secs_f64();
         check::received_is_promised(&self.ledger, &self.receiver.hits())?;
+        in_order(&self.receiver.hits())?;
         let mut dice = Dice::new(options.seed);
         let mut api = self.back.api(&self.token);
         summary.events_read = Known::default().check(&mut api, &self.ledger, &mut dice)?;
-        in_order(&self.receiver.hits())?;
         let other = self.heard.other.load(Ordering::SeqCst);
         ensure!(other == 0, "{other} answers were neither 2xx nor 503");
         summary.acked = self.heard.acked.load(Ordering::SeqCst);

@@ -1,7 +1,6 @@
 //! `cargo xtask torture`: the real binary under load, its power cut, its process killed, its disk failing, full or rotten.
 //! Each kind of fault is a module; what is believed and checked stands in `check`, what stays in `world`.
 
-mod still;
 mod load;
 mod receiver;
 mod check;

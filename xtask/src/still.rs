@@ -14,7 +14,7 @@ const LATE: Duration = Duration::from_secs(1);
 static STOOD: OnceLock<&'static AtomicU64> = OnceLock::new();
 
 /// For how long everything stood still since this was first asked.
-pub(super) fn stood_still() -> Duration {
+pub(crate) fn stood_still() -> Duration {
     Duration::from_millis(STOOD.get_or_init(watch).load(Ordering::SeqCst))
 }
 
@@ -36,18 +36,18 @@ fn watch() -> &'static AtomicU64 {
 
 /// A time that does not run while everything stands still.
 #[derive(Debug)]
-pub(super) struct Patience {
+pub(crate) struct Patience {
     begun: Instant,
     stood: Duration,
     limit: Duration,
 }
 
 impl Patience {
-    pub(super) fn of(limit: Duration) -> Self {
+    pub(crate) fn of(limit: Duration) -> Self {
         Self { begun: Instant::now(), stood: stood_still(), limit }
     }
 
-    pub(super) fn lasts(&self) -> bool {
+    pub(crate) fn lasts(&self) -> bool {
         self.begun.elapsed() < self.limit + (stood_still() - self.stood)
     }
 }
