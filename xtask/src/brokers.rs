@@ -3,13 +3,14 @@
 
 use crate::place::{self, run};
 use crate::postgres::{Cluster, Sync};
+use crate::still::Patience;
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// How long a start may take.
@@ -235,7 +236,7 @@ for name in sys.argv[3:]:
 
     /// Until it answers.
     fn wait(&mut self) -> Result<()> {
-        let begun = Instant::now();
+        let patience = Patience::of(START_MAX);
         loop {
             if let Some(status) = self.server.as_mut().map(Child::try_wait).transpose()?.flatten() {
                 bail!("{:?} ended: {status}; {}", self.kind, self.log_tail());
@@ -243,12 +244,7 @@ for name in sys.argv[3:]:
             if TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
                 return Ok(());
             }
-            ensure!(
-                begun.elapsed() < START_MAX,
-                "{:?} does not answer; {}",
-                self.kind,
-                self.log_tail()
-            );
+            ensure!(patience.lasts(), "{:?} does not answer; {}", self.kind, self.log_tail());
             std::thread::sleep(Duration::from_millis(20));
         }
     }

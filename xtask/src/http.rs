@@ -117,6 +117,11 @@ impl Client {
         Self { address, token: token.map(str::to_owned), stream: None }
     }
 
+    /// One more, to the same place.
+    pub(crate) fn another(&self) -> Self {
+        Self { address: self.address.clone(), token: self.token.clone(), stream: None }
+    }
+
     /// One exchange. After an error nobody knows whether the request was taken, so nothing is tried again.
     pub(crate) fn send(&mut self, head: &str, headers: &str, body: &[u8]) -> io::Result<Message> {
         let answer = self.exchange(head, headers, body);

@@ -6,6 +6,7 @@
 #![expect(clippy::disallowed_methods, reason = "a chore measures time and runs processes")]
 
 mod place;
+mod still;
 mod dist;
 mod http;
 mod payload;

@@ -2,6 +2,7 @@
 //! programs are missing they are installed from Debian's packages.
 
 use crate::place;
+use crate::still::Patience;
 use anyhow::{Context, Result, bail, ensure};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::chown;
@@ -114,7 +115,7 @@ impl Cluster {
 
     /// Starts it again after [`Cluster::kill`].
     pub(crate) fn run(&mut self) -> Result<()> {
-        let begun = Instant::now();
+        let patience = Patience::of(START_MAX);
         loop {
             let mut server = self.command("postgres");
             let sync = if self.sync == Sync::Yes { "on" } else { "off" };
@@ -133,20 +134,20 @@ impl Cluster {
             let log = std::fs::File::options().create(true).append(true).open(self.log())?;
             server.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
             let mut child = server.spawn().context("cannot start postgres")?;
-            match self.wait(&mut child, begun) {
+            match self.wait(&mut child, &patience) {
                 Ok(()) => {
                     self.server = Some(child);
                     return Ok(());
                 }
                 // After a SIGKILL the old one's children may still hold the shared memory for a moment.
-                Err(fault) if begun.elapsed() > START_MAX => return Err(fault),
+                Err(fault) if !patience.lasts() => return Err(fault),
                 Err(_) => std::thread::sleep(Duration::from_millis(100)),
             }
         }
     }
 
     /// Until it takes connections.
-    fn wait(&self, child: &mut Child, begun: Instant) -> Result<()> {
+    fn wait(&self, child: &mut Child, patience: &Patience) -> Result<()> {
         loop {
             if let Some(status) = child.try_wait()? {
                 bail!("postgres ended: {status}; {}", self.log_tail());
@@ -155,7 +156,7 @@ impl Cluster {
             {
                 return Ok(());
             }
-            ensure!(begun.elapsed() < START_MAX, "postgres does not answer; {}", self.log_tail());
+            ensure!(patience.lasts(), "postgres does not answer; {}", self.log_tail());
             std::thread::sleep(Duration::from_millis(20));
         }
     }

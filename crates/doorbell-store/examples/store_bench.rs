@@ -207,7 +207,7 @@ fn delivered(lent: Lent) -> Settlement {
         timings: Timings::default(),
         outcome: Outcome::Answered(answer),
     };
-    Settlement { lease, locator, delivery, attempt: Some(attempt) }
+    Settlement { lease, locator, delivery, attempt: Some(attempt), next: false }
 }
 
 fn report(what: &str, events: u64, seconds: f64, before: &BTreeMap<String, f64>) {

@@ -129,7 +129,9 @@ impl Store for Memory {
     }
 
     async fn settle(&self, settlement: Settlement) -> Result<Settled, StoreError> {
-        Ok(self.write()?.settle(settlement))
+        let settled = self.write()?.settle(settlement);
+        self.0.lent.notify_one();
+        Ok(settled)
     }
 
     async fn amend(&self, amendments: Vec<Amendment>) -> Result<Vec<Amended>, StoreError> {

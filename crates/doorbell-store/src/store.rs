@@ -376,9 +376,24 @@ pub struct Settlement {
     pub delivery: Delivery,
     /// The try; `None` when the delivery is only given back, put off or discarded.
     pub attempt: Option<Attempt>,
+    /// Where it is settled for good, the next of its order key may be lent with the same write ([`Settled::Next`]), if it is
+    /// due and no other of the key goes before it or is out. A home may leave that to a claim.
+    pub next: bool,
 }
 
 impl Settlement {
+    /// The order key whose next delivery may be lent, and by when that must be due.
+    #[must_use]
+    pub fn frees(&self) -> Option<(u64, Time)> {
+        let at = match self.delivery.state {
+            State::Delivered { at }
+            | State::Failed { at, holds_key: false }
+            | State::Discarded { at, .. } => at,
+            State::Failed { holds_key: true, .. } | State::Waiting { .. } => return None,
+        };
+        self.delivery.order_key.filter(|_| self.next).map(|key| (key, at))
+    }
+
     /// Whether nothing was tried and the delivery goes on waiting: a claim that came meanwhile passed over it.
     #[must_use]
     pub const fn gives_back(&self) -> bool {
@@ -408,6 +423,8 @@ impl Settlement {
 pub enum Settled {
     /// It was.
     Kept,
+    /// It was, and the next of its order key comes out of [`Store::lent`].
+    Next,
     /// Someone else holds the delivery by now; nothing was changed.
     LeaseLost,
 }

@@ -1,10 +1,10 @@
 //! What must hold after each cut: nothing promised is lost, nothing is there that nobody sent, every byte is right.
 
 use super::load::Ledger;
-use super::receiver::Hits;
+use super::receiver::{Hits, Receiver};
 use crate::http::Client;
 use crate::payload::{self, Dice};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -16,6 +16,8 @@ pub(super) struct Known {
     ids: BTreeSet<String>,
 }
 
+/// Connections over which bodies are read.
+const READERS: usize = 8;
 /// The rows of one page.
 const PAGE: usize = 200;
 
@@ -29,8 +31,7 @@ impl Known {
     ) -> Result<u64> {
         let news = self.news(api)?;
         let read = news.len() as u64;
-        for id in news {
-            let (key, hash) = read_event(api, &id)?;
+        for (id, key, hash) in read_events(api, news)? {
             let mut ledger = ledger.lock();
             let sent = ledger
                 .get_mut(&key)
@@ -89,6 +90,30 @@ impl Known {
     }
 }
 
+/// Ids with keys and SHA-256s of stored events' bodies, read over several connections.
+fn read_events(
+    api: &Client,
+    ids: BTreeSet<String>,
+) -> Result<Vec<(String, String, payload::Hash)>> {
+    let ids: Vec<String> = ids.into_iter().collect();
+    let read = |part: &[String]| -> Result<Vec<_>> {
+        let mut api = api.another();
+        let one = |id: &String| read_event(&mut api, id).map(|(key, hash)| (id.clone(), key, hash));
+        part.iter().map(one).collect()
+    };
+    let part = ids.len().div_ceil(READERS).max(1);
+    std::thread::scope(|scope| {
+        let readers: Vec<_> =
+            ids.chunks(part).map(|part| scope.spawn(move || read(part))).collect();
+        let mut all = Vec::new();
+        for reader in readers {
+            let read = reader.join().map_err(|_| anyhow!("a reader panicked"))?;
+            all.extend(read?);
+        }
+        Ok(all)
+    })
+}
+
 /// The key and SHA-256 of a stored event's body.
 pub(super) fn read_event(api: &mut Client, id: &str) -> Result<(String, payload::Hash)> {
     let answer = api.send(&format!("GET /v1/events/{id}/body"), "", b"")?;
@@ -127,6 +152,20 @@ pub(super) fn received_is_promised(ledger: &Ledger, hits: &Hits) -> Result<()> {
         sent.acked = true;
     }
     Ok(())
+}
+
+/// How many deliveries of what was acknowledged have not arrived at these paths, at least; 0: all have. While it is plain that
+/// some are missing none is looked up: that would take seconds, for which the receiver itself waits.
+pub(super) fn missing(ledger: &Ledger, receiver: &Receiver, paths: [&str; 2]) -> usize {
+    let due = ledger.acked() * paths.len();
+    let arrived = receiver.hits().len();
+    if arrived < due {
+        return due - arrived;
+    }
+    let (ledger, hits) = (ledger.lock(), receiver.hits());
+    let acked = ledger.iter().filter(|(_, sent)| sent.acked).map(|(key, _)| key);
+    let all = acked.flat_map(|key| paths.map(|path| (key.clone(), path.to_owned())));
+    all.filter(|one| !hits.contains_key(one)).count()
 }
 
 /// Deliveries that were made more than once.

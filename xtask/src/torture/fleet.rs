@@ -13,6 +13,7 @@ use crate::node::{self, Node, Program};
 use crate::payload::{Dice, SECRET};
 use crate::place;
 use crate::postgres::{self, Cluster, Sync};
+use crate::still::{Patience, stood_still};
 use anyhow::{Context, Result, bail, ensure};
 use indicatif::ProgressBar;
 use serde_json::json;
@@ -165,7 +166,7 @@ impl Fleet {
         for cycle in 0..options.cycles {
             for (blow, slowest) in blows.iter().zip(&mut slowest) {
                 let which = usize::try_from(dice.below(NODES as u64))?;
-                let pause = self.endure(*blow, which, options, summary).with_context(|| {
+                let pause = self.measured(*blow, which, options, summary).with_context(|| {
                     format!("{blow:?} of node {which}, cycle {cycle}; {}", self.logs())
                 })?;
                 if slowest.as_ref().is_none_or(|slowest| slowest.lasts < pause.lasts) {
@@ -187,6 +188,29 @@ impl Fleet {
         summary.notes.extend(notes);
         drop(std::fs::remove_dir_all(&self.folder));
         Ok(())
+    }
+
+    /// A blow, again where everything stood still meanwhile; an error where deliveries went on too late.
+    fn measured(
+        &mut self,
+        blow: Blow,
+        which: usize,
+        options: &Options,
+        summary: &mut Summary,
+    ) -> Result<Pause> {
+        let pause = loop {
+            let stood = stood_still();
+            let pause = self.endure(blow, which, options, summary)?;
+            if stood_still() == stood {
+                break pause;
+            }
+        };
+        ensure!(
+            options.resume.is_none_or(|most| pause.lasts.as_secs_f64() <= most),
+            "deliveries went on too late: {pause}; {} circuit breakers have opened so far",
+            self.breakers()
+        );
+        Ok(pause)
     }
 
     /// How many circuit breakers have opened so far. The receiver never fails twice in a row: none should, and where one
@@ -277,17 +301,11 @@ impl Fleet {
         // How long a server takes until it is there again is not ours.
         let theirs = matches!(blow, Blow::Database | Blow::Promote | Blow::Broker);
         let since = if theirs { whole } else { from };
-        let longest = ["/steady", "/shaky"]
+        ["/steady", "/shaky"]
             .map(|path| pause_after(&self.receiver.hits(), path, since))
             .into_iter()
             .max_by_key(|pause| pause.lasts)
-            .context("no endpoint")?;
-        ensure!(
-            options.resume.is_none_or(|most| longest.lasts.as_secs_f64() <= most),
-            "deliveries went on too late: {longest}; {} circuit breakers have opened so far",
-            self.breakers()
-        );
-        Ok(longest)
+            .context("no endpoint")
     }
 
     /// Does it; when all was whole again, so far as the harness can make it.
@@ -362,14 +380,14 @@ impl Fleet {
     }
 
     fn drain(&self, limit: Duration) -> Result<()> {
-        let end = Instant::now() + limit;
+        let patience = Patience::of(limit);
         loop {
-            let missing = self.undelivered();
+            let missing = check::missing(&self.ledger, &self.receiver, ["/steady", "/shaky"]);
             if missing == 0 {
                 return Ok(());
             }
             ensure!(
-                Instant::now() < end,
+                patience.lasts(),
                 "{missing} deliveries have not arrived within {limit:?}; in the database wait {}",
                 self.waiting()?
             );
@@ -384,14 +402,6 @@ impl Fleet {
              FROM (SELECT right(endpoint::text, 4) AS endpoint, holder, count(*), min(due) AS due, max(lease) AS lease
                    FROM deliveries WHERE state = 0 GROUP BY endpoint, holder) w",
         )
-    }
-
-    fn undelivered(&self) -> usize {
-        let (ledger, hits) = (self.ledger.lock(), self.receiver.hits());
-        let due = ledger.iter().filter(|(_, sent)| sent.acked).map(|(key, _)| key);
-        let both =
-            due.flat_map(|key| ["/steady", "/shaky"].map(|path| (key.clone(), path.to_owned())));
-        both.filter(|to| !hits.contains_key(to)).count()
     }
 
     /// What came twice was in flight when something broke.

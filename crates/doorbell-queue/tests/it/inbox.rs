@@ -3,7 +3,9 @@
 use crate::world::{LONG, broker, dialer, fresh};
 use bytes::Bytes;
 use doorbell_queue::{Address, Inbox, QueueError, Taken, Tap, Token};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpStream;
 
 const WAIT: Duration = Duration::from_secs(2);
 
@@ -117,6 +119,55 @@ async fn on_nats_nothing_newer_overtakes_what_a_dead_one_had() {
     let taken = take(&second, 6).await;
     assert_eq!(bodies(&taken), [0, 1, 2, 3, 4, 5]);
     second.done(&tokens(&taken)).await.unwrap();
+}
+
+/// Asks a NATS server something of its own; the JSON that it answers.
+async fn ask_nats(subject: &str, body: &str) -> String {
+    let base: Address = broker("nats").parse().unwrap();
+    let mut server = TcpStream::connect((base.host(), base.port())).await.unwrap();
+    let asked = format!(
+        "CONNECT {{\"verbose\":false}}\r\nSUB answer 1\r\nPUB {subject} answer {}\r\n{body}\r\n",
+        body.len()
+    );
+    server.write_all(asked.as_bytes()).await.unwrap();
+    let mut lines = BufReader::new(server).lines();
+    let answer = async {
+        while !lines.next_line().await.unwrap().unwrap().starts_with("MSG ") {}
+        lines.next_line().await.unwrap().unwrap()
+    };
+    tokio::time::timeout(LONG, answer).await.expect("it answers")
+}
+
+/// The consumer that an older version made, which left what a dead node had for 10 s, is brought to this version's 3 s.
+#[tokio::test]
+async fn on_nats_the_consumer_of_an_older_version_is_brought_up() {
+    let (address, prefix) = (address("nats"), fresh("e"));
+    let first = Inbox::new(&address, &dialer()).unwrap();
+    for n in 0..3 {
+        first.put(&format!("{prefix}-{n}"), Bytes::from(n.to_string())).await.unwrap();
+    }
+    first.close(Vec::new()).await.unwrap();
+    let stream = address.option("stream").unwrap();
+    let of_consumer = |what: &str| format!("$JS.API.CONSUMER.{what}.{stream}.doorbell");
+    ask_nats(&of_consumer("DELETE"), "").await;
+    let old = format!(
+        r#"{{"stream_name": "{stream}", "config": {{"durable_name": "doorbell", "deliver_policy": "all", "ack_policy": "explicit",
+        "ack_wait": 10000000000, "max_deliver": -1, "max_ack_pending": 512, "filter_subject": "{}", "replay_policy": "instant"}}}}"#,
+        address.path()
+    );
+    let made = ask_nats(&of_consumer("DURABLE.CREATE"), &old.replace('\n', " ")).await;
+    assert!(made.contains("\"ack_wait\":10000000000"), "{made}");
+    let second = Inbox::new(&address, &dialer()).unwrap();
+    assert_eq!(bodies(&take(&second, 3).await), [0, 1, 2]);
+    let info = ask_nats(&of_consumer("INFO"), "").await;
+    assert!(info.contains("\"ack_wait\":3000000000"), "{info}");
+    drop(second);
+    let third = Inbox::new(&address, &dialer()).unwrap();
+    let since = Instant::now();
+    let taken = take(&third, 3).await;
+    assert_eq!(bodies(&taken), [0, 1, 2]);
+    assert!(since.elapsed() < Duration::from_secs(8), "{:?}", since.elapsed());
+    third.done(&tokens(&taken)).await.unwrap();
 }
 
 /// Too large for any broker, by our own word.

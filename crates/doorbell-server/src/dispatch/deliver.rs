@@ -101,7 +101,7 @@ impl Deliverer {
             Err(error) => self.unreadable(&delivery, &error),
         };
         let Written { delivery, attempt, change } = written;
-        (Settlement { lease, locator, delivery, attempt }, change)
+        (Settlement { lease, locator, delivery, attempt, next: false }, change)
     }
 
     /// Filters, signs, carries, and decides what follows.

@@ -17,7 +17,7 @@ pub(crate) async fn give_back(store: &Arc<AnyStore>, waiting: Vec<Lent>) {
         if tasks.len() >= GIVE_BACKS_MAX {
             tasks.join_next().await;
         }
-        let settlement = Settlement { lease, locator, delivery, attempt: None };
+        let settlement = Settlement { lease, locator, delivery, attempt: None, next: false };
         let store = Arc::clone(store);
         tasks.spawn(async move { give_one_back(&store, settlement).await });
     }

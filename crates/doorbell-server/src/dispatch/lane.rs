@@ -19,6 +19,9 @@ use std::sync::Arc;
 /// policy binds.
 const DISCARDS_AT_ONCE: usize = 256;
 
+/// A lane that holds more makes no claim.
+const CLAIMS_BELOW: usize = limits::ENDPOINT_WINDOW / 4;
+
 /// One endpoint's queue.
 #[derive(Debug)]
 pub(crate) struct Lane {
@@ -173,6 +176,12 @@ impl Lane {
         self.off().is_none() && self.configured().is_some_and(|e| e.policy.order.is_some())
     }
 
+    /// Whether what is settled is to be followed at once by the next of its key. Not while so much is held that no claim is
+    /// made: then keys that wait in the store have their turn.
+    pub(crate) fn wants_next(&self) -> bool {
+        self.keeps_order() && !self.is_paused() && self.waiting.len() <= CLAIMS_BELOW
+    }
+
     /// Why its deliveries are only to be written off, if they are.
     fn off(&self) -> Option<DiscardReason> {
         match self.configured().map(|endpoint| &endpoint.status) {
@@ -235,7 +244,7 @@ impl Lane {
         let held = self.waiting.len();
         due && !self.claiming
             && !self.is_paused()
-            && held <= limits::ENDPOINT_WINDOW / 4
+            && held <= CLAIMS_BELOW
             && (held == 0 || self.peek(now, usize::MAX) == Gate::Open)
     }
 

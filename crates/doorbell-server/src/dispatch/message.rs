@@ -45,6 +45,7 @@ impl Tried {
             locator: lent.locator,
             delivery: settle::put_off(&lent.delivery, until),
             attempt: None,
+            next: false,
         };
         Self { endpoint: Arc::clone(endpoint), pass: *pass, dice, settlement, change: None }
     }

@@ -197,7 +197,7 @@ impl Run {
                 message = inbox.recv() => message,
             };
             match message {
-                Some(Message::Tried(tried)) => self.take_tried(*tried),
+                Some(Message::Tried(tried)) => self.take_tried(*tried, false),
                 Some(Message::Claimed { claims, .. }) => {
                     self.claims = self.claims.saturating_sub(1);
                     let lent = claims.map(|claims| claims.lent).unwrap_or_default();

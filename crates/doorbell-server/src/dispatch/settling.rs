@@ -25,6 +25,8 @@ pub(crate) struct Done {
     pub(crate) delivery: DeliveryId,
     /// Where the delivery stands now; `None`: it could not be settled.
     pub(crate) state: Option<State>,
+    /// Whether the next of its order key was lent with that.
+    pub(crate) followed: bool,
 }
 
 /// Settles a delivery and does what follows. What panics in there ends this delivery and not the loop that waits for it.
@@ -35,29 +37,30 @@ pub(crate) async fn settle(
 ) -> Done {
     let (endpoint, delivery) = (settlement.delivery.endpoint, settlement.delivery.id);
     let work = async {
-        let kept = write_down(&deliverer, &settlement).await;
-        if kept {
+        let settled = write_down(&deliverer, &settlement).await;
+        if settled.is_some() {
             tell(&deliverer, &settlement);
         }
         if let Some(EndpointChange::Disable { url, why }) = change {
             disable(&deliverer, endpoint, (url, why)).await;
         }
-        kept.then_some(settlement.delivery.state)
+        settled.map(|settled| (settlement.delivery.state, settled == Settled::Next))
     };
-    let state = AssertUnwindSafe(work).catch_unwind().await.unwrap_or(None);
-    Done { endpoint, delivery, state }
+    let done = AssertUnwindSafe(work).catch_unwind().await.unwrap_or(None);
+    let (state, followed) = done.unzip();
+    Done { endpoint, delivery, state, followed: followed.unwrap_or(false) }
 }
 
-/// While the store has no room it is tried again: the try was made, and forgetting it would make it twice. Says whether
-/// it was kept.
-async fn write_down(deliverer: &Deliverer, settlement: &Settlement) -> bool {
+/// While the store has no room it is tried again: the try was made, and forgetting it would make it twice. How it was kept,
+/// if it was.
+async fn write_down(deliverer: &Deliverer, settlement: &Settlement) -> Option<Settled> {
     let mut wait = RETRY.0;
     loop {
         match deliverer.store.settle(settlement.clone()).await {
-            Ok(Settled::Kept) => return true,
+            Ok(kept @ (Settled::Kept | Settled::Next)) => return Some(kept),
             Ok(Settled::LeaseLost) => {
                 deliverer.metrics.count(Metric::LeasesLost);
-                return false;
+                return None;
             }
             Err(StoreError::Busy | StoreError::Full | StoreError::Failed(_)) => {
                 tokio::time::sleep(wait).await;
@@ -70,7 +73,7 @@ async fn write_down(deliverer: &Deliverer, settlement: &Settlement) -> bool {
                 | StoreError::BadCursor),
             ) => {
                 tracing::error!(delivery = %settlement.delivery.id, %error, "a delivery could not be settled");
-                return false;
+                return None;
             }
         }
     }

@@ -268,6 +268,7 @@ impl<M: Store, H: Store> Pair<M, H> {
                 locator,
                 delivery,
                 attempt: None,
+                next: false,
             };
             let (expected, settled) =
                 (self.model.settle(back(a)).await, self.home.settle(back(b)).await);

@@ -54,7 +54,8 @@ pub async fn endpoints_that_want_a_claim_are_told(mut homes: impl Homes) {
     assert_eq!(home.stirred().await, vec![endpoint(2)]);
     let claimed = claim_one(&home, endpoint(2)).await;
     let (lease, locator) = (claimed.lease, claimed.locator);
-    let back = Settlement { lease, locator, delivery: claimed.delivery, attempt: None };
+    let back =
+        Settlement { lease, locator, delivery: claimed.delivery, attempt: None, next: false };
     assert_eq!(home.settle(back).await, Ok(Settled::Kept));
     assert_eq!(home.stirred().await, vec![endpoint(2)]);
     assert_eq!(claim_one(&home, endpoint(2)).await.delivery.id, delivery);
@@ -193,6 +194,69 @@ pub async fn a_key_is_out_once_at_a_time(mut homes: impl Homes) {
     let done = maker.settlement(&second.lent[0], maker.delivered(), 200);
     home.settle(done).await.unwrap();
     assert_eq!(ids(&home.claim(by_key).await.unwrap()), made[..1]);
+}
+
+/// Settles, and gives back what is lent of the key after that, however it comes.
+async fn settle_for_next(home: &impl Store, settlement: Settlement) -> Vec<DeliveryId> {
+    let settlement = Settlement { next: true, ..settlement };
+    match home.settle(settlement).await.unwrap() {
+        Settled::Next => home.lent().await.iter().map(|lent| lent.delivery.id).collect(),
+        Settled::Kept => {
+            let by_key = Claim { by_key: true, ..everything(endpoint(1)) };
+            ids(&home.claim(by_key).await.unwrap())
+        }
+        Settled::LeaseLost => panic!("the lease held"),
+    }
+}
+
+/// Where it is asked for, the next of a key is lent as the one before is settled for good; never past one that waits for its
+/// retry, holds its key, or is older.
+pub async fn the_next_of_a_key_may_come_by_itself(mut homes: impl Homes) {
+    let (home, mut maker) = (homes.open().await, Maker::new());
+    let mut made = Vec::new();
+    for key in [7, 8, 7, 7, 7] {
+        let delivery = maker.keyed(endpoint(1), key);
+        made.push(delivery.id);
+        accept(&home, &mut maker, vec![delivery]).await;
+    }
+    let claim = Claim { by_key: true, ..everything(endpoint(1)) };
+    let first = home.claim(claim).await.unwrap();
+    assert_eq!(ids(&first), made[..2]);
+    let done = maker.settlement(&first.lent[1], maker.delivered(), 200);
+    assert_eq!(settle_for_next(&home, done).await, [], "there is no other of that key");
+    let retry = maker.settlement(&first.lent[0], State::Waiting { due: maker.now }, 500);
+    let answer = home.settle(Settlement { next: true, ..retry }).await;
+    assert_eq!(answer, Ok(Settled::Kept), "it is the first itself");
+    let again = home.claim(claim).await.unwrap();
+    assert_eq!(ids(&again), made[..1]);
+    let done = maker.settlement(&again.lent[0], maker.delivered(), 200);
+    assert_eq!(settle_for_next(&home, done).await, made[2..3]);
+    assert_eq!(ids(&home.claim(claim).await.unwrap()), [], "the key is out");
+    let (tenant, due) = (super::making::tenant(0), maker.now);
+    let older = Amendment::Retry { tenant, delivery: made[0], due, lend: true };
+    let taken_back = Amendment::Retry { tenant, delivery: made[2], due, lend: true };
+    home.amend(vec![taken_back, older]).await.unwrap();
+    let lent = home.lent().await;
+    assert_eq!(lent.iter().map(|lent| lent.delivery.id).collect::<Vec<_>>(), made[2..3]);
+    assert!(home.begin(made[2], lent[0].lease));
+    let done = maker.settlement(&lent[0], maker.delivered(), 200);
+    assert_eq!(settle_for_next(&home, done).await, made[..1], "the older one goes first");
+}
+
+/// One that died and holds its key is not passed by what would come by itself.
+pub async fn a_dead_delivery_lets_no_next_one_come(mut homes: impl Homes) {
+    let (home, mut maker) = (homes.open().await, Maker::new());
+    for _ in 0..3 {
+        let delivery = maker.keyed(endpoint(1), 7);
+        accept(&home, &mut maker, vec![delivery]).await;
+    }
+    let claim = Claim { by_key: true, ..everything(endpoint(1)) };
+    let first = home.claim(claim).await.unwrap();
+    let dead = State::Failed { at: maker.now, holds_key: true };
+    let dead = maker.settlement(&first.lent[0], dead, 500);
+    let answer = home.settle(Settlement { next: true, ..dead }).await;
+    assert_eq!(answer, Ok(Settled::Kept));
+    assert_eq!(ids(&home.claim(claim).await.unwrap()), []);
 }
 
 /// What someone retries is lent at once where that is asked for, so that it need not wait behind older ones; of an order
@@ -339,8 +403,13 @@ pub async fn what_waits_is_counted_by_endpoint(mut homes: impl Homes) {
     assert_eq!(waiting().await, [of(1, 2), of(2, 1)]);
     let mut delivery = lent.delivery;
     delivery.state = State::Delivered { at: maker.now };
-    let settlement =
-        Settlement { lease: lent.lease, locator: lent.locator, delivery, attempt: None };
+    let settlement = Settlement {
+        lease: lent.lease,
+        locator: lent.locator,
+        delivery,
+        attempt: None,
+        next: false,
+    };
     assert_eq!(home.settle(settlement).await, Ok(Settled::Kept));
     assert_eq!(waiting().await, [of(1, 1), of(2, 1)]);
 }

@@ -117,7 +117,13 @@ impl Maker {
         delivery.attempts += 1;
         delivery.state = state;
         delivery.asked = false;
-        Settlement { lease: lent.lease, locator: lent.locator, delivery, attempt: Some(attempt) }
+        Settlement {
+            lease: lent.lease,
+            locator: lent.locator,
+            delivery,
+            attempt: Some(attempt),
+            next: false,
+        }
     }
 
     /// An attempt that was answered so; with status 0 it was not answered, with 1 a broker confirmed it.

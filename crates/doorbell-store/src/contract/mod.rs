@@ -85,6 +85,8 @@ macro_rules! contract_tests {
             lending::a_claim_brings_events_along
             lending::keys_go_one_after_the_other
             lending::a_key_is_out_once_at_a_time
+            lending::the_next_of_a_key_may_come_by_itself
+            lending::a_dead_delivery_lets_no_next_one_come
             lending::a_dead_delivery_may_hold_its_key
             lending::a_retried_delivery_is_lent_where_asked
             lending::each_key_has_its_turn

@@ -85,6 +85,7 @@ pub async fn a_delivery_can_be_given_back(mut homes: impl Homes) {
         locator: lent.locator,
         delivery: doorbell_core::delivery::Delivery { state, ..lent.delivery },
         attempt: None,
+        next: false,
     };
     assert_eq!(home.settle(back).await, Ok(Settled::Kept));
     let row = home.delivery(event.tenant, delivery.id).await.unwrap().unwrap();

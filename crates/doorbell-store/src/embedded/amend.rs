@@ -76,11 +76,16 @@ pub(super) async fn change(
         return Ok(Amended::NotAllowed);
     };
     parts.engine.shared.leases.lock().continues(id, hold.lease, found.last_attempt);
-    let settlement =
-        Settlement { lease: hold.lease, locator: Locator(found.event_at), delivery, attempt };
+    let settlement = Settlement {
+        lease: hold.lease,
+        locator: Locator(found.event_at),
+        delivery,
+        attempt,
+        next: false,
+    };
     let endpoint = settlement.delivery.endpoint;
     match parts.engine.change(settlement, Some(endpoint)).await? {
-        Settled::Kept => Ok(Amended::Done(Some(endpoint))),
+        Settled::Kept | Settled::Next => Ok(Amended::Done(Some(endpoint))),
         Settled::LeaseLost => Ok(Amended::InFlight),
     }
 }

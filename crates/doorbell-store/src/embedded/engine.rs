@@ -219,7 +219,7 @@ impl Engine {
         let began = self.shared.leases.lock().settle(id, settlement.lease);
         let Some(previous) = began else { return Ok(None) };
         let at = settlement.at();
-        let Settlement { lease: _, locator, delivery, attempt } = settlement;
+        let Settlement { lease: _, locator, delivery, attempt, next: _ } = settlement;
         let record = stored::Settled { event_at: locator.0, previous, at, delivery, attempt };
         let built = frame(Kind::Settled, |out| record.encode(out));
         let frame = built.inspect_err(|_| self.shared.leases.lock().unsettled(id))?;

@@ -262,6 +262,7 @@ impl World {
             return Settled::LeaseLost;
         }
         self.lent.remove(&id);
+        let (endpoint, frees) = (settlement.delivery.endpoint, settlement.frees());
         if settlement.gives_back() {
             self.stirred.insert(settlement.delivery.endpoint);
         }
@@ -273,7 +274,26 @@ impl World {
             parcel.delivery.asked = settlement.delivery.asked;
             parcel.attempts.extend(settlement.attempt);
         }
-        Settled::Kept
+        let next = frees.and_then(|(key, by)| self.next_of(endpoint, key, by));
+        if next.is_some() { Settled::Next } else { Settled::Kept }
+    }
+
+    /// Lends out the next delivery of a key, if it is due and no other of the key is out.
+    fn next_of(&mut self, endpoint: EndpointId, key: u64, by: Time) -> Option<()> {
+        let blocked = self.not_first(endpoint);
+        let first = self.parcels.values().find(|parcel| {
+            let delivery = &parcel.delivery;
+            let due = matches!(delivery.state, State::Waiting { due } if due <= by);
+            let of_key = (delivery.endpoint, delivery.order_key) == (endpoint, Some(key));
+            of_key
+                && due
+                && !blocked.contains(&delivery.id)
+                && !self.lent.contains_key(&delivery.id)
+        })?;
+        let mut lent = self.lend(first.delivery.id)?;
+        lent.payload = self.events.get(&lent.locator.0).map(|kept| Arc::clone(&kept.event));
+        self.outgoing.push(lent);
+        Some(())
     }
 
     pub(super) fn amend(&mut self, amendment: &Amendment) -> Amended {

@@ -51,7 +51,8 @@ impl Address {
         }
         config.tcp_user_timeout(UNRECEIVED).keepalives_idle(IDLE).keepalives_interval(PROBES);
         let several = config.get_hosts().len() > 1;
-        config.connect_timeout(if several { AMONG_OTHERS } else { ALONE / 2 });
+        // For each address of a name: two are tried.
+        config.connect_timeout(if several { AMONG_OTHERS / 2 } else { ALONE / 2 });
         if several && config.get_target_session_attrs() == TargetSessionAttrs::Any {
             config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         }
@@ -171,6 +172,16 @@ mod tests {
             assert_eq!(host.get_ssl_mode(), tokio_postgres::config::SslMode::Require);
             assert_eq!(host.get_application_name(), Some("doorbell"));
             assert_eq!(host.get_target_session_attrs(), TargetSessionAttrs::ReadWrite);
+        }
+    }
+
+    /// A name may have two addresses of which the first says nothing.
+    #[test]
+    fn the_second_address_of_a_name_is_tried_within_the_time_of_its_host() {
+        for (text, patience) in [("host=one", ALONE), ("host=one,two", AMONG_OTHERS)] {
+            for host in &Address::parse(text, &[]).unwrap().hosts {
+                assert!(*host.get_connect_timeout().unwrap() * 2 <= patience, "{text}");
+            }
         }
     }
 

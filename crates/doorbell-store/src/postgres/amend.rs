@@ -1,6 +1,7 @@
 //! Changes of deliveries at someone's request. What a change does is decided in the core; here the rows are held for it.
 
-use super::batch::{Deliveries, made};
+use super::batch::made;
+use super::columns::Deliveries;
 use super::leases::Hold;
 use super::line::Open;
 use super::parts::Parts;
@@ -150,12 +151,13 @@ async fn redeliver(
     let first: i32 = get(row, 1)?;
     let event: Event = rows::decode_event(get(row, 2)?)?;
     let (event, node) = (Arc::new(event), parts.node());
-    let mut columns = Deliveries::default();
+    let (mut columns, mut lends) = (Deliveries::default(), Vec::new());
     for (nth, new) in (first..).zip(deliveries) {
         let waits = !new.state.is_settled();
         let lend = new.lend && waits && parts.owns(new.endpoint.bytes());
         let delivery = made(&event, new);
-        columns.add((seq, nth), &delivery, lend);
+        columns.add((seq, nth), &delivery);
+        lends.push(lend);
         if lend {
             let (locator, hold) = (Locator(seq.cast_unsigned()), Hold::new(1, nth, node));
             let lease = Lease(0);
@@ -165,13 +167,17 @@ async fn redeliver(
             done.stirred.insert(new.endpoint);
         }
     }
-    insert(line, &columns, node).await?;
+    insert(line, &columns, (&lends, node)).await?;
     Ok(Amended::Done(None))
 }
 
-async fn insert(line: &Open, of: &Deliveries, node: i64) -> Result<(), StoreError> {
-    let node: [&(dyn ToSql + Sync); 1] = [&node];
-    let values: Vec<_> = of.values().into_iter().chain(node).collect();
+async fn insert(
+    line: &Open,
+    of: &Deliveries,
+    (lends, node): (&Vec<bool>, i64),
+) -> Result<(), StoreError> {
+    let rest: [&(dyn ToSql + Sync); 2] = [&lends, &node];
+    let values: Vec<_> = of.values().into_iter().chain(rest).collect();
     line.query(INSERT, &values).await.map(drop)
 }
 

@@ -1,10 +1,11 @@
 //! Events that are taken in by one statement, as its columns.
 
+use super::columns::{Deliveries, Events};
 use super::fault::{error, is_passing};
 use super::kinds::{self, Kind};
 use super::line::Open;
 use super::partitions::{Day, Days};
-use super::rows::{self, Id, StateColumns, get, ms, whole};
+use super::rows::{self, Id, get, ms};
 use crate::store::{Admission, Admitted, FateWord, NewDelivery, StoreError};
 use bytes::Bytes;
 use doorbell_core::delivery::Delivery;
@@ -126,77 +127,16 @@ pub(super) fn made(event: &Event, new: &NewDelivery) -> Delivery {
 pub(super) struct Batch {
     /// Who holds what is lent.
     pub(super) node: i64,
-    seq: Vec<i64>,
-    id: Vec<Id>,
-    kind: Vec<i32>,
+    events: Events,
     kind_of_repeat: Vec<Option<i32>>,
     kind_of_reused: Vec<Option<i32>>,
-    at: Vec<i64>,
-    first: Vec<Option<Id>>,
-    method: Vec<String>,
-    body_len: Vec<i64>,
-    reason: Vec<Option<&'static str>>,
-    detail: Vec<Option<String>>,
-    record: Vec<Vec<u8>>,
     scope: Vec<Option<Id>>,
     key: Vec<Option<Vec<u8>>>,
     until: Vec<Option<i64>>,
     print: Vec<Option<Vec<u8>>>,
     once: Vec<bool>,
-    pub(super) deliveries: Deliveries,
-}
-
-/// The columns of new deliveries.
-#[derive(Debug, Default)]
-pub(super) struct Deliveries {
-    seq: Vec<i64>,
-    nth: Vec<i32>,
-    id: Vec<Id>,
-    tenant: Vec<Id>,
-    event: Vec<Id>,
-    endpoint: Vec<Id>,
-    order_key: Vec<Option<i64>>,
-    replay: Vec<Option<Id>>,
-    state: Vec<i16>,
-    due: Vec<i64>,
-    why: Vec<Option<&'static str>>,
+    deliveries: Deliveries,
     lend: Vec<bool>,
-}
-
-impl Deliveries {
-    /// The columns in their order.
-    pub(super) fn values(&self) -> [&(dyn ToSql + Sync); 12] {
-        [
-            &self.seq,
-            &self.nth,
-            &self.id,
-            &self.tenant,
-            &self.event,
-            &self.endpoint,
-            &self.order_key,
-            &self.replay,
-            &self.state,
-            &self.due,
-            &self.why,
-            &self.lend,
-        ]
-    }
-
-    pub(super) fn add(&mut self, (seq, nth): (i64, i32), delivery: &Delivery, lend: bool) {
-        let StateColumns { state, due, why, .. } = delivery.state.into();
-        self.seq.push(seq);
-        self.nth.push(nth);
-        self.id.push(delivery.id.into());
-        self.tenant.push(delivery.tenant.into());
-        self.event.push(delivery.event.into());
-        self.endpoint.push(delivery.endpoint.into());
-        self.order_key.push(delivery.order_key.map(u64::cast_signed));
-        self.replay.push(delivery.replay.map(Into::into));
-        self.state.push(state);
-        self.due.push(due);
-        self.why.push(why);
-        self.lend.push(lend);
-    }
 }
 
 impl Batch {
@@ -205,16 +145,16 @@ impl Batch {
     }
 
     pub(super) fn places(&self) -> &[i64] {
-        &self.seq
+        &self.events.seq
     }
 
     /// Whether each delivery is lent as it is accepted, in order.
     pub(super) fn lends(&self) -> &[bool] {
-        &self.deliveries.lend
+        &self.lend
     }
 
     pub(super) fn days(&self) -> BTreeSet<Day> {
-        self.seq.iter().map(|seq| Day::of_place(*seq)).collect()
+        self.events.seq.iter().map(|seq| Day::of_place(*seq)).collect()
     }
 
     pub(super) fn add(
@@ -225,22 +165,13 @@ impl Batch {
         owns: impl Fn(EndpointId) -> bool,
     ) {
         let event = &admission.event;
-        let (reason, detail) = rows::rejection(&admission.fate);
         let mut kinds = kinds_of(admission).map(|kind| numbers.get(&kind).copied());
-        self.seq.push(seq);
-        self.id.push(event.id.into());
-        self.kind.push(kinds.next().flatten().unwrap_or_default());
+        let kind = kinds.next().flatten().unwrap_or_default();
+        self.events.add((seq, kind), event, &admission.fate);
         self.kind_of_repeat.push(kinds.next().flatten());
         self.kind_of_reused.push(kinds.next().flatten());
         self.print.push(print_of(event));
         self.once.push(admission.once);
-        self.at.push(ms(event.at));
-        self.first.push(rows::repeats(&admission.fate));
-        self.method.push(event.request.method.clone());
-        self.body_len.push(whole(event.request.body.len()));
-        self.reason.push(reason);
-        self.detail.push(detail.map(str::to_owned));
-        self.record.push(rows::encode_event(event, &admission.fate));
         let key = key_of(admission);
         self.until.push(key.as_ref().map(|_| ms(event.at.after(admission.dedupe_window))));
         let (scope, key) = key.map(|(scope, key)| (scope, key.to_vec())).unzip();
@@ -248,33 +179,20 @@ impl Batch {
         self.key.push(key);
         for (nth, new) in (0..).zip(&admission.deliveries) {
             let lend = new.lend && !new.state.is_settled() && owns(new.endpoint);
-            self.deliveries.add((seq, nth), &made(event, new), lend);
+            self.deliveries.add((seq, nth), &made(event, new));
+            self.lend.push(lend);
         }
     }
 
     /// Writes it; says which events repeat which.
     pub(super) async fn insert(&self, line: &Open, days: &Days) -> Result<Repeats, StoreError> {
-        let events: [&(dyn ToSql + Sync); 14] = [
-            &self.seq,
-            &self.id,
-            &self.kind,
-            &self.kind_of_repeat,
-            &self.at,
-            &self.first,
-            &self.method,
-            &self.body_len,
-            &self.reason,
-            &self.detail,
-            &self.record,
-            &self.scope,
-            &self.key,
-            &self.until,
-        ];
+        let keys: [&(dyn ToSql + Sync); 4] =
+            [&self.kind_of_repeat, &self.scope, &self.key, &self.until];
         let reused = RejectionReason::KeyReused.word();
-        let rest: [&(dyn ToSql + Sync); 5] =
-            [&self.node, &self.kind_of_reused, &self.print, &reused, &self.once];
-        let values: Vec<_> =
-            events.into_iter().chain(self.deliveries.values()).chain(rest).collect();
+        let rest: [&(dyn ToSql + Sync); 6] =
+            [&self.lend, &self.node, &self.kind_of_reused, &self.print, &reused, &self.once];
+        let events = self.events.values().into_iter().chain(keys);
+        let values: Vec<_> = events.chain(self.deliveries.values()).chain(rest).collect();
         match line.ask(INSERT, &values).await {
             Ok(rows) => repeats(&rows),
             Err(fault) if is_passing(&fault) => Err(StoreError::Busy),
@@ -293,12 +211,12 @@ impl Batch {
 
     /// Whether it was written before, and then what came of it.
     pub(super) async fn look(&self, line: &Open) -> Result<Option<Repeats>, StoreError> {
-        let rows = line.query(LOOK, &[&self.seq]).await?;
+        let rows = line.query(LOOK, &[&self.events.seq]).await?;
         if rows.is_empty() {
             return Ok(None);
         }
         // What was to be taken in once and is not there was there before.
-        let once = self.seq.iter().zip(&self.once).filter(|(_, once)| **once);
+        let once = self.events.seq.iter().zip(&self.once).filter(|(_, once)| **once);
         let mut found: Repeats = once.map(|(seq, _)| (*seq, Admitted::Again)).collect();
         for row in &rows {
             let (seq, first): (i64, Option<Id>) = (get(row, 0)?, get(row, 1)?);
@@ -307,7 +225,8 @@ impl Batch {
             found.extend(first.map(|first| (seq, admitted(first, reused))));
         }
         // What was handed in as a repeat was none that we found.
-        let known = self.seq.iter().zip(&self.first).filter(|(_, first)| first.is_some());
+        let known =
+            self.events.seq.iter().zip(&self.events.first).filter(|(_, first)| first.is_some());
         for (seq, _) in known {
             found.remove(seq);
         }
@@ -336,10 +255,9 @@ const LOOK: &str = "SELECT seq, first, reason IS NOT NULL FROM events WHERE seq 
 /// The keys are taken in their order, so that two nodes with the same ones do not wait for each other in a circle.
 const INSERT: &str = "
 WITH u AS MATERIALIZED (
-    SELECT * FROM unnest($1::int8[], $2::uuid[], $3::int4[], $4::int4[], $5::int8[], $6::uuid[], $7::text[],
-        $8::int8[], $9::text[], $10::text[], $11::bytea[], $12::uuid[], $13::bytea[], $14::int8[], $28::int4[], $29::bytea[],
-        $31::bool[])
-    AS u (seq, id, kind, kind_of_repeat, at, first, method, body_len, reason, detail, record, scope, key, until,
+    SELECT * FROM unnest($1::int8[], $2::uuid[], $3::int4[], $4::int8[], $5::uuid[], $6::text[], $7::int8[], $8::text[],
+        $9::text[], $10::bytea[], $11::int4[], $12::uuid[], $13::bytea[], $14::int8[], $28::int4[], $29::bytea[], $31::bool[])
+    AS u (seq, id, kind, at, first, method, body_len, reason, detail, record, kind_of_repeat, scope, key, until,
         kind_of_reused, print, once)
 ), i AS (
     INSERT INTO arrived (id) SELECT id FROM u WHERE once ORDER BY id ON CONFLICT DO NOTHING RETURNING id

@@ -24,7 +24,8 @@ const KEYS: usize = 512;
 /// Waiting deliveries among which one claim looks for those without a key. Behind a long line of others they are found by one
 /// of the next claims: none goes through the whole line.
 const LOOKED_AT: usize = 2_048;
-/// When it was not the whole line: how soon the next part is looked at, if nothing else asks for a claim before.
+/// When it was not the whole line, or after a round through more keys than a claim looks at: how soon it goes on, if nothing
+/// else asks for a claim before.
 const LOOK_ON: Duration = Duration::from_secs(1);
 
 /// Where the next claim by key goes on, for endpoints with more than one claim looks at.
@@ -144,10 +145,11 @@ async fn by_key(parts: &Parts, turns: &Turns, claim: Claim) -> Result<Claims, St
     let bytes = rows::whole(claim.event_bytes);
     let found = line.query(NAMED, &[&seq, &nth, &node, &bytes, &parts.generation()]).await?;
     let lent = lend(parts, node, &found)?;
-    // What was not looked at may be due.
-    let again = if (!went_through || from.key.is_some()) && !lent.is_empty() {
+    // What was not looked at may be due. A round through all keys goes on without a rest; behind it there is one, unless it
+    // brought something.
+    let again = if !went_through || (from.key.is_some() && !lent.is_empty()) {
         Some(claim.due_by)
-    } else if !went_through || from.key.is_some() || place.is_some() || from.place.is_some() {
+    } else if from.key.is_some() || place.is_some() || from.place.is_some() {
         Some(claim.due_by.after(LOOK_ON))
     } else {
         None

@@ -32,6 +32,8 @@ mod config;
 
 mod schema;
 
+mod columns;
+
 mod batch;
 
 mod accept;

@@ -1,18 +1,26 @@
 //! Settling: what came of tries goes to the database as one statement for all that have come together.
+//!
+//! Where an endpoint keeps order the same statement lends the next of the key: it would take a claim between any two else, and
+//! a key is no faster than what happens between two of its deliveries.
 
 use super::leases::Hold;
 use super::parts::Parts;
-use super::rows::{self, Id, StateColumns, get, ms};
-use crate::store::{Settled, Settlement, StoreError};
-use doorbell_core::id::DeliveryId;
+use super::rows::{self, Id, StateColumns, delivery_columns, get, ms};
+use super::ticks;
+use crate::store::{Lent, Locator, Settled, Settlement, StoreError};
+use doorbell_core::id::{DeliveryId, EndpointId};
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use tokio::sync::{mpsc, oneshot};
+use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 /// Settlements that may wait, and most of one statement.
 const WAITING: usize = 8_192;
 const BATCH: usize = 1_000;
+/// Largest body that comes along with the next of a key, in bytes; a larger one is read when it starts.
+const NEXT_BODY: i64 = 64 << 10;
 
 /// A settlement that waits.
 #[derive(Debug)]
@@ -70,8 +78,9 @@ async fn commit(parts: &Parts, items: Vec<Item>) {
         return;
     }
     match write(parts, &items).await {
-        Ok(kept) => {
+        Ok(Written { kept, next }) => {
             let mut stirred = BTreeSet::new();
+            let (followed, next): (HashSet<DeliveryId>, Vec<Lent>) = next.into_iter().unzip();
             for Item { settlement, hold, answer } in items {
                 let id = settlement.delivery.id;
                 parts.leases().end(id, hold.lease);
@@ -79,11 +88,19 @@ async fn commit(parts: &Parts, items: Vec<Item>) {
                 if kept && settlement.gives_back() {
                     stirred.insert(settlement.delivery.endpoint);
                 }
-                drop(answer.send(Ok(if kept { Settled::Kept } else { Settled::LeaseLost })));
+                drop(answer.send(Ok(match (kept, followed.contains(&id)) {
+                    (true, true) => Settled::Next,
+                    (true, false) => Settled::Kept,
+                    (false, _) => Settled::LeaseLost,
+                })));
             }
+            parts.deliver_lent(next);
             parts.stir(stirred);
         }
         Err(fault) => {
+            // What it lends may be lent, and nobody was given it.
+            let lends = items.iter().any(|item| item.settlement.frees().is_some());
+            parts.doubt.fetch_or(lends, Ordering::SeqCst);
             for item in items {
                 drop(item.answer.send(Err(fault.clone())));
             }
@@ -91,15 +108,24 @@ async fn commit(parts: &Parts, items: Vec<Item>) {
     }
 }
 
+/// What was written.
+struct Written {
+    kept: HashSet<DeliveryId>,
+    /// What was lent after which.
+    next: Vec<(DeliveryId, Lent)>,
+}
+
 /// Writes them; says which were kept. One that was kept by a try of which we heard nothing counts as kept: nobody else
 /// could have ended our lease and left its token.
-async fn write(parts: &Parts, items: &[Item]) -> Result<HashSet<DeliveryId>, StoreError> {
+async fn write(parts: &Parts, items: &[Item]) -> Result<Written, StoreError> {
     parts.check()?;
-    let mut of = Columns::default();
+    let (mut of, node) = (Columns::default(), parts.node());
+    let lends = parts.leases().is_alive(ticks::now());
     for item in items {
-        of.add(item);
+        of.add(item, |endpoint| lends && parts.owns(endpoint.bytes()));
     }
-    let values: [&(dyn ToSql + Sync); 17] = [
+    let generation = parts.generation();
+    let values: [&(dyn ToSql + Sync); 22] = [
         &of.seq,
         &of.nth,
         &of.holder,
@@ -117,9 +143,39 @@ async fn write(parts: &Parts, items: &[Item]) -> Result<HashSet<DeliveryId>, Sto
         &of.made,
         &of.record,
         &of.class,
+        &of.endpoint,
+        &of.key,
+        &node,
+        &NEXT_BODY,
+        &generation,
     ];
-    let rows = parts.settler.query(SETTLE, &values).await?;
-    rows.iter().map(|row| Ok(get::<Id>(row, 0)?.into())).collect()
+    // Without anything to lend the statement is a shorter one, which costs less.
+    if of.key.iter().all(Option::is_none) {
+        let rows = parts.settler.query(SETTLE, values.get(..19).unwrap_or_default()).await?;
+        let kept = rows.iter().map(|row| Ok(get::<Id>(row, 0)?.into()));
+        return Ok(Written { kept: kept.collect::<Result<_, StoreError>>()?, next: Vec::new() });
+    }
+    read(parts, node, &parts.settler.query(SETTLE_AND_LEND, &values).await?)
+}
+
+/// Writes down here what the database has lent.
+fn read(parts: &Parts, node: i64, rows: &[Row]) -> Result<Written, StoreError> {
+    let mut written = Written { kept: HashSet::new(), next: Vec::new() };
+    let mut leases = parts.leases();
+    for row in rows {
+        let settled = get::<Id>(row, 17)?.into();
+        if get::<Option<i64>>(row, 0)?.is_none() {
+            written.kept.insert(settled);
+            continue;
+        }
+        let kept = rows::delivery(row)?;
+        let record: Option<&[u8]> = get(row, 16)?;
+        let payload = record.and_then(|record| rows::decode_event(record).ok()).map(Arc::new);
+        let lease = leases.lend(kept.delivery.id, Hold::new(kept.lease, kept.nth, node));
+        let locator = Locator(kept.seq.cast_unsigned());
+        written.next.push((settled, Lent { delivery: kept.delivery, locator, lease, payload }));
+    }
+    Ok(written)
 }
 
 #[derive(Default)]
@@ -141,10 +197,13 @@ struct Columns {
     made: Vec<Option<i64>>,
     record: Vec<Option<Vec<u8>>>,
     class: Vec<Option<&'static str>>,
+    endpoint: Vec<Id>,
+    /// Whose next may be lent.
+    key: Vec<Option<i64>>,
 }
 
 impl Columns {
-    fn add(&mut self, Item { settlement, hold, .. }: &Item) {
+    fn add(&mut self, Item { settlement, hold, .. }: &Item, lends: impl Fn(EndpointId) -> bool) {
         let delivery = &settlement.delivery;
         let seq = settlement.locator.0.cast_signed();
         let StateColumns { state, due, holds_key, why } = delivery.state.into();
@@ -164,30 +223,85 @@ impl Columns {
         let (status, class) = rows::ending_columns(settlement.ending());
         self.status.push(status);
         self.class.push(class);
+        self.endpoint.push(delivery.endpoint.into());
+        let frees = settlement.frees().filter(|_| lends(delivery.endpoint));
+        self.key.push(frees.map(|(key, _)| key.cast_signed()));
         let attempt = settlement.attempt.clone();
         self.made.push(attempt.as_ref().map(|attempt| i64::from(attempt.number)));
         self.record.push(attempt.map(|attempt| rows::encode_attempt(seq, delivery, attempt)));
     }
 }
 
-const SETTLE: &str = "
+/// Settles as `s`.
+macro_rules! settle {
+    () => {
+        "
 WITH u AS MATERIALIZED (
     SELECT * FROM unnest($1::int8[], $2::int4[], $3::int8[], $4::int8[], $5::uuid[], $6::int4[], $7::int2[], $8::int8[],
-        $9::bool[], $10::text[], $11::bool[], $12::int8[], $13::bool[], $14::int4[], $15::int8[], $16::bytea[], $17::text[])
+        $9::bool[], $10::text[], $11::bool[], $12::int8[], $13::bool[], $14::int4[], $15::int8[], $16::bytea[], $17::text[],
+        $18::uuid[], $19::int8[])
     AS u (seq, nth, holder, lease, id, attempts, state, due, holds_key, why, asked, updated, tried, status, made, record,
-        class)
+        class, endpoint, key)
 ), s AS (
     UPDATE deliveries d SET holder = 0, attempts = u.attempts, state = u.state, due = u.due, holds_key = u.holds_key,
         why = u.why, asked = u.asked, updated = coalesce(u.updated, d.updated),
         last_status = CASE WHEN u.tried THEN u.status ELSE d.last_status END,
         last_class = CASE WHEN u.tried THEN u.class ELSE d.last_class END
     FROM u WHERE d.seq = u.seq AND d.nth = u.nth AND d.state + 0 = 0 AND d.holder = u.holder AND d.lease = u.lease
-    RETURNING d.id, d.seq, d.nth
+    RETURNING d.id, d.seq, d.nth, u.endpoint, u.key, u.updated, u.made, u.record
 ), a AS (
-    INSERT INTO attempts (seq, nth, made, record)
-    SELECT u.seq, u.nth, u.made, u.record FROM u JOIN s ON s.seq = u.seq AND s.nth = u.nth WHERE u.record IS NOT NULL
-)
+    INSERT INTO attempts (seq, nth, made, record) SELECT seq, nth, made, record FROM s WHERE record IS NOT NULL
+)"
+    };
+}
+
+/// Which were kept, now or by a try before.
+macro_rules! kept {
+    () => {
+        "
 SELECT id FROM s
 UNION ALL
 SELECT d.id FROM u JOIN deliveries d ON d.seq = u.seq AND d.nth = u.nth
-WHERE d.lease = u.lease AND d.holder = 0 AND d.attempts = u.attempts AND d.state = u.state AND d.due = u.due";
+WHERE d.lease = u.lease AND d.holder = 0 AND d.attempts = u.attempts AND d.state = u.state AND d.due = u.due
+    AND (u.seq, u.nth) NOT IN (SELECT seq, nth FROM s)"
+    };
+}
+
+const SETTLE: &str = concat!(settle!(), kept!());
+
+/// `busy`: keys of which another one is out; `n`: which may be lent after which; `f`: without those that somebody else changes
+/// just now, for whom no settlement waits; `l`: what was lent.
+const SETTLE_AND_LEND: &str = concat!(
+    settle!(),
+    ", busy AS MATERIALIZED (
+    SELECT held.endpoint, held.order_key FROM (SELECT DISTINCT endpoint FROM s WHERE key IS NOT NULL) w
+    CROSS JOIN nodes n CROSS JOIN LATERAL (
+        SELECT endpoint, order_key, seq, nth FROM deliveries
+        WHERE state = 0 AND holder = n.id AND endpoint = w.endpoint OFFSET 0
+    ) held
+    WHERE held.order_key IS NOT NULL AND (held.seq, held.nth) NOT IN (SELECT seq, nth FROM s)
+), n AS MATERIALIZED (
+    SELECT s.id, h.seq, h.nth FROM s CROSS JOIN LATERAL (
+        SELECT d.seq, d.nth, d.state, d.holder, d.due FROM deliveries d WHERE d.endpoint = s.endpoint AND d.order_key = s.key
+            AND (d.state = 0 OR (d.state = 2 AND d.holds_key)) AND (d.seq, d.nth) <> (s.seq, s.nth)
+        ORDER BY d.seq, d.nth LIMIT 1
+    ) h
+    WHERE s.key IS NOT NULL AND h.state = 0 AND h.holder = 0 AND h.due <= s.updated
+        AND (s.endpoint, s.key) NOT IN (SELECT endpoint, order_key FROM busy)
+), f AS (
+    SELECT n.id AS settled, d.seq, d.nth FROM n JOIN deliveries d ON d.seq = n.seq AND d.nth = n.nth
+    WHERE d.state + 0 = 0 AND d.holder = 0 AND (SELECT number FROM generation) <= $22::int8 FOR UPDATE OF d SKIP LOCKED
+), l AS (
+    UPDATE deliveries d SET holder = $20::int8, lease = d.lease + 1 FROM f WHERE d.seq = f.seq AND d.nth = f.nth
+    RETURNING ",
+    delivery_columns!(),
+    ", f.settled
+)
+SELECT ",
+    delivery_columns!(),
+    ", (SELECT e.record FROM events e WHERE e.seq = d.seq AND e.body_len <= $21::int8), d.settled FROM l d
+UNION ALL
+SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, k.id FROM (",
+    kept!(),
+    ") k"
+);

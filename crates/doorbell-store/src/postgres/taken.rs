@@ -1,8 +1,9 @@
 //! What is taken over, as columns: events, keys, deliveries and tries of one batch.
 
 use super::batch::{print_of, scope_of};
+use super::columns::{Deliveries, Events};
 use super::line::Open;
-use super::rows::{self, Id, StateColumns, get, ms, whole};
+use super::rows::{self, Id, StateColumns, get, ms};
 use crate::store::StoreError;
 use bytes::Bytes;
 use doorbell_core::delivery::State;
@@ -48,39 +49,16 @@ pub(super) struct Columns {
     keys: BTreeMap<(Id, Bytes), Key>,
     replaced: (Vec<i64>, Vec<i32>),
     deliveries: Deliveries,
+    old: Old,
     attempts: Attempts,
     waiting: BTreeSet<EndpointId>,
 }
 
+/// What new deliveries have not.
 #[derive(Debug, Default)]
-struct Events {
-    seq: Vec<i64>,
-    id: Vec<Id>,
-    kind: Vec<i32>,
-    at: Vec<i64>,
-    first: Vec<Option<Id>>,
-    method: Vec<String>,
-    body_len: Vec<i64>,
-    reason: Vec<Option<&'static str>>,
-    detail: Vec<Option<String>>,
-    record: Vec<Vec<u8>>,
-}
-
-#[derive(Debug, Default)]
-struct Deliveries {
-    seq: Vec<i64>,
-    nth: Vec<i32>,
-    id: Vec<Id>,
-    tenant: Vec<Id>,
-    event: Vec<Id>,
-    endpoint: Vec<Id>,
-    order_key: Vec<Option<i64>>,
-    replay: Vec<Option<Id>>,
+struct Old {
     attempts: Vec<i32>,
-    state: Vec<i16>,
-    due: Vec<i64>,
     holds_key: Vec<bool>,
-    why: Vec<Option<&'static str>>,
     asked: Vec<bool>,
     updated: Vec<Option<i64>>,
     status: Vec<Option<i32>>,
@@ -117,6 +95,7 @@ impl Columns {
             keys: BTreeMap::new(),
             replaced: (Vec::new(), Vec::new()),
             deliveries: Deliveries::default(),
+            old: Old::default(),
             attempts: Attempts::default(),
             waiting: BTreeSet::new(),
         })
@@ -124,7 +103,7 @@ impl Columns {
 
     pub(super) fn add(&mut self, past: &Past, Place { seq, new }: Place, kind: i32) {
         if new {
-            self.events.add(past, seq, kind);
+            self.events.add((seq, kind), &past.event, &past.fate);
         }
         self.add_key(past, seq);
         self.number_anew(past, seq);
@@ -147,7 +126,8 @@ impl Columns {
             };
             // Whoever names it twice in one batch is heard once.
             of.known.insert(id, (nth, false));
-            self.deliveries.add((seq, nth), one);
+            self.deliveries.add((seq, nth), &one.delivery);
+            self.old.add(one);
             self.attempts.add((seq, nth), one);
             if matches!(one.delivery.state, State::Waiting { .. }) {
                 self.waiting.insert(one.delivery.endpoint);
@@ -207,9 +187,9 @@ impl Columns {
             line.ask(FORGET_DELIVERIES, &values).await?;
         }
         if !self.deliveries.seq.is_empty() {
-            let values = self.deliveries.values();
+            let (values, old) = (self.deliveries.values(), self.old.values());
             let lease: [&(dyn ToSql + Sync); 1] = [&self.lease];
-            let values: Vec<_> = values.into_iter().chain(lease).collect();
+            let values: Vec<_> = values.into_iter().chain(old).chain(lease).collect();
             line.ask(DELIVERIES, &values).await?;
         }
         if !self.attempts.seq.is_empty() {
@@ -232,83 +212,21 @@ impl Columns {
     }
 }
 
-impl Events {
-    fn add(&mut self, past: &Past, seq: i64, kind: i32) {
-        let event = &past.event;
-        let (reason, detail) = rows::rejection(&past.fate);
-        self.seq.push(seq);
-        self.id.push(event.id.into());
-        self.kind.push(kind);
-        self.at.push(ms(event.at));
-        self.first.push(rows::repeats(&past.fate));
-        self.method.push(event.request.method.clone());
-        self.body_len.push(whole(event.request.body.len()));
-        self.reason.push(reason);
-        self.detail.push(detail.map(str::to_owned));
-        self.record.push(rows::encode_event(event, &past.fate));
-    }
-
-    fn values(&self) -> [&(dyn ToSql + Sync); 10] {
-        [
-            &self.seq,
-            &self.id,
-            &self.kind,
-            &self.at,
-            &self.first,
-            &self.method,
-            &self.body_len,
-            &self.reason,
-            &self.detail,
-            &self.record,
-        ]
-    }
-}
-
-impl Deliveries {
-    fn add(&mut self, (seq, nth): (i64, i32), past: &PastDelivery) {
-        let delivery = &past.delivery;
-        let StateColumns { state, due, holds_key, why } = delivery.state.into();
-        self.seq.push(seq);
-        self.nth.push(nth);
-        self.id.push(delivery.id.into());
-        self.tenant.push(delivery.tenant.into());
-        self.event.push(delivery.event.into());
-        self.endpoint.push(delivery.endpoint.into());
-        self.order_key.push(delivery.order_key.map(u64::cast_signed));
-        self.replay.push(delivery.replay.map(Into::into));
+impl Old {
+    fn add(&mut self, PastDelivery { delivery, updated, attempts }: &PastDelivery) {
+        let StateColumns { holds_key, .. } = delivery.state.into();
+        let last = attempts.last().map(|last| last.outcome.ending());
+        let (status, class) = rows::ending_columns(last);
         self.attempts.push(i32::try_from(delivery.attempts).unwrap_or(i32::MAX));
-        self.state.push(state);
-        self.due.push(due);
         self.holds_key.push(holds_key);
-        self.why.push(why);
         self.asked.push(delivery.asked);
-        self.updated.push(past.updated.map(ms));
-        let (status, class) =
-            rows::ending_columns(past.attempts.last().map(|last| last.outcome.ending()));
+        self.updated.push(updated.map(ms));
         self.status.push(status);
         self.class.push(class);
     }
 
-    fn values(&self) -> [&(dyn ToSql + Sync); 17] {
-        [
-            &self.seq,
-            &self.nth,
-            &self.id,
-            &self.tenant,
-            &self.event,
-            &self.endpoint,
-            &self.order_key,
-            &self.replay,
-            &self.attempts,
-            &self.state,
-            &self.due,
-            &self.holds_key,
-            &self.why,
-            &self.asked,
-            &self.updated,
-            &self.status,
-            &self.class,
-        ]
+    fn values(&self) -> [&(dyn ToSql + Sync); 6] {
+        [&self.attempts, &self.holds_key, &self.asked, &self.updated, &self.status, &self.class]
     }
 }
 
@@ -347,10 +265,10 @@ const FORGET_DELIVERIES: &str =
 WHERE d.seq = u.seq AND d.nth = u.nth";
 
 const DELIVERIES: &str = "
-INSERT INTO deliveries (seq, nth, id, tenant, event, endpoint, order_key, replay, attempts, state, due, holds_key,
-    why, asked, updated, last_status, last_class, holder, lease)
+INSERT INTO deliveries (seq, nth, id, tenant, event, endpoint, order_key, replay, state, due, why, attempts, holds_key,
+    asked, updated, last_status, last_class, holder, lease)
 SELECT u.*, 0, $18::int8 FROM unnest($1::int8[], $2::int4[], $3::uuid[], $4::uuid[], $5::uuid[], $6::uuid[], $7::int8[],
-    $8::uuid[], $9::int4[], $10::int2[], $11::int8[], $12::bool[], $13::text[], $14::bool[], $15::int8[], $16::int4[],
+    $8::uuid[], $9::int2[], $10::int8[], $11::text[], $12::int4[], $13::bool[], $14::bool[], $15::int8[], $16::int4[],
     $17::text[]) AS u";
 
 /// Whoever numbers two tries alike is heard once.

@@ -94,7 +94,7 @@ pub(super) fn admission(n: u64) -> Admission {
 fn delivered(lent: Lent) -> Settlement {
     let Lent { mut delivery, locator, lease, payload: _ } = lent;
     delivery.state = State::Delivered { at: delivery.event.at() };
-    Settlement { lease, locator, delivery, attempt: None }
+    Settlement { lease, locator, delivery, attempt: None, next: false }
 }
 
 /// Takes these events in, and delivers all but those that are to wait.

@@ -10,8 +10,8 @@ use doorbell_core::time::Time;
 use doorbell_store::contract::Homes;
 use doorbell_store::postgres::{Options, Postgres};
 use doorbell_store::{
-    Admission, Admitted, Amended, Amendment, Claim, EventQuery, Lent, NewDelivery, Retention,
-    Settled, Settlement, Store,
+    Admission, Admitted, Amended, Amendment, Claim, Claims, EventQuery, Lent, NewDelivery,
+    Retention, Settled, Settlement, Store,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -164,7 +164,7 @@ pub(super) fn all_of(endpoint: EndpointId) -> Claim {
 pub(super) fn delivered(lent: &Lent) -> Settlement {
     let mut delivery = lent.delivery.clone();
     delivery.state = State::Delivered { at: at(1_000) };
-    Settlement { lease: lent.lease, locator: lent.locator, delivery, attempt: None }
+    Settlement { lease: lent.lease, locator: lent.locator, delivery, attempt: None, next: false }
 }
 
 /// What one node takes in for an endpoint that another looks after, that one is told of, and only that one is lent.
@@ -285,6 +285,47 @@ async fn a_claim_that_was_cut_off_strands_nothing() {
     assert_eq!((once.len(), lent.len()), (COUNT, COUNT));
 }
 
+/// The next of a key comes with the settlement of the one before; what a settlement has lent whose answer was cut off comes by
+/// a claim. However often connections are cut: all, in order, none twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_goes_on_by_settlements_and_strands_nothing() {
+    const COUNT: u64 = 60;
+    let mut homes = in_schema();
+    let home = homes.open().await;
+    for n in 0..COUNT {
+        let mut one = admission(n, endpoint(1), false);
+        one.deliveries.iter_mut().for_each(|delivery| delivery.order_key = Some(7));
+        home.accept(one).await.unwrap();
+    }
+    let claim = Claim { by_key: true, due_by: at(COUNT), ..all_of(endpoint(1)) };
+    let (mut order, mut by_settlement) = (Vec::new(), 0);
+    let mut lent = home.claim(claim).await.unwrap().lent;
+    while let Some(one) = lent.pop() {
+        assert!(lent.is_empty(), "one of the key at a time");
+        order.push(one.delivery.id);
+        if order.len() % 8 == 0 {
+            homes.sql(CUT).await;
+        }
+        let done = Settlement { next: true, ..delivered(&one) };
+        let settled = loop {
+            if let Ok(settled) = home.settle(done.clone()).await {
+                break settled;
+            }
+        };
+        if settled == Settled::Next {
+            by_settlement += 1;
+            lent = home.lent().await;
+        }
+        while lent.is_empty() && order.len() < usize::try_from(COUNT).unwrap() {
+            lent = home.claim(claim).await.unwrap_or_default().lent;
+        }
+    }
+    let (all, once): (usize, BTreeSet<DeliveryId>) = (order.len(), order.iter().copied().collect());
+    assert_eq!((all, once.len()), (60, 60));
+    assert!(order.is_sorted(), "ids of later events are greater");
+    assert!(by_settlement > 40, "{by_settlement} of 59 came by themselves");
+}
+
 /// One without a key that stands behind a line of others is found, though no claim looks at the whole line.
 #[tokio::test]
 async fn what_has_no_key_is_found_behind_a_long_line_of_others() {
@@ -315,6 +356,53 @@ async fn what_has_no_key_is_found_behind_a_long_line_of_others() {
     assert_eq!(keys, [None]);
     let last = claim().await.unwrap();
     assert!(last.lent.is_empty(), "their keys are out");
+}
+
+/// A free key behind more blocked ones than a claim looks at is found at once: only the whole round is followed by a rest.
+#[tokio::test]
+async fn a_free_key_is_found_behind_many_blocked_ones_without_a_rest() {
+    const BLOCKED: u64 = 2_500;
+    let mut homes = in_schema();
+    let home = homes.open().await;
+    let keyed = |n| {
+        let mut one = admission(n, endpoint(1), false);
+        one.deliveries.iter_mut().for_each(|delivery| delivery.order_key = Some(n));
+        home.accept(one)
+    };
+    futures_util::future::join_all((0..BLOCKED).map(keyed)).await;
+    let due_by = at(BLOCKED);
+    let claim = || home.claim(Claim { by_key: true, due_by, most: 1_000, ..all_of(endpoint(1)) });
+    let mut dead = 0;
+    while dead < BLOCKED {
+        let lent = claim().await.unwrap().lent;
+        dead += lent.len() as u64;
+        let die = |lent: &Lent| {
+            let mut end = delivered(lent);
+            end.delivery.state = State::Failed { at: due_by, holds_key: true };
+            home.settle(end)
+        };
+        futures_util::future::join_all(lent.iter().map(die)).await;
+    }
+    while claim().await.unwrap().next_due.is_some_and(|next| next <= due_by) {}
+    keyed(BLOCKED).await.unwrap();
+    let mut claims = Vec::new();
+    while claims.iter().all(|one: &Claims| one.lent.is_empty()) && claims.len() < 10 {
+        claims.push(claim().await.unwrap());
+    }
+    let (found, before) = claims.split_last().unwrap();
+    assert_eq!((before.len(), found.lent.len()), (2, 1), "in the third part of the round");
+    for part in before {
+        assert!(part.next_due.is_some_and(|next| next <= due_by), "it is looked on at once");
+    }
+    let mut rests = Vec::new();
+    for _ in 0..8 {
+        rests.push(claim().await.unwrap().next_due.is_some_and(|next| next > due_by));
+    }
+    assert_eq!(
+        rests.iter().filter(|rests| **rests).count(),
+        2,
+        "after each whole round: {rests:?}"
+    );
 }
 
 /// Ends all connections of this schema's nodes.

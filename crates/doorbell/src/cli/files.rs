@@ -6,6 +6,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// Files for all but senders' connections and tries: the store's, idle connections out (512 at most), databases, brokers.
 const OTHERS: usize = 1_024;
 
+/// macOS takes no limit without end, and always takes this one (its `OPEN_MAX`).
+const SURELY: u64 = 10_240;
+
 /// Raises what the process may open to all that the system allows, and lowers connections and tries to what fits.
 pub(crate) fn fit(config: &mut Config) {
     let files = raise();
@@ -27,10 +30,18 @@ pub(crate) fn fit(config: &mut Config) {
 /// The limit after it was raised. What cannot be raised stays as it is.
 fn raise() -> usize {
     let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    let set = setrlimit(Resource::Nofile, raised).is_ok();
-    let files = if set { limit.maximum } else { limit.current };
-    files.and_then(|files| usize::try_from(files).ok()).unwrap_or(usize::MAX)
+    let set = |wish: &Rlimit| setrlimit(Resource::Nofile, *wish).is_ok();
+    let limit = wishes(&limit).into_iter().find(set).unwrap_or(limit);
+    limit.current.and_then(|files| usize::try_from(files).ok()).unwrap_or(usize::MAX)
+}
+
+/// To what the limit is to be raised; the first that is taken.
+fn wishes(limit: &Rlimit) -> Vec<Rlimit> {
+    let maximum = limit.maximum;
+    let surely = SURELY.min(maximum.unwrap_or(SURELY));
+    let more = limit.current.is_some_and(|current| current < surely);
+    let all = std::iter::once(maximum).chain(more.then_some(Some(surely)));
+    all.map(|current| Rlimit { current, maximum }).collect()
 }
 
 /// Connections and tries that fit into so many files: a third of the room is for tries, as far as they want it.
@@ -53,6 +64,20 @@ mod tests {
     fn what_fits_is_as_it_was_set() {
         assert_eq!(fitting(usize::MAX, (20_000, 8_192)), (20_000, 8_192));
         assert_eq!(fitting(29_216, (20_000, 8_192)), (20_000, 8_192));
+    }
+
+    #[test]
+    fn a_system_that_takes_no_limit_without_end_gets_one_with() {
+        let wished = |current, maximum| -> Vec<Option<u64>> {
+            let wishes = wishes(&Rlimit { current, maximum });
+            assert!(wishes.iter().all(|wish| wish.maximum == maximum));
+            wishes.into_iter().map(|wish| wish.current).collect()
+        };
+        assert_eq!(wished(Some(256), None), [None, Some(10_240)]);
+        assert_eq!(wished(Some(65_536), None), [None], "it is not lowered");
+        assert_eq!(wished(Some(1_024), Some(524_288)), [Some(524_288), Some(10_240)]);
+        assert_eq!(wished(Some(1_024), Some(1_024)), [Some(1_024)]);
+        assert_eq!(wished(None, None), [None]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::config::{
 use crate::otel;
 use crate::remote::{TOKEN_FILE, URL_FILE, read_certificates};
 use crate::report::Report;
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use doorbell_core::address::AllowPrivate;
 use doorbell_core::directory;
 use doorbell_core::endpoint_url::{PlainHttp, Ports, UrlPolicy};
@@ -46,6 +46,10 @@ use tokio::task::JoinHandle;
 
 /// How long a stop waits for the tracing collector.
 const LAST_SPANS: Duration = Duration::from_secs(2);
+/// Where AWS's own tools find their credentials.
+const AWS_KEY: &str = "AWS_ACCESS_KEY_ID";
+const AWS_SECRET: &str = "AWS_SECRET_ACCESS_KEY";
+const AWS_SESSION: &str = "AWS_SESSION_TOKEN";
 
 pub(crate) async fn run(flags: &Flags, report: Report) -> Result<()> {
     let mut config = Config::from_layers(&flags.layers())?;
@@ -292,12 +296,14 @@ fn options(config: &Config, address: String) -> Result<postgres::Options> {
     Ok(options)
 }
 
-/// The inbox, where the settings name one. AWS's credentials come from the address or the usual variables.
+/// The inbox, where the settings name one.
 fn inbox(config: &Config, clock: &Clock) -> Result<Option<Arc<Inbox>>> {
-    let Some(mut address) = config.inbox_url.clone() else { return Ok(None) };
-    if address.engine() == Engine::Sqs && address.credentials().is_none() {
-        address = address.with_credentials(aws_credentials()?);
-    }
+    let Some(address) = config.inbox_url.clone() else { return Ok(None) };
+    let address = with_aws_credentials(address).context("inbox.url")?;
+    ensure!(
+        address.engine() != Engine::Sqs || address.credentials().is_some(),
+        "inbox.url: set {AWS_KEY} and {AWS_SECRET}"
+    );
     let mut roots = Vec::new();
     for file in &config.ca_files {
         roots.extend(read_certificates(file)?);
@@ -309,15 +315,6 @@ fn inbox(config: &Config, clock: &Clock) -> Result<Option<Arc<Inbox>>> {
     let inbox = Inbox::new(&address, &dialer).context("inbox.url")?;
     tracing::info!("events wait in {} before they get to the store", inbox.shown());
     Ok(Some(Arc::new(inbox)))
-}
-
-fn aws_credentials() -> Result<Credentials> {
-    let (key, secret) = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY");
-    let found = variable(key).zip(variable(secret));
-    let (user, secret) = found.with_context(|| format!("inbox.url: set {key} and {secret}"))?;
-    let password = SecretText::parse(&secret).context("AWS_SECRET_ACCESS_KEY")?;
-    let session = variable("AWS_SESSION_TOKEN").and_then(|text| SecretText::parse(&text).ok());
-    Ok(Credentials { user, password: Some(password), session })
 }
 
 fn sender(config: &Config, clock: &Clock) -> Result<Sender> {
@@ -339,20 +336,23 @@ fn brokers(config: &Config, clock: &Clock, roots: &[CertificateDer<'static>]) ->
     let dialer = Dialer::new(Arc::new(Plain), roots, Arc::new(now)).context("delivery.ca_files")?;
     let addresses = config.queues.iter().map(|(name, queue)| {
         let address = queue.address.clone();
-        (name.clone(), with_aws_credentials(address))
+        let address = with_aws_credentials(address);
+        Ok((name.clone(), address.with_context(|| format!("queues.{name}"))?))
     });
-    Ok(Brokers::new(dialer, addresses.collect()))
+    Ok(Brokers::new(dialer, addresses.collect::<Result<_>>()?))
 }
 
-/// Amazon SQS without credentials in its URL: those that AWS's own tools find in the environment.
-fn with_aws_credentials(address: Address) -> Address {
+/// Amazon SQS without credentials in its URL: those that AWS's own tools find in the environment, if both are there.
+fn with_aws_credentials(address: Address) -> Result<Address> {
+    let found = variable(AWS_KEY).zip(variable(AWS_SECRET));
+    let Some((user, secret)) = found else { return Ok(address) };
     if address.engine() != Engine::Sqs || address.credentials().is_some() {
-        return address;
+        return Ok(address);
     }
-    let secret = |name: &str| variable(name).and_then(|text| SecretText::parse(&text).ok());
-    let Some(user) = variable("AWS_ACCESS_KEY_ID") else { return address };
-    let (password, session) = (secret("AWS_SECRET_ACCESS_KEY"), secret("AWS_SESSION_TOKEN"));
-    address.with_credentials(Credentials { user, password, session })
+    let password = Some(SecretText::parse(&secret).context(AWS_SECRET)?);
+    let session = variable(AWS_SESSION).map(|text| SecretText::parse(&text)).transpose();
+    let session = session.context(AWS_SESSION)?;
+    Ok(address.with_credentials(Credentials { user, password, session }))
 }
 
 /// What endpoints and sources may know of the message brokers.

@@ -156,7 +156,10 @@ impl Run {
                 self.payloads = self.payloads.saturating_sub(weight(&lent));
                 let Lent { delivery, locator, lease, payload: _ } = lent;
                 let delivery = settle::discard(&delivery, why, now);
-                self.settle(Settlement { lease, locator, delivery, attempt: None }, None);
+                self.settle(
+                    Settlement { lease, locator, delivery, attempt: None, next: false },
+                    None,
+                );
             }
         }
     }

@@ -130,7 +130,7 @@ impl Run {
             match message {
                 Message::Tried(tried) => {
                     let endpoint = tried.settlement.delivery.endpoint;
-                    self.take_tried(*tried);
+                    self.take_tried(*tried, true);
                     self.look(endpoint);
                 }
                 Message::Claimed { endpoint, claims } => self.take_claims(endpoint, claims),
@@ -138,13 +138,15 @@ impl Run {
         }
     }
 
-    /// A try has ended: its place is free, and what came of it goes to the store.
-    pub(super) fn take_tried(&mut self, tried: Tried) {
-        let Tried { endpoint, pass, dice, settlement, change } = tried;
+    /// A try has ended: its place is free, and what came of it goes to the store, which may lend the next of its key where
+    /// there is use for it.
+    pub(super) fn take_tried(&mut self, tried: Tried, goes_on: bool) {
+        let Tried { endpoint, pass, dice, mut settlement, change } = tried;
         let (now, url) = (self.clock.now(), endpoint.endpoint().url.as_str());
         let outcome = settlement.attempt.as_ref().map(|attempt| &attempt.outcome);
         let lane = self.lane(settlement.delivery.endpoint);
         lane.tried(End { url, pass, outcome, dice }, now);
+        settlement.next = goes_on && lane.wants_next();
         self.settle(settlement, change);
     }
 
@@ -171,9 +173,9 @@ impl Run {
         lane.settled();
         match done.state {
             Some(State::Waiting { due }) => lane.store_has(due, now),
-            // Its key's next one may be lent now.
+            // Its key's next one may be lent now, if it is not.
             Some(State::Delivered { .. } | State::Failed { .. } | State::Discarded { .. })
-                if lane.keeps_order() =>
+                if lane.keeps_order() && !done.followed =>
             {
                 lane.store_has(Time::EPOCH, now);
             }

@@ -79,7 +79,7 @@ async fn what_is_in_flight_is_left_alone_and_its_attempt_explains_itself() {
         ..lent.delivery
     };
     let (lease, locator) = (lent.lease, lent.locator);
-    let settlement = Settlement { lease, locator, delivery, attempt: Some(attempt) };
+    let settlement = Settlement { lease, locator, delivery, attempt: Some(attempt), next: false };
     world.home.settle(settlement).await.unwrap();
     let shown = world.get(&path("")).await.is(200);
     assert_eq!((&shown["state"], &shown["last_status"]), (&"scheduled".into(), &404.into()));

@@ -299,7 +299,7 @@ impl World {
         for lent in self.home.claim(claim).await.unwrap().lent {
             let delivery = Delivery { attempts: 1, state, ..lent.delivery };
             let (lease, locator) = (lent.lease, lent.locator);
-            let settlement = Settlement { lease, locator, delivery, attempt: None };
+            let settlement = Settlement { lease, locator, delivery, attempt: None, next: false };
             self.home.settle(settlement).await.unwrap();
         }
     }

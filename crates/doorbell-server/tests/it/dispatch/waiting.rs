@@ -24,6 +24,25 @@ async fn keys_go_in_order_even_through_failures() {
     }
 }
 
+/// Where the store lends the next of a key as the one before is settled, no claim stands between the two.
+#[tokio::test(start_paused = true)]
+async fn a_key_goes_on_without_a_claim() {
+    let script = Script::by(|_| Step::After(SECOND, ok()));
+    let world = World::new(script.clone(), vec![by_key(1, OnDead::Block)]).await;
+    for n in 0..40 {
+        world.publish(&format!("{n:03}"), "k").await;
+    }
+    world.pass(SECOND * 3).await;
+    assert!((1..10).contains(&script.carried().len()));
+    world.memory.fail_reading(Some(StoreError::Busy));
+    world.pass(SECOND * 60).await;
+    assert_eq!(script.carried().len(), 40);
+    assert!(bodies(&script).is_sorted());
+    world.memory.fail_reading(None);
+    world.pass(SECOND * 5).await;
+    assert_eq!(world.admitting.desk.used(), 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_dead_event_blocks_or_skips_its_key() {
     for (on_dead, expected) in [(OnDead::Block, 1), (OnDead::Skip, 4)] {

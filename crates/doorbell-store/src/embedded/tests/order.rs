@@ -36,6 +36,7 @@ fn settlement(n: u64, lease: Lease, locator: u64, state: State) -> Settlement {
             timings: Timings::default(),
             outcome: Outcome::Failed(Fault { class: ErrorClass::Gone, detail: String::new() }),
         }),
+        next: false,
     }
 }
 
