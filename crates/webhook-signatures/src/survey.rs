@@ -365,6 +365,9 @@ fn mark(key: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample;
 
     fn sought<'p>(each: Option<&'p str>, pointers: &'p [&'p str]) -> Sought<'p> {
         Sought { each, pointers, parts_max: 3 }
@@ -387,6 +390,37 @@ mod tests {
             let parts = survey(body, sought(None, pointers)).unwrap();
             let one: Vec<_> = pointers.iter().map(|pointer| json::find(body, pointer)).collect();
             assert_eq!(parts, [Part { text: &body[1..], values: one }]);
+        }
+    }
+
+    /// JSON with keys that stand twice, are empty, escaped, or read like a path.
+    fn document() -> impl Strategy<Value = String> {
+        let leaf = prop_oneof!["[0-9]{1,2}", "\"[a~/]{0,2}\"", Just("null".to_owned())];
+        let key = sample::select(vec!["", "a", "A", "b", "ab", "a/b", "~", "~a", "\\u0061", "é"]);
+        leaf.prop_recursive(4, 30, 4, move |inner| {
+            let member =
+                (key.clone(), inner.clone()).prop_map(|(key, value)| format!("\"{key}\": {value}"));
+            prop_oneof![
+                vec(inner, 0..4).prop_map(|all| format!("[{}]", all.join(" ,"))),
+                vec(member, 0..4).prop_map(|all| format!("{{{}}}", all.join(","))),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn one_walk_finds_what_one_look_up_each_finds(
+            body in document(),
+            pointers in vec("(/(a|b|ab|~0|~0a|a~1b|é|0|1|)){0,3}", 1..6),
+        ) {
+            let pointers: Vec<&str> = pointers.iter().map(String::as_str).collect();
+            let is_value = |raw: &&[u8]| !matches!(raw.first(), Some(b'{' | b'['));
+            let one = |pointer: &&str| json::find(body.as_bytes(), pointer).filter(is_value);
+            let each: Vec<_> = pointers.iter().map(one).collect();
+            prop_assert_eq!(&look_up(body.as_bytes(), &pointers), &each);
+            if let Some(parts) = survey(body.as_bytes(), sought(None, &pointers)) {
+                prop_assert_eq!(&parts[0].values, &each);
+            }
         }
     }
 
