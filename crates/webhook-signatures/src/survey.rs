@@ -383,7 +383,7 @@ mod tests {
     #[test]
     fn finds_what_one_look_up_each_finds() {
         let body =
-            br#" {"a":{"b":1,"c":[0,{"d":"2"}]},"x/y":3,"s":"t","\u006b":{"l":4},"e":{},"n":null,"":{"z":5},"~z":6}"#;
+            br#" {"a":{"b":1,"c":[0,{"d":"2"}]},"x/y":3,"s":"t","\u006b":{"l":4},"e":{},"n":null,"":{"z":5},"~z":6,"/q":7}"#;
         let pointers = [
             "/a/b", "/a/c/1/d", "/a/c/0", "/x/y", "/s", "/no", "/a/no", "/s/t", "/k/l", "/n",
             "/e/", "/a/c/00", "//z",
@@ -393,6 +393,14 @@ mod tests {
             let parts = survey(body, sought(None, pointers)).unwrap();
             let one: Vec<_> = pointers.iter().map(|pointer| json::find(body, pointer)).collect();
             assert_eq!(parts, [Part { text: &body[1..], values: one }]);
+        }
+        for pointer in pointers.into_iter().chain(["/x~1y", "/~0z", "/~1q"]) {
+            let one = json::find(body, pointer);
+            assert_eq!(
+                survey(body, sought(None, &[pointer])).unwrap()[0].values,
+                [one],
+                "{pointer}"
+            );
         }
     }
 
@@ -468,6 +476,7 @@ mod tests {
         assert!(none(br#"{"items":{"v":1}}"#, "/items") && none(b"{}", "/items") && none(b"x", ""));
         assert!(none(br#"{"in/items":[{"v":1}]}"#, "/in/items"));
         assert_eq!(survey(br#"[{"v":1}]"#, sought(Some(""), &["/v"])).unwrap().len(), 1);
+        assert_eq!(survey(b"[7]", sought(Some(""), &[])).unwrap()[0].text, b"7");
     }
 
     #[test]
@@ -479,6 +488,8 @@ mod tests {
             r#"{"a":1,"a":1}"#,
             r#"{"a":1,"A":1}"#,
             r#"{"a":1,"\u0061":1}"#,
+            r#"{"\u0061":1,"a":1}"#,
+            r#"{"\u0061":1,"\u0041":1}"#,
             r#"{"x":[{"a":1,"b":2,"a":1}]}"#,
             "{",
             "[1 2]",
@@ -493,6 +504,8 @@ mod tests {
         };
         assert!(is_unambiguous(many("other").as_bytes()));
         assert!(!is_unambiguous(many("K3").as_bytes()) && !is_unambiguous(many("k99").as_bytes()));
+        let long = "x".repeat(10_000);
+        assert!(!is_unambiguous(format!("{{\"{long}\":1,\"{long}\":2}}").as_bytes()));
         // The Kelvin sign is a small k to those who do not care for case.
         assert!(!is_unambiguous("{\"k\":1,\"\u{212a}\":2}".as_bytes()));
         assert!(is_unambiguous(r#"[{"a":1},{"a":1},{"b":{"a":{}}}]"#.as_bytes()));
