@@ -226,7 +226,7 @@ fn social() -> Vec<Provider> {
             )
             .challenge(Challenge::HubTopic)
             .caveat("The hub chooses the hash, and most choose SHA-1.")
-            .caveat("With the options `hub` and `topic` Doorbell subscribes by itself and renews the lease in time; `doorbell source get` shows how it stands. It needs the source's public URL and a secret of less than 200 bytes, which goes to the hub: give its address with https. Nobody unsubscribes: when the source is removed, the hub finds nobody and the lease runs out.")
+            .caveat("With the options `hub` and `topic` Doorbell subscribes by itself and renews the lease in time; `doorbell source get` shows how it stands. It needs the source's public URL and a secret of less than 200 bytes, which goes to the hub: give its address with https. Nobody unsubscribes: when the source is disabled or removed, the hub's deliveries and questions are answered 404, it tries again as it does with any failure, and the lease (ten days are asked for) runs out; it is not answered 410, at which a hub may forget the subscription, because a source may come back.")
             .success(204)
             .source("W3C Recommendation WebSub, section 8"),
     ]
