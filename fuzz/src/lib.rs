@@ -207,6 +207,32 @@ pub fn sign(data: &[u8]) {
         let incoming = Incoming { method: "POST", url, headers: &lines, body };
         let verdict = ws::verify(row, std::slice::from_ref(secret), &incoming, NOW);
         assert!(verdict.is_ok(), "{}: {verdict:?}", row.name);
+        if row.schemes.iter().all(signs_the_body) {
+            let longer = [body, b"x"].concat();
+            let incoming = Incoming { body: &longer, ..incoming };
+            let verdict = ws::verify(row, std::slice::from_ref(secret), &incoming, NOW);
+            assert!(verdict.is_err(), "{}: a longer body passes", row.name);
+        }
+    }
+}
+
+/// Whether each byte of a body is signed, and not only some fields of it.
+fn signs_the_body(scheme: &Scheme) -> bool {
+    use ws::Piece;
+    let whole = |piece: &Piece| {
+        matches!(
+            piece,
+            Piece::Body
+                | Piece::BodySha256
+                | Piece::BodyCrc32
+                | Piece::BodyQuoted
+                | Piece::BodyBase64Url
+        )
+    };
+    match scheme {
+        Scheme::Signed(signed) => signed.message.iter().any(whole),
+        Scheme::HttpSignature(_) => true,
+        Scheme::None | Scheme::Token(_) | Scheme::Basic | Scheme::Jwt(_) | _ => false,
     }
 }
 

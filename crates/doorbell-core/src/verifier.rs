@@ -81,6 +81,16 @@ impl Verifier {
     }
 }
 
+/// What is weak about a source's secrets though they work, each a sentence for the operator.
+#[must_use]
+pub fn warnings(of: &Verification) -> Vec<String> {
+    let secrets = Verifier::new(of).map(|verifier| verifier.secrets).unwrap_or_default();
+    let told = |(at, secret): (usize, &Secret)| {
+        Some(format!("secret number {} is weak: {}", at + 1, secret.weakness()?))
+    };
+    secrets.iter().enumerate().filter_map(told).collect()
+}
+
 /// What can sign requests by a provider's scheme. Only [`Signer::new`] makes one.
 #[derive(Debug, Clone)]
 pub struct Signer {

@@ -35,11 +35,14 @@ impl Class {
     }
 }
 
-/// The header's value with the hex digit at `at` changed.
+/// The header's value with the hex digit at `at` changed: a figure to a figure, a letter to a letter, for how long it takes
+/// to read them may differ, and that tells a sender nothing but what it sent.
 fn wrong(value: &str, at: usize) -> String {
     let change = |(index, c): (usize, char)| match (index == at, c) {
         (true, '0') => '1',
-        (true, _) => '0',
+        (true, '1'..='9') => '0',
+        (true, 'a') => 'b',
+        (true, _) => 'a',
         (false, c) => c,
     };
     value.chars().enumerate().map(change).collect()

@@ -25,14 +25,17 @@ pub(crate) fn borrowed(text: &[u8], limit: usize) -> Vec<Pair<'_>> {
 
 /// What stands between the `&`, but for nothing.
 fn parts(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    between(text, |text| memchr::memchr(b'&', text)).filter(|part| !part.is_empty())
+}
+
+fn between(text: &[u8], mark: impl Fn(&[u8]) -> Option<usize>) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(text);
-    let each = std::iter::from_fn(move || {
+    std::iter::from_fn(move || {
         let text = rest?;
-        let (part, after) = text.split_at(memchr::memchr(b'&', text).unwrap_or(text.len()));
+        let (part, after) = text.split_at(mark(text).unwrap_or(text.len()));
         rest = after.get(1..);
         Some(part)
-    });
-    each.filter(|part| !part.is_empty())
+    })
 }
 
 fn in_two(part: &[u8]) -> (&[u8], &[u8]) {
@@ -56,6 +59,33 @@ fn value_of<'a>(part: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let (key, value) = in_two(part);
     let escaped = memchr::memchr2(b'%', b'+', key).is_some();
     (key == name || (escaped && *decode(key) == *name)).then_some(value)
+}
+
+/// Whether more than one field of the text is `name` to one application or another: some part fields by `;` too, and of
+/// two with one name some take the first, others the last. More than 1000 fields are not looked at, and so it may be.
+pub(crate) fn is_repeated(text: &[u8], name: &str) -> bool {
+    let fields = between(text, |text| memchr::memchr2(b'&', b';', text));
+    let mut found = 0;
+    for (index, field) in fields.enumerate() {
+        found += usize::from(may_be(&decode(in_two(field).0), name.as_bytes()));
+        if found > 1 || index >= PAIRS_MAX {
+            return true;
+        }
+    }
+    false
+}
+
+/// Whether some application takes this name for the other. There are those that do not care for case; PHP drops blanks before
+/// a name, ends it at a `[` or a zero byte, and has `_` in place of blank, dot and `[` in it.
+fn may_be(name: &[u8], other: &[u8]) -> bool {
+    let plain = |byte: &u8| match byte {
+        b' ' | b'.' | b'[' => b'_',
+        byte => byte.to_ascii_lowercase(),
+    };
+    let Some((head, rest)) = name.trim_ascii_start().split_at_checked(other.len()) else {
+        return false;
+    };
+    head.iter().map(plain).eq(other.iter().map(plain)) && matches!(rest, [] | [b'[' | 0, ..])
 }
 
 /// The raw query of a URL, without the question mark and the fragment.

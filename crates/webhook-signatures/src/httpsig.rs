@@ -135,6 +135,9 @@ fn split(text: &str, at: u8) -> impl Iterator<Item = &str> {
 
 /// Where `at` stands first outside quotes and parentheses, or the end.
 fn end(text: &[u8], at: u8) -> usize {
+    if memchr::memchr(at, text).is_none() {
+        return text.len();
+    }
     let (mut quoted, mut depth) = (false, 0_i32);
     let found = text.iter().position(|byte| {
         match byte {

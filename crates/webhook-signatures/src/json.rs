@@ -55,6 +55,28 @@ pub fn keys(body: &[u8], limit: usize) -> Vec<Cow<'_, str>> {
     found
 }
 
+/// The raw values of these keys of the object that `body` is: what [`find`] finds for each, in one walk.
+pub(crate) fn members<'a, const COUNT: usize>(
+    body: &'a [u8],
+    names: [&str; COUNT],
+) -> [Option<&'a [u8]>; COUNT] {
+    let mut scan = Scan::new(body);
+    let mut found = [None; COUNT];
+    let mut before = scan.take(b'{');
+    while before.is_some()
+        && let Some(key) = scan.string()
+        && scan.take(b':').is_some()
+        && let Some(value) = scan.value()
+    {
+        let places = names.iter().zip(&mut found);
+        places.filter(|(name, _)| is_key(key, name)).for_each(|(_, place)| {
+            place.get_or_insert(value);
+        });
+        before = scan.take(b',');
+    }
+    found
+}
+
 /// Whether a key as it stands in the text is the one that a pointer's token names. Each escape in a text makes it longer.
 fn is_key(key: &[u8], token: &str) -> bool {
     match key.len().cmp(&token.len()) {
@@ -537,6 +559,22 @@ mod tests {
         assert_eq!(at("a", "a"), None);
         assert_eq!(keys(br#"{"update_id":1,"message":{}}"#, 9), ["update_id", "message"]);
         assert_eq!(elements(b"[1, [2,3] ,{}]", 9).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn several_members_are_found_as_one_each_is() {
+        for body in [
+            r#"{"a":1,"b":{"a":2},"\u0063":[3],"a":4}"#,
+            r#" { "b" : null , "a" : "x" "#,
+            r#"{"a":1"b":2}"#,
+            r#"{"a":1,"b""#,
+            r#"["a","b"]"#,
+            "{}",
+            "",
+        ] {
+            let each = ["/a", "/b", "/c"].map(|pointer| find(body.as_bytes(), pointer));
+            assert_eq!(members(body.as_bytes(), ["a", "b", "c"]), each, "{body}");
+        }
     }
 
     #[test]

@@ -48,18 +48,19 @@ pub(crate) fn verify(check: Check<'_>, jwt: &Jwt) -> Result<Verified, Refusal> {
     let text = after_word(&text, "bearer").unwrap_or(&text);
     let payload = detached(check, jwt)?;
     let token = take_apart(text, payload.as_deref())?;
-    let named = json::find_text(&token.header, "/alg").unwrap_or_default();
+    let [named, critical, kid] = json::members(&token.header, ["alg", "crit", "kid"]);
+    let named = named.and_then(json::text).unwrap_or_default();
     let algorithm = jwt.algorithms.iter().copied().find(|algorithm| name(*algorithm) == named);
     let algorithm =
         algorithm.ok_or_else(|| Refusal::Algorithm { found: named.chars().take(16).collect() })?;
     supported(algorithm)?;
-    if json::find(&token.header, "/crit").is_some() {
+    if critical.is_some() {
         return Err(bad("the token", "it has critical extensions, and none is known here"));
     }
     if !fits(algorithm, &token.signature) {
         return Err(bad("the token", "its signature has another length than its algorithm's"));
     }
-    let kid = json::find_text(&token.header, "/kid");
+    let kid = kid.and_then(json::text);
     let keys = check.keys_from(&jwt.source, check.incoming.body, kid.as_deref())?;
     let found = keys.iter().find(|(_, _, key)| matches(key, algorithm, &token, kid.as_deref()));
     let (at, _, _) = found.ok_or(Refusal::NoMatch { signatures: 1, secrets: keys.len() })?;
@@ -75,11 +76,8 @@ fn bad(what: &'static str, why: &'static str) -> Refusal {
 }
 
 fn take_apart<'a>(text: &'a [u8], detached: Option<&'a str>) -> Result<Token<'a>, Refusal> {
-    let mut parts = text.splitn(4, |byte| *byte == b'.');
-    let parts = [(); 4].map(|()| parts.next());
-    let [Some(header), Some(payload), Some(signature), None] = parts else {
-        return Err(bad("the token", "it has not three parts"));
-    };
+    let (header, payload, signature) =
+        three_parts(text).ok_or_else(|| bad("the token", "it has not three parts"))?;
     if text.len() > TOKEN_MAX {
         return Err(bad("the token", "it is longer than 16 KiB"));
     }
@@ -96,6 +94,14 @@ fn take_apart<'a>(text: &'a [u8], detached: Option<&'a str>) -> Result<Token<'a>
         claims: decode(payload)?,
         signature: decode(signature)?,
     })
+}
+
+fn three_parts(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let mut dots = memchr::memchr_iter(b'.', text);
+    let (first, second) = (dots.next()?, dots.next()?);
+    let is_last = dots.next().is_none();
+    let parts = (text.get(..first)?, text.get(first + 1..second)?, text.get(second + 1..)?);
+    is_last.then_some(parts)
 }
 
 fn matches(key: &Key, algorithm: Algorithm, token: &Token<'_>, kid: Option<&str>) -> bool {
@@ -214,15 +220,16 @@ fn hashes(check: Check<'_>, wanted: &Claims, claims: &[u8]) -> Result<(), Refusa
 
 /// `exp`, `nbf` and `iat`; the time of `iat` in milliseconds.
 fn times(now: i64, wanted: &Claims, claims: &[u8]) -> Result<Option<i64>, Refusal> {
-    let time = |pointer: &str| -> Result<Option<i64>, Refusal> {
-        let Some(raw) = json::find(claims, pointer) else { return Ok(None) };
+    let [exp, nbf, iat] = json::members(claims, ["exp", "nbf", "iat"]);
+    let time = |raw: Option<&[u8]>| -> Result<Option<i64>, Refusal> {
+        let Some(raw) = raw else { return Ok(None) };
         // A NumericDate may have a fraction (RFC 7519, 2); whole seconds are enough here.
         let whole = raw.split(|byte| *byte == b'.').next().unwrap_or_default();
         crate::time::digits(whole)
             .map(Some)
             .ok_or_else(|| bad("a time in the token", "it is no number"))
     };
-    match time("/exp")? {
+    match time(exp)? {
         Some(exp) if now >= exp.saturating_add(LEEWAY_S) => {
             return Err(Refusal::Claim { claim: "exp".into(), why: "is in the past" });
         }
@@ -231,10 +238,10 @@ fn times(now: i64, wanted: &Claims, claims: &[u8]) -> Result<Option<i64>, Refusa
         }
         _ => {}
     }
-    if time("/nbf")?.is_some_and(|nbf| nbf > now.saturating_add(LEEWAY_S)) {
+    if time(nbf)?.is_some_and(|nbf| nbf > now.saturating_add(LEEWAY_S)) {
         return Err(Refusal::Claim { claim: "nbf".into(), why: "is in the future" });
     }
-    let issued_ms = time("/iat")?.map(|iat| iat.saturating_mul(1000));
+    let issued_ms = time(iat)?.map(|iat| iat.saturating_mul(1000));
     match (wanted.issued.unwrap_or(Tolerance::OFF), issued_ms) {
         (Tolerance::OFF, _) => {}
         (_, None) => return Err(Refusal::Claim { claim: "iat".into(), why: "is missing" }),

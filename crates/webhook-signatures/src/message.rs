@@ -73,7 +73,7 @@ fn part<'a>(piece: &'a Piece, source: Source<'a>) -> Result<Cow<'a, [u8]>, Refus
         Piece::Path => Cow::Borrowed(path(source.url).as_bytes()),
         Piece::PathEscaped => owned(path_escaped(path(source.url))),
         Piece::Header(name) => Cow::Borrowed(one_header(incoming, name)?),
-        Piece::Field(wanted) => field::read(wanted, incoming, body).unwrap_or_default(),
+        Piece::Field(wanted) => once(wanted, source)?.unwrap_or_default(),
         Piece::Setting(name) => {
             let value =
                 source.provider.setting(name).ok_or_else(|| Refusal::NotSet(name.clone()))?;
@@ -90,6 +90,30 @@ fn part<'a>(piece: &'a Piece, source: Source<'a>) -> Result<Cow<'a, [u8]>, Refus
         Piece::ListedHeaders(name) => Cow::Owned(listed_headers(incoming, name)?),
         Piece::Sns => Cow::Owned(sns(body)?),
     })
+}
+
+/// A signed field. It must not be there twice: sender and receiver could mean different ones. (A JSON body has been looked
+/// through for that.)
+fn once<'a>(wanted: &Field, source: Source<'a>) -> Result<Option<Cow<'a, [u8]>>, Refusal> {
+    let Source { incoming, body, .. } = source;
+    let repeated = match wanted {
+        Field::Header(name) => incoming.values(name).nth(1).is_some(),
+        Field::Form(name) | Field::FormJson(name, _) => form::is_repeated(body, name),
+        Field::Query(name) => form::is_repeated(form::query(incoming.url).as_bytes(), name),
+        Field::Body
+        | Field::Json(_)
+        | Field::Claim { .. }
+        | Field::BodyClaim(_)
+        | Field::Xml { .. }
+        | Field::FirstKey { .. }
+        | Field::First(_)
+        | Field::Joined { .. }
+        | Field::Fixed(_) => false,
+    };
+    if repeated {
+        return Err(Refusal::Repeated(wanted.shown()));
+    }
+    Ok(field::read(wanted, incoming, body))
 }
 
 /// A body that is no text has no such string: replacing what is not UTF-8 would let several bodies share a signature.

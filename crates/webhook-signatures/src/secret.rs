@@ -131,10 +131,16 @@ impl Secret {
     #[must_use]
     pub fn weakness(&self) -> Option<&'static str> {
         let text = &self.0.text;
-        if !text.contains("-----BEGIN") && text.trim() != text {
+        if self.0.keys.iter().flatten().all(|key| matches!(key, Key::Asymmetric(_))) {
+            return None;
+        }
+        if text.trim() != text {
             return Some("it begins or ends with white space, which is part of the key");
         }
-        (text.len() < 8).then_some("it is shorter than 8 characters and can be guessed")
+        if text.chars().count() < 8 {
+            return Some("it is shorter than 8 characters and can be guessed");
+        }
+        is_well_known(text).then_some("it is an example that everybody knows and can be guessed")
     }
 
     /// The secret as the scheme at this index uses it.
@@ -145,6 +151,43 @@ impl Secret {
     pub(crate) fn from(&self) -> Option<&KeyRequest> {
         self.0.from.as_ref()
     }
+}
+
+/// What people write where a secret is to come, and what providers' pages have as examples; letters and digits only.
+const WELL_KNOWN: [&str; 25] = [
+    "12345678",
+    "123456789",
+    "1234567890",
+    "adminadmin",
+    "adminpassword",
+    "changeit",
+    "changeme",
+    "changethis",
+    "itsasecrettoeverybody",
+    "mysecret",
+    "mysecretkey",
+    "mywebhooksecret",
+    "passw0rd",
+    "password",
+    "password1",
+    "password123",
+    "secretkey",
+    "secrettoken",
+    "supersecret",
+    "testsecret",
+    "userpassword",
+    "webhooksecret",
+    "whsecmfkq9r8gkyqrtwjupd8ilpzio2lalasw",
+    "yoursecret",
+    "yourwebhooksecret",
+];
+
+/// Whether it is one of these in any spelling, or one character over and over.
+fn is_well_known(text: &str) -> bool {
+    let letters: String = text.chars().filter(|c| c.is_ascii_alphanumeric()).collect();
+    let first = text.chars().next();
+    WELL_KNOWN.contains(&letters.to_ascii_lowercase().as_str())
+        || text.chars().all(|c| Some(c) == first)
 }
 
 impl Key {

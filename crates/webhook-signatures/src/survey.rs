@@ -70,20 +70,21 @@ struct Walk<'a, 'p> {
     /// How many values were found.
     found: usize,
     /// The objects and arrays that are not closed yet.
-    open: Vec<Level<'a, 'p>>,
+    open: Vec<Level<'a>>,
     /// The keys of all open objects, one behind the other.
     keys: Vec<&'a [u8]>,
-    /// The pointers that lead to the open values: which, and what of it is still to go.
+    /// The pointers that lead to the open values: which, or [`EACH`], and what of it is still to go.
     wanted: Vec<(usize, &'p [u8])>,
     parts: Vec<Part<'a>>,
 }
 
-/// A value that stands next.
-struct Next<'p> {
+/// In place of a pointer's number: this one leads to the array of parts.
+const EACH: usize = usize::MAX;
+
+/// A value that stands next. (Small enough to be handed on in registers.)
+struct Next {
     /// From where on those in [`Walk::wanted`] lead to it or into it.
     wanted: usize,
-    /// What is still to go to the array of parts, where this is on the way.
-    each: Option<&'p [u8]>,
     is_part: bool,
 }
 
@@ -104,7 +105,10 @@ impl<'a, 'p> Walk<'a, 'p> {
     fn run(&mut self) -> Option<()> {
         let mut next = match self.sought.each {
             None => self.part(),
-            Some(each) => Next { wanted: 0, each: Some(each.as_bytes()), is_part: false },
+            Some(each) => {
+                self.wanted.push((EACH, each.as_bytes()));
+                Next { wanted: 0, is_part: false }
+            }
         };
         loop {
             self.scan.blank();
@@ -131,7 +135,7 @@ impl<'a, 'p> Walk<'a, 'p> {
     }
 
     /// Closes what ends here; the value that stands next, or none at the very end.
-    fn after_value(&mut self) -> Option<Option<Next<'p>>> {
+    fn after_value(&mut self) -> Option<Option<Next>> {
         loop {
             let Some(level) = self.open.last() else { return Some(None) };
             let end = level.end();
@@ -144,15 +148,15 @@ impl<'a, 'p> Walk<'a, 'p> {
     }
 
     /// A part stands next: all pointers lead from here.
-    fn part(&mut self) -> Next<'p> {
+    fn part(&mut self) -> Next {
         let wanted = self.wanted.len();
         let pointers = self.sought.pointers.iter().map(|pointer| pointer.as_bytes());
         self.wanted.extend(pointers.enumerate());
         self.parts.push(Part { text: b"", values: vec![None; self.sought.pointers.len()] });
-        Next { wanted, each: None, is_part: true }
+        Next { wanted, is_part: true }
     }
 
-    fn scalar(&mut self, next: &Next<'p>, raw: &'a [u8]) {
+    fn scalar(&mut self, next: &Next, raw: &'a [u8]) {
         let leading = self.wanted.get(next.wanted..).unwrap_or_default();
         if leading.is_empty() && !next.is_part {
             return;
@@ -172,14 +176,14 @@ impl<'a, 'p> Walk<'a, 'p> {
     }
 
     /// The letters by one of which a key begins that leads to something wanted.
-    fn letters(&self, wanted: usize, each: Option<&[u8]>) -> u64 {
-        let leading = self.wanted.get(wanted..).unwrap_or_default().iter().map(|(_, to_go)| *to_go);
-        let tokens = leading.chain(each).filter_map(|to_go| to_go.strip_prefix(b"/"));
+    fn letters(&self, wanted: usize) -> u64 {
+        let leading = self.wanted.get(wanted..).unwrap_or_default().iter();
+        let tokens = leading.filter_map(|(_, to_go)| to_go.strip_prefix(b"/"));
         tokens.fold(0, |all, token| all | letter(token))
     }
 
     /// Into an object or array; what ends it.
-    fn enter(&mut self, next: &Next<'p>) -> Option<u8> {
+    fn enter(&mut self, next: &Next) -> Option<u8> {
         if self.open.len() == DEPTH_MAX {
             return None;
         }
@@ -188,10 +192,9 @@ impl<'a, 'p> Walk<'a, 'p> {
             is_object: self.scan.rest.first() == Some(&b'{'),
             keys: self.keys.len(),
             marks: 0,
-            letters: self.letters(next.wanted, next.each),
+            letters: self.letters(next.wanted),
             many: None,
             wanted: next.wanted..self.wanted.len(),
-            each: next.each,
             is_part: next.is_part,
             count: 0,
         };
@@ -214,7 +217,7 @@ impl<'a, 'p> Walk<'a, 'p> {
     }
 
     /// Goes on to the next member's value; `None` where its key stood before.
-    fn member(&mut self) -> Option<Next<'p>> {
+    fn member(&mut self) -> Option<Next> {
         let level = self.open.last_mut()?;
         if !level.is_object {
             return self.element();
@@ -226,36 +229,37 @@ impl<'a, 'p> Walk<'a, 'p> {
         }
         let leads = if escaped { u64::MAX } else { letter(key) };
         if level.letters & leads == 0 {
-            return Some(Next { wanted: self.wanted.len(), each: None, is_part: false });
+            return Some(Next { wanted: self.wanted.len(), is_part: false });
         }
-        let (range, each) = (level.wanted.clone(), level.each);
+        let range = level.wanted.clone();
         // Only what a pointer escapes is spelt otherwise in it.
         let is_plain = !escaped && memchr::memchr2(b'/', b'~', key).is_none();
         Some(if is_plain {
-            self.narrowed(range, each, |to_go| below_literal(to_go, key))
+            self.narrowed(range, |to_go| below_literal(to_go, key))
         } else {
-            self.narrowed(range, each, |to_go| below(to_go, key))
+            self.narrowed(range, |to_go| below(to_go, key))
         })
     }
 
-    fn element(&mut self) -> Option<Next<'p>> {
+    fn element(&mut self) -> Option<Next> {
         let level = self.open.last_mut()?;
         let index = level.count;
         level.count += 1;
-        if level.each == Some(b"") && self.parts.len() < self.sought.parts_max {
+        let range = level.wanted.clone();
+        let are_parts =
+            self.wanted.get(range.clone()).is_some_and(|all| all.contains(&(EACH, b"")));
+        if are_parts && self.parts.len() < self.sought.parts_max {
             return Some(self.part());
         }
-        let (range, each) = (level.wanted.clone(), level.each);
-        Some(self.narrowed(range, each, |to_go| below_index(to_go, index)))
+        Some(self.narrowed(range, |to_go| below_index(to_go, index)))
     }
 
     /// The pointers of the open value that lead on to the next one.
     fn narrowed(
         &mut self,
         range: Range<usize>,
-        each: Option<&'p [u8]>,
         below: impl Fn(&'p [u8]) -> Option<&'p [u8]>,
-    ) -> Next<'p> {
+    ) -> Next {
         let wanted = self.wanted.len();
         for at in range {
             if let Some(old) = self.wanted.get_mut(at)
@@ -267,7 +271,7 @@ impl<'a, 'p> Walk<'a, 'p> {
                 self.wanted.push((index, to_go));
             }
         }
-        Next { wanted, each: each.and_then(below), is_part: false }
+        Next { wanted, is_part: false }
     }
 }
 
@@ -305,7 +309,7 @@ fn below_index(to_go: &[u8], index: usize) -> Option<&[u8]> {
 }
 
 /// An object or array that is not closed yet.
-struct Level<'a, 'p> {
+struct Level<'a> {
     /// The text from its first byte on.
     begin: &'a [u8],
     is_object: bool,
@@ -319,7 +323,6 @@ struct Level<'a, 'p> {
     many: Option<HashSet<String>>,
     /// Those of [`Walk::wanted`] that lead into it.
     wanted: Range<usize>,
-    each: Option<&'p [u8]>,
     is_part: bool,
     /// Elements so far, where it is an array.
     count: usize,
@@ -328,7 +331,7 @@ struct Level<'a, 'p> {
 /// Keys that are compared one by one.
 const FEW: usize = 32;
 
-impl<'a> Level<'a, '_> {
+impl<'a> Level<'a> {
     fn end(&self) -> u8 {
         if self.is_object { b'}' } else { b']' }
     }
@@ -365,6 +368,9 @@ fn mark(key: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample;
 
     fn sought<'p>(each: Option<&'p str>, pointers: &'p [&'p str]) -> Sought<'p> {
         Sought { each, pointers, parts_max: 3 }
@@ -377,7 +383,7 @@ mod tests {
     #[test]
     fn finds_what_one_look_up_each_finds() {
         let body =
-            br#" {"a":{"b":1,"c":[0,{"d":"2"}]},"x/y":3,"s":"t","\u006b":{"l":4},"e":{},"n":null,"":{"z":5},"~z":6}"#;
+            br#" {"a":{"b":1,"c":[0,{"d":"2"}]},"x/y":3,"s":"t","\u006b":{"l":4},"e":{},"n":null,"":{"z":5},"~z":6,"/q":7}"#;
         let pointers = [
             "/a/b", "/a/c/1/d", "/a/c/0", "/x/y", "/s", "/no", "/a/no", "/s/t", "/k/l", "/n",
             "/e/", "/a/c/00", "//z",
@@ -387,6 +393,45 @@ mod tests {
             let parts = survey(body, sought(None, pointers)).unwrap();
             let one: Vec<_> = pointers.iter().map(|pointer| json::find(body, pointer)).collect();
             assert_eq!(parts, [Part { text: &body[1..], values: one }]);
+        }
+        for pointer in pointers.into_iter().chain(["/x~1y", "/~0z", "/~1q"]) {
+            let one = json::find(body, pointer);
+            assert_eq!(
+                survey(body, sought(None, &[pointer])).unwrap()[0].values,
+                [one],
+                "{pointer}"
+            );
+        }
+    }
+
+    /// JSON with keys that stand twice, are empty, escaped, or read like a path.
+    fn document() -> impl Strategy<Value = String> {
+        let leaf = prop_oneof!["[0-9]{1,2}", "\"[a~/]{0,2}\"", Just("null".to_owned())];
+        let key = sample::select(vec!["", "a", "A", "b", "ab", "a/b", "~", "~a", "\\u0061", "é"]);
+        leaf.prop_recursive(4, 30, 4, move |inner| {
+            let member =
+                (key.clone(), inner.clone()).prop_map(|(key, value)| format!("\"{key}\": {value}"));
+            prop_oneof![
+                vec(inner, 0..4).prop_map(|all| format!("[{}]", all.join(" ,"))),
+                vec(member, 0..4).prop_map(|all| format!("{{{}}}", all.join(","))),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn one_walk_finds_what_one_look_up_each_finds(
+            body in document(),
+            pointers in vec("(/(a|b|ab|~0|~0a|a~1b|é|0|1|)){0,3}", 1..6),
+        ) {
+            let pointers: Vec<&str> = pointers.iter().map(String::as_str).collect();
+            let is_value = |raw: &&[u8]| !matches!(raw.first(), Some(b'{' | b'['));
+            let one = |pointer: &&str| json::find(body.as_bytes(), pointer).filter(is_value);
+            let each: Vec<_> = pointers.iter().map(one).collect();
+            prop_assert_eq!(&look_up(body.as_bytes(), &pointers), &each);
+            if let Some(parts) = survey(body.as_bytes(), sought(None, &pointers)) {
+                prop_assert_eq!(&parts[0].values, &each);
+            }
         }
     }
 
@@ -431,6 +476,7 @@ mod tests {
         assert!(none(br#"{"items":{"v":1}}"#, "/items") && none(b"{}", "/items") && none(b"x", ""));
         assert!(none(br#"{"in/items":[{"v":1}]}"#, "/in/items"));
         assert_eq!(survey(br#"[{"v":1}]"#, sought(Some(""), &["/v"])).unwrap().len(), 1);
+        assert_eq!(survey(b"[7]", sought(Some(""), &[])).unwrap()[0].text, b"7");
     }
 
     #[test]
@@ -442,6 +488,8 @@ mod tests {
             r#"{"a":1,"a":1}"#,
             r#"{"a":1,"A":1}"#,
             r#"{"a":1,"\u0061":1}"#,
+            r#"{"\u0061":1,"a":1}"#,
+            r#"{"\u0061":1,"\u0041":1}"#,
             r#"{"x":[{"a":1,"b":2,"a":1}]}"#,
             "{",
             "[1 2]",
@@ -456,6 +504,8 @@ mod tests {
         };
         assert!(is_unambiguous(many("other").as_bytes()));
         assert!(!is_unambiguous(many("K3").as_bytes()) && !is_unambiguous(many("k99").as_bytes()));
+        let long = "x".repeat(10_000);
+        assert!(!is_unambiguous(format!("{{\"{long}\":1,\"{long}\":2}}").as_bytes()));
         // The Kelvin sign is a small k to those who do not care for case.
         assert!(!is_unambiguous("{\"k\":1,\"\u{212a}\":2}".as_bytes()));
         assert!(is_unambiguous(r#"[{"a":1},{"a":1},{"b":{"a":{}}}]"#.as_bytes()));

@@ -13,6 +13,7 @@ use doorbell_core::endpoint::{Endpoint, SigningSecret};
 use doorbell_core::id::{EndpointId, SourceId};
 use doorbell_core::source::Source;
 use doorbell_core::time::Time;
+use doorbell_core::verifier::warnings;
 use doorbell_wire::api::v1::apply::{
     AppliedAction, AppliedField, AppliedKind, AppliedOut, ApplyIn, ApplyOut,
 };
@@ -36,7 +37,11 @@ pub(super) async fn apply(
         plan.undeclared();
         plan.finish()
     });
-    Ok(json(StatusCode::OK, &done.await?))
+    let done = done.await?;
+    if !done.dry_run {
+        done.changes.iter().for_each(|source| sources::warn(&source.name, &source.warnings));
+    }
+    Ok(json(StatusCode::OK, &done))
 }
 
 /// What is to be done, while it is found out.
@@ -126,8 +131,9 @@ impl<'a> Plan<'a> {
     fn source(&mut self, before: Option<&Source>, mut after: Source) {
         let kind = AppliedKind::Source;
         let name = after.name.to_string();
+        let warnings = warnings(&after.verification);
         let Some(before) = before else {
-            self.told.push(told(kind, name, AppliedAction::Create));
+            self.told.push(AppliedOut { warnings, ..told(kind, name, AppliedAction::Create) });
             self.changes.push(Change::Put(Resource::Source(after)));
             return;
         };
@@ -136,7 +142,8 @@ impl<'a> Plan<'a> {
         let whole = (&SourceIn::from(before), &SourceIn::from(&after));
         let shown = |source: &Source| SourceOut::of(source, &self.state.ingest_prefix);
         let fields = changed(whole, (&shown(before), &shown(&after)));
-        self.tell_difference(kind, name, fields, Resource::Source(after));
+        let told = AppliedOut { warnings, fields, ..told(kind, name, AppliedAction::Unchanged) };
+        self.tell_difference(told, Resource::Source(after));
     }
 
     fn endpoints(&mut self) -> Result<(), Refused> {
@@ -231,20 +238,16 @@ impl<'a> Plan<'a> {
             let (from, to) = (value!(newest(before)), value!(newest(&after)));
             fields.push(AppliedField { name: "secret".to_owned(), from, to });
         }
-        self.tell_difference(kind, name, fields, Resource::Endpoint(after));
+        let told = AppliedOut { fields, ..told(kind, name, AppliedAction::Unchanged) };
+        self.tell_difference(told, Resource::Endpoint(after));
     }
 
-    fn tell_difference(
-        &mut self,
-        kind: AppliedKind,
-        name: String,
-        fields: Vec<AppliedField>,
-        after: Resource,
-    ) {
-        if fields.is_empty() {
-            self.told.push(told(kind, name, AppliedAction::Unchanged));
+    /// Something that is there: an update, where fields of it change.
+    fn tell_difference(&mut self, unchanged: AppliedOut, after: Resource) {
+        if unchanged.fields.is_empty() {
+            self.told.push(unchanged);
         } else {
-            self.told.push(AppliedOut { fields, ..told(kind, name, AppliedAction::Update) });
+            self.told.push(AppliedOut { action: AppliedAction::Update, ..unchanged });
             self.changes.push(Change::Put(after));
         }
     }
@@ -311,7 +314,7 @@ fn with_secrets(body: &SourceIn, before: Option<&Source>) -> SourceIn {
 }
 
 fn told(kind: AppliedKind, name: String, action: AppliedAction) -> AppliedOut {
-    AppliedOut { kind, name, action, fields: Vec::new(), secret: None }
+    AppliedOut { kind, name, action, fields: Vec::new(), secret: None, warnings: Vec::new() }
 }
 
 /// The fields in which the whole of one differs from the whole of the other, as each may be shown.

@@ -56,7 +56,7 @@ pub(super) async fn create(
         let source = read(&state, caller, &body, id)?;
         save(&state, settings, source)
     });
-    Ok(json(StatusCode::CREATED, &made.await?))
+    Ok(saved(StatusCode::CREATED, &made.await?))
 }
 
 pub(super) async fn update(
@@ -73,7 +73,7 @@ pub(super) async fn update(
         keep_hub(&mut source, before);
         save(&state, settings, source)
     });
-    Ok(json(StatusCode::OK, &changed.await?))
+    Ok(saved(StatusCode::OK, &changed.await?))
 }
 
 /// What is asked for, after a JSON Merge Patch on what is there.
@@ -108,7 +108,7 @@ pub(super) async fn rotate(
         believable(&source, &state.configured.settings().urls)?;
         save(&state, settings, source)
     });
-    Ok(json(StatusCode::OK, &changed.await?))
+    Ok(saved(StatusCode::OK, &changed.await?))
 }
 
 /// The operator gave no such secret and may have to show it to the provider, so it must be had once.
@@ -238,4 +238,16 @@ fn save(
     }
     let shown = SourceOut::of(&source, &state.ingest_prefix);
     Ok((vec![Change::Put(Resource::Source(source))], shown))
+}
+
+fn saved(status: StatusCode, source: &SourceOut) -> Response {
+    warn(&source.name, &source.warnings);
+    json(status, source)
+}
+
+/// Says in the log, too, what is weak about a source that was saved.
+pub(super) fn warn(source: &str, warnings: &[String]) {
+    for warning in warnings {
+        tracing::warn!(source, warning, "a source works, and has a weakness");
+    }
 }

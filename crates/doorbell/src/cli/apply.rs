@@ -224,6 +224,10 @@ fn show(answer: &Value, asked: &Apply, report: Report) {
         for field in change.get("fields").and_then(Value::as_array).into_iter().flatten() {
             report.text(&format!("      {}", difference(field)));
         }
+        for warning in change.get("warnings").and_then(Value::as_array).into_iter().flatten() {
+            let warning = visible(warning.as_str().unwrap_or_default());
+            report.text(&format!("      warning: {warning}"));
+        }
         if change.get("secret").is_some() {
             report.text(&format!("      secret  {}   (shown this once)", text(change, "secret")));
         }

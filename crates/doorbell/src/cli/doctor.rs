@@ -4,6 +4,8 @@ use crate::config::{Config, Flags, human_bytes};
 use crate::remote::TOKEN_FILE;
 use crate::report::{Report, Verdict};
 use anyhow::{Result, bail};
+use doorbell_core::source::Source;
+use doorbell_core::verifier::warnings;
 use doorbell_server::api::TokenText;
 use doorbell_store::embedded::config::Config as Configuration;
 use doorbell_store::embedded::{DamageKind, Inspected, OpenError, inspect};
@@ -54,7 +56,7 @@ pub(crate) fn run(flags: &Flags, report: Report) -> Result<Verdict> {
             ..found(Grade::Bad, "journal", error.to_string())
         }),
     }
-    all.push(configuration(&folder.join("config.sqlite")));
+    all.extend(configuration(&folder.join("config.sqlite")));
     all.extend(permissions(folder));
     all.extend(token(folder));
     show(folder, &all, report);
@@ -127,24 +129,34 @@ fn meaning(kind: DamageKind) -> (Grade, &'static str, &'static str) {
     }
 }
 
-fn configuration(file: &Path) -> Found {
+fn configuration(file: &Path) -> Vec<Found> {
     if !file.exists() {
         let detail = "it is not there: the next start makes an empty one";
         let remedy = "If there were sources and endpoints, restore config.sqlite from a backup, or run `doorbell apply`.";
-        return Found { remedy, ..found(Grade::Bad, "configuration", detail) };
+        return vec![Found { remedy, ..found(Grade::Bad, "configuration", detail) }];
     }
     match Configuration::open(file).and_then(|config| config.configuration()) {
         Ok(all) => {
             let size = |len: usize| u64::try_from(len).unwrap_or(u64::MAX);
             let sources = count(size(all.sources.len()), "source");
             let detail = format!("{sources}, {}", count(size(all.endpoints.len()), "endpoint"));
-            found(Grade::Good, "configuration", detail)
+            let whole = found(Grade::Good, "configuration", detail);
+            std::iter::once(whole).chain(all.sources.iter().flat_map(weak)).collect()
         }
-        Err(error) => Found {
+        Err(error) => vec![Found {
             remedy: "Restore config.sqlite from a backup, or move it away and run `doorbell apply` after the start.",
             ..found(Grade::Bad, "configuration", error.to_string())
-        },
+        }],
     }
+}
+
+fn weak(source: &Source) -> Vec<Found> {
+    let warnings = warnings(&source.verification).into_iter();
+    let told = warnings.map(|warning| Found {
+        remedy: "Have the provider make a new secret: `doorbell source rotate-secret`.",
+        ..found(Grade::Note, "source", format!("{}: {warning}", source.name))
+    });
+    told.collect()
 }
 
 /// The server's own token, when there is one, must be one: a start refuses a damaged one.
@@ -205,11 +217,16 @@ fn show(folder: &Path, all: &[Found], report: Report) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use doorbell_core::id::{SourceId, TenantId};
+    use doorbell_core::time::Time;
+    use doorbell_wire::api::v1::source::SourceIn;
+    use doorbell_wire::problem::Faults;
 
     #[test]
     fn a_folder_is_looked_over() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("config.sqlite");
+        let configuration = |file| configuration(file).remove(0);
         assert_eq!(configuration(&file).grade, Grade::Bad, "it is missing");
         Configuration::open(&file).unwrap();
         let whole = configuration(&file);
@@ -223,6 +240,17 @@ mod tests {
         assert!(told.len() == 1 && told[0].detail.contains("755"), "{told:?}");
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).unwrap();
         assert_eq!(permissions(dir.path())[0].grade, Grade::Good);
+    }
+
+    #[test]
+    fn a_weak_secret_is_noted() {
+        let body = json!({"name": "hook", "provider": "github", "secrets": ["a long enough secret", "changeme"]});
+        let body: SourceIn = serde_json::from_value(body).unwrap();
+        let (id, now) = (SourceId::new(Time::EPOCH, 1), Time::EPOCH);
+        let source = body.read(id, TenantId::DEFAULT, now, &mut Faults::new()).unwrap();
+        let noted = weak(&source);
+        assert!(noted.len() == 1 && noted[0].grade == Grade::Note, "{noted:?}");
+        assert!(noted[0].detail.starts_with("hook: secret number 2 is weak: "), "{noted:?}");
     }
 
     #[test]

@@ -226,7 +226,7 @@ fn social() -> Vec<Provider> {
             )
             .challenge(Challenge::HubTopic)
             .caveat("The hub chooses the hash, and most choose SHA-1.")
-            .caveat("With the options `hub` and `topic` Doorbell subscribes by itself and renews the lease in time; `doorbell source get` shows how it stands. It needs the source's public URL and a secret of less than 200 bytes, which goes to the hub: give its address with https. Nobody unsubscribes: when the source is removed, the hub finds nobody and the lease runs out.")
+            .caveat("With the options `hub` and `topic` Doorbell subscribes by itself and renews the lease in time; `doorbell source get` shows how it stands. It needs the source's public URL and a secret of less than 200 bytes, which goes to the hub: give its address with https. Nobody unsubscribes: when the source is disabled or removed, the hub's deliveries and questions are answered 404, it tries again as it does with any failure, and the lease (ten days are asked for) runs out; it is not answered 410, at which a hub may forget the subscription, because a source may come back.")
             .success(204)
             .source("W3C Recommendation WebSub, section 8"),
     ]
@@ -384,7 +384,12 @@ fn identity() -> Vec<Provider> {
         .verified("workos 10.8.0 for Python"),
         super::basics::standard("clerk", "Clerk", "svix", KeyForm::Standard)
             .docs("https://clerk.com/docs/webhooks/overview")
-            .setup("Webhooks: add an endpoint with the URL below; its page shows the signing secret (whsec_…).")
+            .setup(
+                "Clerk Dashboard, Webhooks, Add Endpoint: the URL below as endpoint URL, and the \
+                 events under Subscribe to events, then Create. The endpoint's settings page, which \
+                 follows, shows the signing secret (whsec_…), hidden at first.",
+            )
+            .setup_read_in("https://clerk.com/docs/guides/development/webhooks/syncing")
             .verified("@clerk/backend 3.25.0"),
         Provider::token("auth0", "Auth0 log streams", Token::Header("authorization".into()))
             .docs("https://auth0.com/docs/customize/log-streams/custom-log-streams")
@@ -414,6 +419,7 @@ fn identity() -> Vec<Provider> {
                  until its question is answered Okta sends nothing. The same by API: POST \
                  /api/v1/eventHooks, then POST /api/v1/eventHooks/{id}/lifecycle/verify.",
             )
+            .setup_read_in("https://developer.okta.com/docs/guides/event-hook-implementation/nodejs/main/")
             .id(json("/data/events/0/uuid"))
             .kind(json("/data/events/0/eventType"))
             .challenge(Challenge::OktaHeader)

@@ -237,10 +237,15 @@ fn shops() -> Vec<Provider> {
         base64("shopify", "Shopify", "x-shopify-hmac-sha256", "")
             .docs("https://shopify.dev/docs/apps/build/webhooks/subscribe/https")
             .setup(
-                "For an app: a subscription with the URL below as `uri` in shopify.app.toml, or by \
-                 the Admin API (`webhookSubscriptionCreate`), signed with the app's client secret. \
-                 For a store without an app: Settings, Notifications, Webhooks, Create webhook: the \
-                 event, format JSON, the URL below; it is signed with the key shown there.",
+                "For an app: a subscription with the URL below as `uri` in shopify.app.toml, for all \
+                 shops that have the app, or by the Admin API (`webhookSubscriptionCreate`) for one \
+                 shop; each topic wants its access scope. It is signed with the app's client secret; \
+                 when that is rotated, it can take an hour until the new one signs: keep both.",
+            )
+            .setup_read_in("https://shopify.dev/docs/apps/build/webhooks/subscribe")
+            .caveat(
+                "A store without an app has webhooks under Settings, Notifications, Webhooks, Create \
+                 webhook (format JSON), signed with the key shown there.",
             )
             .id(header("x-shopify-webhook-id"))
             .kind(header("x-shopify-topic"))

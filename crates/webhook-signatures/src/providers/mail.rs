@@ -26,10 +26,12 @@ pub(super) fn rows() -> Vec<Provider> {
             .docs("https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/getting-started-event-webhook-security-features")
             .setup(
                 "Settings, Mail Settings, Event Webhook: create one with the URL below and the \
-                 events, and switch Signed Event Webhook on. The public key that is then shown \
-                 (verification key) is the secret of the source. OAuth may be on beside it and is \
-                 not checked.",
+                 events, and switch Signed Event Webhook on (Generate Verification Key). The public \
+                 key that is then shown is the secret of the source; by API: PATCH, then GET \
+                 /v3/user/webhooks/event/settings/signed. To switch it off deletes the key. OAuth may \
+                 be on beside it and is not checked.",
             )
+            .setup_read_in("https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/getting-started-event-webhook-security-features")
             .id(json("/0/sg_event_id"))
             .kind(json("/0/event"))
             .success(200)

@@ -97,7 +97,8 @@ fn forges() -> Vec<Provider> {
              below as target URL, POST, application/json, a secret of your own choice, and the \
              events. Test Delivery on the webhook's page sends one. Gitea calls addresses inside \
              its own network only if `ALLOWED_HOST_LIST` of its configuration allows it.",
-        ),
+        )
+        .setup_read_in("https://docs.gitea.com/usage/webhooks"),
         gitea(
             hex("forgejo", "Forgejo", "x-forgejo-signature", ""),
             ("x-forgejo-delivery", "x-forgejo-event"),
@@ -126,6 +127,7 @@ fn forges() -> Vec<Provider> {
                  header `Authorization` of the value `Bearer` and the secret of the source. In SQL \
                  the same is a trigger that executes `supabase_functions.http_request`.",
             )
+            .setup_read_in("https://supabase.com/docs/guides/database/webhooks")
             .kind(Field::Joined { fields: vec![json("/table"), json("/type")], with: ".".into() })
             .caveat("It signs nothing: give the hook a header `Authorization: Bearer …`.")
             .source("@trigger.dev/core 4.8.3"),

@@ -93,6 +93,7 @@ fn clouds() -> Vec<Provider> {
              once. Subscriptions end after hours to days, depending on the resource: PATCH them \
              with a new `expirationDateTime` before.",
         )
+        .setup_read_in("https://learn.microsoft.com/en-us/graph/change-notifications-delivery-webhooks")
         .id(json("/value/0/id"))
         .kind(dotted(vec![json("/value/0/changeType")]))
         .challenge(Challenge::GraphValidationToken)
@@ -285,7 +286,13 @@ fn observing() -> Vec<Provider> {
     vec![
         hex("sentry", "Sentry", "sentry-hook-signature", "")
             .docs("https://docs.sentry.io/organization/integrations/integration-platform/webhooks/")
-            .setup("Settings, Developer Settings: create an internal integration with the URL below as webhook URL and choose its resources. It signs with the integration's client secret.")
+            .setup(
+                "Settings, Developer Settings: create an internal integration with the URL below as \
+                 webhook URL and choose its resources. It signs with the integration's client \
+                 secret. Alerts come only where the integration is an alert rule action and the rule \
+                 has it among its actions.",
+            )
+            .setup_read_in("https://docs.sentry.io/organization/integrations/integration-platform/")
             .id(header("request-id"))
             .kind(dotted(vec![header("sentry-hook-resource"), json("/action")]))
             .deadline(1000, "none; 1,000 timeouts in 24 hours end the subscription")

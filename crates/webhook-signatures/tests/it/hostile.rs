@@ -174,10 +174,36 @@ fn blank_secrets_are_none() {
     assert!(Secret::parse(standard, "whsec_not base64!").is_err());
     assert!(Secret::parse(standard, "whpk_AAAA").is_err());
     assert!(Secret::parse(find("basic").unwrap(), "nocolon").is_err());
-    assert!(secret(find("token").unwrap(), "short").weakness().is_some());
-    assert!(secret(find("github").unwrap(), "long enough\n").weakness().is_some());
-    assert_eq!(secret(find("token").unwrap(), "long enough").weakness(), None);
     assert!(Secret::parse(find("token").unwrap(), "two\nlines").is_err());
+}
+
+#[test]
+fn weak_secrets_are_taken_and_told() {
+    let weakness = |name: &str, text: &str| secret(find(name).unwrap(), text).weakness();
+    for (name, text, why) in [
+        ("token", "short", "shorter"),
+        ("github", "ééééééé", "shorter"),
+        ("github", "long enough\n", "white space"),
+        ("hmac", "Change-Me!", "everybody"),
+        ("github", "It's a Secret to Everybody", "everybody"),
+        ("standard-webhooks", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "everybody"),
+        ("basic", "user:password", "everybody"),
+        ("token", "--------", "everybody"),
+        ("adyen", &"00".repeat(16), "everybody"),
+    ] {
+        let told = weakness(name, text);
+        assert!(told.is_some_and(|told| told.contains(why)), "{text:?}: {told:?}");
+    }
+    let key = include_str!("../data/ed25519.pem");
+    for (name, text) in [
+        ("token", "long enough"),
+        ("token", "--------x"),
+        ("standard-webhooks", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"),
+        ("discord", &format!("{key}\n")),
+        ("token", "password of ours"),
+    ] {
+        assert_eq!(weakness(name, text), None, "{text:?}");
+    }
 }
 
 #[test]

@@ -317,6 +317,50 @@ fn a_key_that_reads_like_a_path_is_none() {
 
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded; charset=utf-8");
 
+/// Of two fields of one name one application reads the first, another the last, and PHP makes one name of several.
+#[test]
+fn a_signed_field_of_a_form_or_query_stands_once() {
+    let signed = signing(Piece::Field(Field::Form("bt_payload".into())));
+    let check = |body: &str| verdict(&signed, &[FORM], body.as_bytes(), "good").map(|_| ());
+    for fine in ["bt_payload=good", "a=1&bt%5fpayload=%67ood&bt_payloads=2&payload=3&bt_=4&=5"] {
+        assert_eq!(check(fine), Ok(()), "{fine}");
+    }
+    let second = [
+        "bt_payload",
+        "BT_Payload",
+        "bt%5Fpayload",
+        "bt.payload",
+        "+bt+payload",
+        "bt[payload",
+        "bt_payload[]",
+        "bt_payload%00x",
+        "a=1;bt_payload",
+    ];
+    for name in second {
+        for forged in
+            [format!("bt_payload=good&{name}=evil"), format!("{name}=good&bt_payload=good")]
+        {
+            assert!(matches!(check(&forged), Err(Refusal::Repeated(_))), "{forged}");
+        }
+    }
+    assert_eq!(check("BT_PAYLOAD=good"), Err(Refusal::NoMatch { signatures: 1, secrets: 1 }));
+    let beside = |others| format!("bt_payload=good{}", "&a=1".repeat(others));
+    assert_eq!(check(&beside(999)), Ok(()));
+    for unseen in [beside(1000), format!("{}&bt_payload=evil", beside(5000)), "&".repeat(1000)] {
+        assert!(matches!(check(&unseen), Err(Refusal::Repeated(_))), "{unseen:.40}");
+    }
+    let signed = signing(Piece::Field(Field::Query("a".into())));
+    let check =
+        |url: &str| at(&signed, url, &lines(&[("x-signature", &tag("b"))]), b"").map(|_| ());
+    assert_eq!(check("https://a.example/?a=b&b=a"), Ok(()));
+    assert!(matches!(check("https://a.example/?a=b&a=c"), Err(Refusal::Repeated(_))));
+    let signed = signing(Piece::Field(Field::header("x-a")));
+    let check =
+        |second: &str| verdict(&signed, &[("X-A", "1"), (second, "2")], b"", "1").map(|_| ());
+    assert_eq!(check("x-b"), Ok(()));
+    assert!(matches!(check("x-a"), Err(Refusal::Repeated(_))));
+}
+
 #[test]
 fn a_form_is_signed_sorted() {
     let keep = signing(Piece::SortedForm(Repeats::Keep));

@@ -38,6 +38,28 @@ async fn a_source_lives() {
 }
 
 #[tokio::test]
+async fn a_weak_secret_is_taken_with_a_warning() {
+    let world = World::new().await;
+    let body = json!({"name": "hook", "provider": "github", "secrets": ["changeme"]});
+    let made = world.post("/v1/sources", body).await.is(201);
+    let warning = made["warnings"][0].as_str().unwrap();
+    assert!(warning.starts_with("secret number 1 is weak: "), "{warning}");
+    let rotate = json!({"secret": "a long enough secret 0123"});
+    let rotated = world.post("/v1/sources/hook/rotate-secret", rotate).await.is(200);
+    assert!(rotated["warnings"][0].as_str().unwrap().starts_with("secret number 2 "));
+    let other = json!({"name": "other", "provider": "token", "secrets": ["0123456789abcdef"]});
+    assert!(world.post("/v1/sources", other).await.is(201).get("warnings").is_none());
+    let file = json!({"dry_run": true, "sources": [
+        {"name": "hook", "provider": "github"},
+        {"name": "new", "provider": "token", "secrets": ["short"]},
+    ]});
+    let told = world.post("/v1/apply", file).await.is(200);
+    for at in [0, 1] {
+        assert_eq!(told["changes"][at]["warnings"].as_array().unwrap().len(), 1, "{told}");
+    }
+}
+
+#[tokio::test]
 async fn a_source_that_could_believe_nobody_is_refused() {
     let world = World::new().await;
     for (body, pointer) in [

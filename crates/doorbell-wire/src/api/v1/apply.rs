@@ -50,6 +50,9 @@ pub struct AppliedOut {
     /// The secret of a new endpoint that was made for it, whole, this one time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
+    /// What is weak about it though it works, such as a secret of a source that can be guessed; each a sentence.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// A field that is changed. Secrets are masked, the values of headers that hold credentials are `***`.

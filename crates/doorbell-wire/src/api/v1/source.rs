@@ -9,6 +9,7 @@ use doorbell_core::name::{EventTypePattern, Label};
 use doorbell_core::secret::SecretText;
 use doorbell_core::source::{self, Dedupe, HubSubscription, Source, Verification};
 use doorbell_core::time::Time;
+use doorbell_core::verifier::warnings;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -131,6 +132,9 @@ pub struct SourceOut {
     /// The queue whose messages become its requests too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
+    /// What is weak about it though it works, such as a secret that can be guessed; each a sentence.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// Where its requests come in: the path on the ingest address.
     pub path: String,
     /// When it was made.
@@ -445,6 +449,7 @@ impl SourceOut {
             response: written.response,
             hub: source.hub.as_ref().map(HubOut::from),
             from: written.from,
+            warnings: warnings(&source.verification),
             created_at: Moment(source.created),
             updated_at: Moment(source.updated),
         }
