@@ -27,6 +27,7 @@ pub mod endpoint_address;
 pub mod retry;
 pub mod breaker;
 pub mod pace;
+pub mod body_room;
 pub mod places;
 pub mod settle;
 pub mod explain;

@@ -153,6 +153,7 @@ impl Rest {
             configured: Arc::clone(&shared.configured),
             desk,
             places: config.node.places,
+            bodies: config.node.bodies,
             clock: clock.clone(),
             live: shared.admitting.live.clone(),
             traces: shared.admitting.traces.clone(),

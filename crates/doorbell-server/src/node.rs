@@ -17,6 +17,7 @@ use crate::roles::{Role, Roles};
 use crate::sender::AnySender;
 use crate::tasks::{Stage, Stop, Stopper, TaskSet};
 use crate::traces::Traces;
+use doorbell_core::body_room::BodyRoom;
 use doorbell_core::directory;
 use doorbell_core::limits;
 use doorbell_core::name::Label;
@@ -50,6 +51,8 @@ pub struct NodeConfig {
     pub bodies_in_flight: usize,
     /// How many tries of deliveries may be out.
     pub places: Places,
+    /// How much of bodies may be out with them.
+    pub bodies: BodyRoom,
     /// What sources and endpoints may be.
     pub limits: directory::Settings,
     /// Where what comes to sources waits before it gets to the store, if anywhere.
@@ -73,6 +76,7 @@ impl NodeConfig {
             proxies: TrustedProxies::default(),
             bodies_in_flight: limits::BODIES_IN_FLIGHT,
             places: Places::new(limits::TRIES_OUT),
+            bodies: BodyRoom::new(limits::BODIES_OUT),
             limits: directory::Settings::default(),
             inbox: None,
             roles: Roles::default(),

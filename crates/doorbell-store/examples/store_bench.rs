@@ -188,7 +188,7 @@ fn admission(n: u64, delivers: bool) -> Result<Admission, Fault> {
 }
 
 fn delivered(lent: Lent) -> Settlement {
-    let Lent { mut delivery, locator, lease, payload: _ } = lent;
+    let Lent { mut delivery, locator, lease, .. } = lent;
     let at = delivery.event.at();
     delivery.state = State::Delivered { at };
     delivery.attempts = 1;

@@ -314,6 +314,8 @@ pub struct Lent {
     pub locator: Locator,
     /// The right to settle it.
     pub lease: Lease,
+    /// Bytes of its event's body.
+    pub body_len: u64,
     /// The event, where the home had it at hand.
     pub payload: Option<Arc<Event>>,
 }

@@ -95,7 +95,7 @@ impl Deliverer {
 
     async fn deliver(&self, start: Try, dice: u128) -> (Settlement, Option<EndpointChange>) {
         let Try { lent, endpoint, pass: _ } = start;
-        let Lent { delivery, locator, lease, payload } = lent;
+        let Lent { delivery, locator, lease, payload, body_len: _ } = lent;
         let written = match self.event(payload, locator).await {
             Ok(event) => self.attempt(&delivery, &event, &endpoint, dice).await,
             Err(error) => self.unreadable(&delivery, &error),

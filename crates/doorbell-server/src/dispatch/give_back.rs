@@ -13,7 +13,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// Gives lent deliveries back unchanged, many at once, so that the store writes them together.
 pub(crate) async fn give_back(store: &Arc<AnyStore>, waiting: Vec<Lent>) {
     let mut tasks = JoinSet::new();
-    for Lent { delivery, locator, lease, payload: _ } in waiting {
+    for Lent { delivery, locator, lease, payload: _, body_len: _ } in waiting {
         if tasks.len() >= GIVE_BACKS_MAX {
             tasks.join_next().await;
         }

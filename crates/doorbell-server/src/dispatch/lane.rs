@@ -2,6 +2,7 @@
 
 use crate::desk::Window;
 use doorbell_core::attempt::Outcome;
+use doorbell_core::body_room::BodyRoom;
 use doorbell_core::breaker::{self, Breaker, Condition, Pass};
 use doorbell_core::delivery::{DiscardReason, State};
 use doorbell_core::directory::ReadyEndpoint;
@@ -31,6 +32,8 @@ pub(crate) struct Lane {
     waiting: VecDeque<Lent>,
     /// Deliveries whose settlement is on its way to the store: they hold no place any more.
     settling: usize,
+    /// Bytes of the bodies that are out, small ones left out.
+    bodies_out: u64,
     claiming: bool,
     /// When the earliest delivery that waits in the store is due, as far as is known; `None`: nothing waits there.
     stored_due: Option<Time>,
@@ -65,6 +68,22 @@ pub(crate) enum Gate {
     Until(Time),
     /// Not until something else happens (a delivery ends, the configuration changes).
     Shut,
+}
+
+/// What is free on the node for tries of one lane.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Free {
+    /// Tries that it may have out beside its own limit.
+    pub(crate) places: usize,
+    pub(crate) bodies: BodyRoom,
+    /// Bytes of bodies that are out in all.
+    pub(crate) bodies_out: u64,
+}
+
+impl Free {
+    /// Whatever it needs.
+    pub(crate) const ALL: Self =
+        Self { places: usize::MAX, bodies: BodyRoom::new(u64::MAX), bodies_out: 0 };
 }
 
 /// How a waiting delivery is held.
@@ -118,6 +137,7 @@ pub(crate) struct End<'a> {
     pub(crate) url: &'a str,
     pub(crate) pass: Pass,
     pub(crate) outcome: Option<&'a Outcome>,
+    pub(crate) body_len: u64,
     pub(crate) dice: u64,
 }
 
@@ -128,6 +148,7 @@ impl Lane {
             window,
             waiting: VecDeque::new(),
             settling: 0,
+            bodies_out: 0,
             claiming: false,
             stored_due: None,
             breaker: Breaker::default(),
@@ -291,15 +312,15 @@ impl Lane {
         }
     }
 
-    /// Whether it may start a delivery now, with at most `share` out. Changes nothing.
-    fn peek(&self, now: Time, share: usize) -> Gate {
+    /// Whether it may start a delivery now, with at most `places` out. Changes nothing.
+    fn peek(&self, now: Time, places: usize) -> Gate {
         if self.is_paused() {
             return Gate::Shut;
         }
         if self.off().is_some() {
             return if self.settling < DISCARDS_AT_ONCE { Gate::Open } else { Gate::Shut };
         }
-        if usize::try_from(self.pace.out()).unwrap_or(usize::MAX) >= share {
+        if usize::try_from(self.pace.out()).unwrap_or(usize::MAX) >= places {
             return Gate::Shut;
         }
         let (mut pace, mut breaker) = (self.pace, self.breaker);
@@ -317,24 +338,28 @@ impl Lane {
     /// away while they waited) are handed to `dropped`.
     pub(crate) fn start(
         &mut self,
-        (now, share): (Time, usize),
+        (now, free): (Time, Free),
         begins: impl Fn(&Lent) -> bool,
         mut dropped: impl FnMut(Lent),
     ) -> Option<Start> {
-        if !self.is_ready(now, share) {
-            return None;
-        }
-        let mut lent = self.waiting.pop_front()?;
-        while !begins(&lent) {
+        let lent = loop {
+            // Anew for each: the next one's body may be larger.
+            if !self.is_ready(now, free) {
+                return None;
+            }
+            let lent = self.waiting.pop_front()?;
+            if begins(&lent) {
+                break lent;
+            }
             dropped(lent);
-            lent = self.waiting.pop_front()?;
-        }
+        };
         if let Some(why) = self.off() {
             self.settling += 1;
             return Some(Start::Discard(lent, why));
         }
         match (self.endpoint.clone(), self.pace.admit(now), self.breaker.admit(now)) {
             (Some(endpoint), Turn::Go, breaker::Gate::Go(pass)) => {
+                self.bodies_out += BodyRoom::weight(lent.body_len);
                 Some(Start::Try(Try { lent, endpoint, pass }))
             }
             _ => {
@@ -345,14 +370,17 @@ impl Lane {
     }
 
     /// Whether it has something to start and may.
-    pub(crate) fn is_ready(&self, now: Time, share: usize) -> bool {
-        !self.waiting.is_empty() && self.peek(now, share) == Gate::Open
+    pub(crate) fn is_ready(&self, now: Time, free: Free) -> bool {
+        let Some(next) = self.waiting.front() else { return false };
+        let fits = || free.bodies.admits(free.bodies_out, self.bodies_out, next.body_len);
+        self.peek(now, free.places) == Gate::Open && (self.off().is_some() || fits())
     }
 
     /// A try has ended: its place is free, and what came of it is on its way to the store. `outcome`: `None` when nothing
     /// was sent. What came of a try at an address that the endpoint has left says nothing about where it is now.
     pub(crate) fn tried(&mut self, end: End<'_>, now: Time) {
         self.settling += 1;
+        self.bodies_out = self.bodies_out.saturating_sub(BodyRoom::weight(end.body_len));
         match end.outcome {
             Some(_) => self.pace.back(),
             None => self.pace.unsent(),

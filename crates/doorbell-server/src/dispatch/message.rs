@@ -32,6 +32,8 @@ pub(crate) struct Tried {
     pub(crate) endpoint: Arc<ReadyEndpoint>,
     pub(crate) pass: Pass,
     pub(crate) dice: u64,
+    /// Bytes of the body that was out.
+    pub(crate) body_len: u64,
     pub(crate) settlement: Settlement,
     pub(crate) change: Option<EndpointChange>,
 }
@@ -47,6 +49,7 @@ impl Tried {
             attempt: None,
             next: false,
         };
-        Self { endpoint: Arc::clone(endpoint), pass: *pass, dice, settlement, change: None }
+        let (endpoint, body_len) = (Arc::clone(endpoint), lent.body_len);
+        Self { endpoint, pass: *pass, dice, body_len, settlement, change: None }
     }
 }

@@ -22,6 +22,7 @@ use crate::standings::Questions;
 use crate::tasks::Stop;
 use crate::traces::Traces;
 use deliver::Deliverer;
+use doorbell_core::body_room::BodyRoom;
 use doorbell_core::places::Places;
 use doorbell_store::AnyStore;
 use message::messages;
@@ -42,6 +43,8 @@ pub struct Parts {
     pub desk: Desk,
     /// How many tries may be out.
     pub places: Places,
+    /// How much of bodies may be out with them.
+    pub bodies: BodyRoom,
     /// What time it is.
     pub clock: Clock,
     /// Who watches.
@@ -56,8 +59,19 @@ pub struct Parts {
 
 /// Delivers until the node drains; then lets what is in flight end, gives the rest back to the store, and returns.
 pub async fn dispatch(parts: Parts, stop: Stop) {
-    let Parts { store, sender, configured, desk, places, clock, live, traces, metrics, questions } =
-        parts;
+    let Parts {
+        store,
+        sender,
+        configured,
+        desk,
+        places,
+        bodies,
+        clock,
+        live,
+        traces,
+        metrics,
+        questions,
+    } = parts;
     let (tell, inbox) = mpsc::channel(messages(places));
     let deliverer = Arc::new(Deliverer {
         store: Arc::clone(&store),
@@ -68,6 +82,6 @@ pub async fn dispatch(parts: Parts, stop: Stop) {
         traces,
         metrics,
     });
-    let run = Run::new(store, deliverer, (configured, desk), clock, (places, tell));
+    let run = Run::new(store, deliverer, (configured, desk), clock, (places, bodies, tell));
     run.run(inbox, questions, stop).await;
 }

@@ -17,6 +17,7 @@ use crate::dispatch::settling::Done;
 use crate::metrics::Metric;
 use crate::standings::{Found, Question, Questions};
 use crate::tasks::{Stage, Stop};
+use doorbell_core::body_room::BodyRoom;
 use doorbell_core::directory::Directory;
 use doorbell_core::id::{DeliveryId, EndpointId};
 use doorbell_core::places::Places;
@@ -59,6 +60,9 @@ pub(crate) struct Run {
     /// When to look at a lane again. An alarm that no longer matters only costs a look.
     alarms: BinaryHeap<Reverse<(Time, EndpointId)>>,
     places: Places,
+    bodies: BodyRoom,
+    /// Bytes of bodies in tries that are out, small ones left out.
+    bodies_out: u64,
     /// Deliveries that were started and are not settled: so many places are taken.
     in_flight: usize,
     /// Since when.
@@ -81,7 +85,7 @@ impl Run {
         deliverer: Arc<Deliverer>,
         (configured, desk): (Arc<Configured>, Desk),
         clock: Clock,
-        (places, tell): (Places, mpsc::Sender<Message>),
+        (places, bodies, tell): (Places, BodyRoom, mpsc::Sender<Message>),
     ) -> Self {
         // In this order: what changes in between is taken over once more.
         let changed = configured.watch();
@@ -99,6 +103,8 @@ impl Run {
             squeezed: VecDeque::new(),
             alarms: BinaryHeap::new(),
             places,
+            bodies,
+            bodies_out: 0,
             in_flight: 0,
             begun: HashMap::new(),
             rounded: Time::EPOCH,

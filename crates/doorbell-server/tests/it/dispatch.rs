@@ -8,6 +8,7 @@ mod waiting;
 
 use bytes::Bytes;
 use doorbell_core::attempt::{Outcome, Trigger};
+use doorbell_core::body_room::BodyRoom;
 use doorbell_core::breaker::Condition;
 use doorbell_core::configuration::{Change, Resource, ResourceId};
 use doorbell_core::delivery::{DiscardReason, State};
@@ -45,6 +46,8 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 const BEGIN: Time = Time::from_ms(1_767_225_600_000);
+/// Of the node, for bodies that are out, in bytes.
+const BODIES: u32 = 100_000;
 /// Of the node, for tries.
 const PLACES: usize = 2_048;
 const SECOND: Duration = Duration::from_secs(1);
@@ -92,6 +95,7 @@ impl World {
             configured: Arc::clone(&configured),
             desk: desk.clone(),
             places: Places::new(PLACES),
+            bodies: BodyRoom::new(BODIES.into()),
             clock: clock.clone(),
             live: live.clone(),
             traces: Traces::off(),

@@ -369,9 +369,11 @@ impl<M: Store, H: Store> Pair<M, H> {
     }
 
     fn keep(&mut self, expected: Vec<Lent>, lent: Vec<Lent>) {
-        let deliveries =
-            |lent: &[Lent]| lent.iter().map(|lent| lent.delivery.clone()).collect::<Vec<_>>();
-        assert_eq!(deliveries(&lent), deliveries(&expected));
+        let told = |lent: &[Lent]| {
+            let told = lent.iter().map(|lent| (lent.delivery.clone(), lent.body_len));
+            told.collect::<Vec<_>>()
+        };
+        assert_eq!(told(&lent), told(&expected));
         for (a, b) in expected.into_iter().zip(lent) {
             self.lent.insert(a.delivery.id, (a, b));
         }

@@ -200,7 +200,11 @@ pub async fn a_key_is_out_once_at_a_time(mut homes: impl Homes) {
 async fn settle_for_next(home: &impl Store, settlement: Settlement) -> Vec<DeliveryId> {
     let settlement = Settlement { next: true, ..settlement };
     match home.settle(settlement).await.unwrap() {
-        Settled::Next => home.lent().await.iter().map(|lent| lent.delivery.id).collect(),
+        Settled::Next => {
+            let lent = home.lent().await;
+            assert!(lent.iter().all(|lent| lent.body_len == super::making::BODY.len() as u64));
+            lent.iter().map(|lent| lent.delivery.id).collect()
+        }
         Settled::Kept => {
             let by_key = Claim { by_key: true, ..everything(endpoint(1)) };
             ids(&home.claim(by_key).await.unwrap())
@@ -238,6 +242,7 @@ pub async fn the_next_of_a_key_may_come_by_itself(mut homes: impl Homes) {
     home.amend(vec![taken_back, older]).await.unwrap();
     let lent = home.lent().await;
     assert_eq!(lent.iter().map(|lent| lent.delivery.id).collect::<Vec<_>>(), made[2..3]);
+    assert_eq!(lent[0].body_len, super::making::BODY.len() as u64);
     assert!(home.begin(made[2], lent[0].lease));
     let done = maker.settlement(&lent[0], maker.delivered(), 200);
     assert_eq!(settle_for_next(&home, done).await, made[..1], "the older one goes first");

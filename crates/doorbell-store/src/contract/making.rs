@@ -12,6 +12,9 @@ use doorbell_core::time::Time;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// The body of every event: no JSON that would survive being read and written again.
+pub(super) const BODY: &[u8] = b"{\"amount\": 1e2,\"amount\":2}\xff\n";
+
 /// When the scripts begin: 2026-01-01T00:00:00Z.
 pub(super) const BEGIN: Time = Time::from_ms(1_767_225_600_000);
 
@@ -87,7 +90,7 @@ impl Maker {
                 path: "/a%2Fb".to_owned(),
                 query: Some("x=1&x=2".to_owned()),
                 headers,
-                body: Bytes::from_static(b"{\"amount\": 1e2,\"amount\":2}\xff\n"),
+                body: Bytes::from_static(BODY),
                 peer: Some([192, 0, 2, 7].into()),
             },
         }

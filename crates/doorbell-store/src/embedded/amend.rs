@@ -116,8 +116,8 @@ fn lend(parts: &Parts, id: DeliveryId) -> Result<Option<Lent>, StoreError> {
         return Ok(None);
     }
     let lease = leases.lock().lend(&delivery, found.last_attempt);
-    let locator = Locator(found.event_at);
-    Ok(lease.map(|lease| Lent { delivery, locator, lease, payload: None }))
+    let (locator, body_len) = (Locator(found.event_at), found.body_len);
+    Ok(lease.map(|lease| Lent { delivery, locator, lease, body_len, payload: None }))
 }
 
 /// Takes a delivery that nobody has begun with, after the index has learned what was settled; `None` when somebody has.
@@ -149,7 +149,8 @@ async fn redeliver(
         return Ok(Amended::Unknown);
     };
     let at = deliveries.iter().map(|new| moment(new.state)).max().unwrap_or(found.row.at);
-    parts.engine.redeliver((tenant, event, found.position), deliveries, at).await?;
+    let record = (found.position, found.row.body_len);
+    parts.engine.redeliver((tenant, event, record), deliveries, at).await?;
     Ok(Amended::Done(None))
 }
 

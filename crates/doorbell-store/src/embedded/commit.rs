@@ -326,21 +326,23 @@ impl Committer {
     fn lend(&self, placed: &[Placed]) -> Vec<Lent> {
         let mut lent = Vec::new();
         let mut held = self.shared.leases.lock();
-        let mut lend = |delivery: &Delivery, locator: u64, payload: Option<&Arc<Event>>| {
+        let mut lend = |delivery: &Delivery, at: (u64, u64), payload: Option<&Arc<Event>>| {
             if let Some(lease) = held.lend(delivery, None) {
-                let (delivery, locator) = (delivery.clone(), Locator(locator));
-                lent.push(Lent { delivery, locator, lease, payload: payload.cloned() });
+                let (delivery, locator, body_len) = (delivery.clone(), Locator(at.0), at.1);
+                lent.push(Lent { delivery, locator, lease, body_len, payload: payload.cloned() });
             }
         };
         for Placed { item, position, admitted } in placed {
             match &item.work {
                 Work::Accept(accept) if *admitted == Admitted::New => {
+                    let at = (*position, accept.event.request.body.len() as u64);
                     for delivery in &accept.lend {
-                        lend(delivery, *position, Some(&accept.event));
+                        lend(delivery, at, Some(&accept.event));
                     }
                 }
-                Work::Redeliver { event_at, lend: deliveries, .. } => {
-                    deliveries.iter().for_each(|delivery| lend(delivery, *event_at, None));
+                Work::Redeliver { event_at, body_len, lend: deliveries, .. } => {
+                    let at = (*event_at, *body_len);
+                    deliveries.iter().for_each(|delivery| lend(delivery, at, None));
                 }
                 Work::Accept(_) | Work::Settle { .. } | Work::Flush(_) | Work::Forget(_) => {}
             }

@@ -231,7 +231,7 @@ impl Engine {
 
     pub(crate) async fn redeliver(
         &self,
-        (tenant, event, event_at): (TenantId, EventId, u64),
+        (tenant, event, (event_at, body_len)): (TenantId, EventId, (u64, u64)),
         deliveries: Vec<NewDelivery>,
         at: Time,
     ) -> Result<(), StoreError> {
@@ -239,8 +239,14 @@ impl Engine {
         let Newborn { deliveries, lend, stirs } = newborn(tenant, event, deliveries);
         let record = Redelivered { event_at, at, tenant, event, deliveries };
         let frame = frame(Kind::Redelivered, |out| record.encode(out))?;
-        self.push_and_hear(Some(frame), |done| Work::Redeliver { event_at, lend, stirs, done })
-            .await
+        self.push_and_hear(Some(frame), |done| Work::Redeliver {
+            event_at,
+            body_len,
+            lend,
+            stirs,
+            done,
+        })
+        .await
     }
 
     /// Waits until everything that was accepted before is durable, also what nobody waits for.

@@ -228,8 +228,8 @@ impl Parts {
         let lent = found.waiting.into_iter().filter_map(|waiting| {
             // Another claim may have been quicker.
             let lease = held.lend(&waiting.delivery, waiting.last_attempt)?;
-            let locator = Locator(waiting.event_at);
-            Some(Lent { delivery: waiting.delivery, locator, lease, payload: None })
+            let (locator, body_len) = (Locator(waiting.event_at), waiting.body_len);
+            Some(Lent { delivery: waiting.delivery, locator, lease, body_len, payload: None })
         });
         let mut lent: Vec<Lent> = lent.collect();
         drop(held);

@@ -29,7 +29,13 @@ pub(crate) enum Work {
     /// A delivery changes.
     Settle { delivery: DeliveryId, stirs: Option<EndpointId>, done: Done<Settled> },
     /// An event gets new deliveries.
-    Redeliver { event_at: u64, lend: Vec<Delivery>, stirs: Vec<EndpointId>, done: Done<()> },
+    Redeliver {
+        event_at: u64,
+        body_len: u64,
+        lend: Vec<Delivery>,
+        stirs: Vec<EndpointId>,
+        done: Done<()>,
+    },
     /// Nothing: it is answered when everything before it is durable.
     Flush(Done<()>),
     /// Keys expired, or went with their segment.

@@ -158,7 +158,9 @@ impl World {
                 self.lent.insert(new.id, Held::Waiting(lease));
                 let payload = Some(Arc::clone(&kept.event));
                 let delivery = delivery.clone();
-                self.outgoing.push(Lent { delivery, locator: Locator(place), lease, payload });
+                let body_len = kept.event.request.body.len() as u64;
+                let locator = Locator(place);
+                self.outgoing.push(Lent { delivery, locator, lease, body_len, payload });
             } else if !new.state.is_settled() {
                 self.stirred.insert(new.endpoint);
             }
@@ -243,7 +245,9 @@ impl World {
         let lease = Lease(self.last_lease);
         self.lent.insert(id, Held::Waiting(lease));
         let locator = Locator(parcel.place.0);
-        Some(Lent { delivery: parcel.delivery.clone(), locator, lease, payload: None })
+        let body_len = self.events.get(&locator.0)?.event.request.body.len() as u64;
+        let delivery = parcel.delivery.clone();
+        Some(Lent { delivery, locator, lease, body_len, payload: None })
     }
 
     pub(super) fn begin(&mut self, id: DeliveryId, lease: Lease) -> bool {

@@ -233,6 +233,7 @@ impl Writer {
                     delivery: batch::made(event, new),
                     locator: Locator(seq.cast_unsigned()),
                     lease: leases.lend(new.id, Hold::new(1, nth, batch.node)),
+                    body_len: event.request.body.len() as u64,
                     payload: Some(Arc::clone(event)),
                 });
             }

@@ -112,7 +112,8 @@ async fn change(
     if lend {
         let hold = Hold::new(kept.lease + 1, kept.nth, holder);
         let (locator, lease) = (Locator(kept.seq.cast_unsigned()), Lease(0));
-        done.lent.push((Lent { delivery, locator, lease, payload: None }, hold));
+        let body_len = rows::count(get(row, 17)?);
+        done.lent.push((Lent { delivery, locator, lease, body_len, payload: None }, hold));
     }
     Ok(Amended::Done(Some(endpoint)))
 }
@@ -161,8 +162,8 @@ async fn redeliver(
         if lend {
             let (locator, hold) = (Locator(seq.cast_unsigned()), Hold::new(1, nth, node));
             let lease = Lease(0);
-            done.lent
-                .push((Lent { delivery, locator, lease, payload: Some(Arc::clone(&event)) }, hold));
+            let (body_len, payload) = (event.request.body.len() as u64, Some(Arc::clone(&event)));
+            done.lent.push((Lent { delivery, locator, lease, body_len, payload }, hold));
         } else if waits {
             done.stirred.insert(new.endpoint);
         }
@@ -184,7 +185,8 @@ async fn insert(
 const LOCK: &str = concat!(
     "SELECT ",
     delivery_columns!(),
-    ", d.state = 0 AND EXISTS (SELECT FROM nodes n WHERE n.id = d.holder AND n.alive_until > now())
+    ", d.state = 0 AND EXISTS (SELECT FROM nodes n WHERE n.id = d.holder AND n.alive_until > now()),
+    (SELECT e.body_len FROM events e WHERE e.seq = d.seq)
     FROM deliveries d WHERE d.id = $1 AND d.tenant = $2 FOR UPDATE OF d"
 );
 

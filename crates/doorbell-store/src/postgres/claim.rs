@@ -96,14 +96,15 @@ fn lend(parts: &Parts, node: i64, found: &[Row]) -> Result<Vec<Lent>, StoreError
         let record: Option<&[u8]> = get(row, 16)?;
         // One whose bytes are damaged is found out when its turn comes.
         let event = record.and_then(|record| rows::decode_event(record).ok()).map(Arc::new);
-        all.push((rows::delivery(row)?, event));
+        let body_len = rows::count(get(row, 17)?);
+        all.push((rows::delivery(row)?, body_len, event));
     }
-    all.sort_by_key(|(kept, _)| (due(kept), kept.seq, kept.nth));
+    all.sort_by_key(|(kept, ..)| (due(kept), kept.seq, kept.nth));
     let mut leases = parts.leases();
-    let lend = |(kept, payload): (Kept, Option<Arc<Event>>)| {
+    let lend = |(kept, body_len, payload): (Kept, u64, Option<Arc<Event>>)| {
         let lease = leases.lend(kept.delivery.id, Hold::new(kept.lease, kept.nth, node));
         let locator = Locator(kept.seq.cast_unsigned());
-        Lent { delivery: kept.delivery, locator, lease, payload }
+        Lent { delivery: kept.delivery, locator, lease, body_len, payload }
     };
     Ok(all.into_iter().map(lend).collect())
 }
@@ -197,7 +198,7 @@ fn read_heads(found: &[Row]) -> Result<Vec<Head>, StoreError> {
 }
 
 /// Where the columns of what is lent are followed by when the first of the rest is due.
-const NEXT: usize = 17;
+const NEXT: usize = 18;
 
 /// Lends what `c` names, as `d` (by its key: `state + 0` keeps the planner from going through all that nobody has, which it
 /// does in a partition of which it knows nothing yet), and finds as `s` of which the events come along.
@@ -216,14 +217,15 @@ macro_rules! lend {
     };
 }
 
-/// The columns of what is lent, with the event of the first ones as far as there is room for their bodies.
+/// The columns of what is lent, with the event of the first ones as far as there is room for their bodies, and the body's
+/// bytes.
 macro_rules! lent {
     ($bytes:literal) => {
         concat!(
             delivery_columns!(),
             ", (SELECT e.record FROM events e WHERE e.seq = d.seq AND s.size <= ",
             $bytes,
-            ")"
+            "), coalesce((SELECT e.body_len FROM events e WHERE e.seq = d.seq), 0)"
         )
     };
 }

@@ -163,7 +163,7 @@ fn read(parts: &Parts, node: i64, rows: &[Row]) -> Result<Written, StoreError> {
     let mut written = Written { kept: HashSet::new(), next: Vec::new() };
     let mut leases = parts.leases();
     for row in rows {
-        let settled = get::<Id>(row, 17)?.into();
+        let settled = get::<Id>(row, 18)?.into();
         if get::<Option<i64>>(row, 0)?.is_none() {
             written.kept.insert(settled);
             continue;
@@ -173,7 +173,8 @@ fn read(parts: &Parts, node: i64, rows: &[Row]) -> Result<Written, StoreError> {
         let payload = record.and_then(|record| rows::decode_event(record).ok()).map(Arc::new);
         let lease = leases.lend(kept.delivery.id, Hold::new(kept.lease, kept.nth, node));
         let locator = Locator(kept.seq.cast_unsigned());
-        written.next.push((settled, Lent { delivery: kept.delivery, locator, lease, payload }));
+        let (delivery, body_len) = (kept.delivery, rows::count(get(row, 17)?));
+        written.next.push((settled, Lent { delivery, locator, lease, body_len, payload }));
     }
     Ok(written)
 }
@@ -299,9 +300,10 @@ const SETTLE_AND_LEND: &str = concat!(
 )
 SELECT ",
     delivery_columns!(),
-    ", (SELECT e.record FROM events e WHERE e.seq = d.seq AND e.body_len <= $21::int8), d.settled FROM l d
+    ", (SELECT e.record FROM events e WHERE e.seq = d.seq AND e.body_len <= $21::int8),
+    coalesce((SELECT e.body_len FROM events e WHERE e.seq = d.seq), 0), d.settled FROM l d
 UNION ALL
-SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, k.id FROM (",
+SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, k.id FROM (",
     kept!(),
     ") k"
 );

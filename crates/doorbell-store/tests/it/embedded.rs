@@ -92,7 +92,7 @@ pub(super) fn admission(n: u64) -> Admission {
 }
 
 fn delivered(lent: Lent) -> Settlement {
-    let Lent { mut delivery, locator, lease, payload: _ } = lent;
+    let Lent { mut delivery, locator, lease, .. } = lent;
     delivery.state = State::Delivered { at: delivery.event.at() };
     Settlement { lease, locator, delivery, attempt: None, next: false }
 }

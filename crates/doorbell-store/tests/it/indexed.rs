@@ -84,12 +84,18 @@ impl World {
         position
     }
 
-    fn lend(&mut self, delivery: &Delivery, event_at: u64) -> Lent {
+    fn lend(&mut self, delivery: &Delivery, (event_at, body_len): (u64, u64)) -> Lent {
         self.last_lease += 1;
         let lease = Lease(self.last_lease);
         self.held.insert(delivery.id, (lease, false));
         self.keys.insert(delivery.id, (delivery.endpoint, delivery.order_key));
-        Lent { delivery: delivery.clone(), locator: Locator(event_at), lease, payload: None }
+        Lent {
+            delivery: delivery.clone(),
+            locator: Locator(event_at),
+            lease,
+            body_len,
+            payload: None,
+        }
     }
 
     fn born(
@@ -112,7 +118,9 @@ impl World {
         };
         let all: Vec<Delivery> = new.iter().map(born).collect();
         let lent = new.iter().zip(&all).filter(|(new, _)| new.lend && !new.state.is_settled());
-        let lent = lent.map(|(_, delivery)| self.lend(delivery, at)).collect();
+        let lent = lent
+            .map(|(_, delivery)| self.lend(delivery, (at, event.request.body.len() as u64)))
+            .collect();
         (all, lent)
     }
 
@@ -293,7 +301,7 @@ impl Store for Home {
             let taken = Taken { delivery: &|id| world.held.contains_key(&id), key: &holds };
             let found = index.claim(&claim, taken)?;
             let lend = |found: &doorbell_store::embedded::index::Waiting| {
-                world.lend(&found.delivery, found.event_at)
+                world.lend(&found.delivery, (found.event_at, found.body_len))
             };
             Ok(Claims { lent: found.waiting.iter().map(lend).collect(), next_due: found.next_due })
         })

@@ -57,6 +57,9 @@ fn outcome(dice: u8) -> Option<Outcome> {
     Some(Outcome::Answered(Answer { status, headers, body, truncated: false }))
 }
 
+/// Bytes of bodies that may be out.
+const ROOM: u64 = 90_000;
+
 /// The lane, and where everything is that it was ever given.
 struct World {
     lane: Lane,
@@ -65,7 +68,7 @@ struct World {
     /// Given back, or taken away before their try began.
     gone: u64,
     /// Tries that are out, by lease.
-    out: BTreeMap<Lease, (String, Pass)>,
+    out: BTreeMap<Lease, (String, Pass, u64)>,
     settling: u64,
     done: u64,
     alarms: Vec<Time>,
@@ -101,7 +104,8 @@ impl World {
             state: State::Waiting { due: T0 },
             asked,
         };
-        Lent { delivery, locator: Locator(self.given), lease: Lease(self.given), payload: None }
+        let (locator, lease) = (Locator(self.given), Lease(self.given));
+        Lent { delivery, locator, lease, body_len: self.given % 7 * 10_000, payload: None }
     }
 
     fn step(&mut self, what: u8, dice: u8) {
@@ -137,9 +141,10 @@ impl World {
     }
 
     fn tried(&mut self, dice: u8) {
-        let Some((_, (url, pass))) = self.out.pop_first() else { return };
+        let Some((_, (url, pass, body_len))) = self.out.pop_first() else { return };
         let outcome = outcome(dice);
-        let end = End { url: &url, pass, outcome: outcome.as_ref(), dice: u64::from(dice) };
+        let (outcome, dice) = (outcome.as_ref(), u64::from(dice));
+        let end = End { url: &url, pass, outcome, body_len, dice };
         self.lane.tried(end, self.now);
         self.settling += 1;
     }
@@ -157,7 +162,9 @@ impl World {
         let paused = self.lane.is_paused();
         let mut dropped = 0;
         let begins = |lent: &Lent| !lent.lease.0.is_multiple_of(11);
-        let start = self.lane.start((self.now, 1 + usize::from(dice)), begins, |_| dropped += 1);
+        let bodies_out = self.bodies_out();
+        let free = Free { places: 1 + usize::from(dice), bodies: BodyRoom::new(ROOM), bodies_out };
+        let start = self.lane.start((self.now, free), begins, |_| dropped += 1);
         self.gone += dropped;
         match start {
             None => {}
@@ -168,11 +175,17 @@ impl World {
             Some(Start::Try(Try { lent, endpoint, pass })) => {
                 assert!(!paused && off.is_none());
                 let url = endpoint.endpoint().url.clone();
-                let before = self.out.insert(lent.lease, (url, pass));
+                let before = self.out.insert(lent.lease, (url, pass, lent.body_len));
                 assert!(before.is_none(), "two tries of one");
                 assert!(self.out.len() <= 3);
+                assert!(self.bodies_out() < ROOM + 60_000);
             }
         }
+    }
+
+    /// Bytes of bodies that are out, small ones left out.
+    fn bodies_out(&self) -> u64 {
+        self.out.values().map(|(_, _, len)| BodyRoom::weight(*len)).sum()
     }
 
     /// What the loop does after anything happened.
@@ -199,6 +212,7 @@ impl World {
         let lane = &self.lane;
         assert_eq!(lane.standing(self.now).in_flight as usize, self.out.len());
         assert_eq!(lane.settling as u64, self.settling);
+        assert_eq!(lane.bodies_out, self.bodies_out());
         let here = lane.waiting.len() as u64 + self.out.len() as u64 + self.settling;
         assert_eq!(self.given, here + self.done + self.gone, "nothing is lost");
         assert_eq!(lane.claiming, self.claim.is_some());
@@ -213,7 +227,7 @@ impl World {
             return;
         }
         let alarm = !self.alarms.is_empty();
-        assert!(lane.waiting.is_empty() || lane.is_ready(self.now, usize::MAX) || alarm);
+        assert!(lane.waiting.is_empty() || lane.is_ready(self.now, Free::ALL) || alarm);
         assert!(lane.stored_due.is_none() || !lane.waiting.is_empty() || alarm);
     }
 
@@ -232,7 +246,7 @@ impl World {
             if self.is_idle() {
                 return self.check();
             }
-            if !self.lane.is_ready(self.now, usize::MAX)
+            if !self.lane.is_ready(self.now, Free::ALL)
                 && self.out.is_empty()
                 && self.settling == 0
                 && self.claim.is_none()

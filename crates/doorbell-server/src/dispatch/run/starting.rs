@@ -1,8 +1,9 @@
 //! Which lane may start something now, and when to look again.
 
 use super::{Run, TICK, weight};
-use crate::dispatch::lane::Start;
+use crate::dispatch::lane::{Free, Start};
 use crate::dispatch::message::CLAIMS_MAX;
+use doorbell_core::body_room::BodyRoom;
 use doorbell_core::breaker::Condition;
 use doorbell_core::id::EndpointId;
 use doorbell_core::settle;
@@ -25,9 +26,9 @@ impl Run {
     }
 
     pub(super) fn look_at(&mut self, endpoint: EndpointId, now: Time) {
-        let share = self.share();
+        let free = self.free();
         let may_claim = self.claims < CLAIMS_MAX;
-        self.stand_in_line(endpoint, now, share);
+        self.stand_in_line(endpoint, now, free);
         let lane = self.lane(endpoint);
         if may_claim {
             if let Some(wish) = lane.wish(now) {
@@ -51,13 +52,13 @@ impl Run {
     }
 
     /// Into the ring of those that may start something, or in line for a larger share.
-    pub(super) fn stand_in_line(&mut self, endpoint: EndpointId, now: Time, share: usize) {
+    pub(super) fn stand_in_line(&mut self, endpoint: EndpointId, now: Time, free: Free) {
         let lane = self.lane(endpoint);
         let lines = lane.lines;
-        if !lines.ring && lane.is_ready(now, share) {
+        if !lines.ring && lane.is_ready(now, free) {
             lane.lines.ring = true;
             self.ring.push_back(endpoint);
-        } else if !lines.ring && !lines.squeezed && lane.is_ready(now, usize::MAX) {
+        } else if !lines.ring && !lines.squeezed && lane.is_ready(now, Free::ALL) {
             lane.lines.squeezed = true;
             self.squeezed.push_back(endpoint);
         }
@@ -66,7 +67,7 @@ impl Run {
     /// When there is room again, nobody else would look at those that got too small a share before.
     pub(super) fn look_at_squeezed(&mut self, now: Time) {
         let looks = self.squeezed.len().min(SQUEEZED_LOOKS);
-        if self.share() == 0 {
+        if self.free().places == 0 {
             return;
         }
         for endpoint in self.squeezed.drain(..looks).collect::<Vec<_>>() {
@@ -93,9 +94,10 @@ impl Run {
         }
     }
 
-    /// How many tries one lane may have out beside its own limit.
-    pub(super) const fn share(&self) -> usize {
-        self.places.share(self.in_flight)
+    /// What is free for tries of one lane.
+    pub(super) const fn free(&self) -> Free {
+        let places = self.places.share(self.in_flight);
+        Free { places, bodies: self.bodies, bodies_out: self.bodies_out }
     }
 
     /// Starts what may start, lane by lane, a few at a time. All of a turn happens at one time: were a lane ready by one
@@ -106,12 +108,11 @@ impl Run {
         self.look_at_squeezed(now);
         // Lanes that came back to the ring without having started anything, since the last that did.
         let mut idle = 0;
-        while self.share() > 0 && idle <= self.ring.len() {
+        while self.free().places > 0 && idle <= self.ring.len() {
             let Some(endpoint) = self.ring.pop_front() else { return };
             let before = self.in_flight;
             for _ in 0..BURST {
-                let share = self.share();
-                let Some(start) = self.next_start(endpoint, now, share) else { break };
+                let Some(start) = self.next_start(endpoint, now) else { break };
                 self.start(start, now);
             }
             self.lane(endpoint).lines.ring = false;
@@ -122,17 +123,12 @@ impl Run {
     }
 
     /// What the lane starts next. What was taken away from it meanwhile gives its room back.
-    pub(super) fn next_start(
-        &mut self,
-        endpoint: EndpointId,
-        now: Time,
-        share: usize,
-    ) -> Option<Start> {
-        let store = Arc::clone(&self.store);
+    pub(super) fn next_start(&mut self, endpoint: EndpointId, now: Time) -> Option<Start> {
+        let (store, free) = (Arc::clone(&self.store), self.free());
         let (mut count, mut bytes) = (0, 0);
         let lane = self.lane(endpoint);
         let start = lane.start(
-            (now, share),
+            (now, free),
             |lent| store.begin(lent.delivery.id, lent.lease),
             |lent| (count, bytes) = (count + 1, bytes + weight(&lent)),
         );
@@ -149,12 +145,13 @@ impl Run {
         self.begun.insert(start.delivery(), now);
         match start {
             Start::Try(start) => {
+                self.bodies_out += BodyRoom::weight(start.lent.body_len);
                 self.payloads = self.payloads.saturating_sub(weight(&start.lent));
                 self.deliverer.spawn(start, self.tell.clone());
             }
             Start::Discard(lent, why) => {
                 self.payloads = self.payloads.saturating_sub(weight(&lent));
-                let Lent { delivery, locator, lease, payload: _ } = lent;
+                let Lent { delivery, locator, lease, .. } = lent;
                 let delivery = settle::discard(&delivery, why, now);
                 self.settle(
                     Settlement { lease, locator, delivery, attempt: None, next: false },

@@ -6,6 +6,7 @@ use crate::dispatch::give_back::give_back;
 use crate::dispatch::lane::{End, Held};
 use crate::dispatch::message::{Message, Tried};
 use crate::dispatch::settling::{self, Done};
+use doorbell_core::body_room::BodyRoom;
 use doorbell_core::configuration::ResourceId;
 use doorbell_core::delivery::State;
 use doorbell_core::id::EndpointId;
@@ -141,11 +142,12 @@ impl Run {
     /// A try has ended: its place is free, and what came of it goes to the store, which may lend the next of its key where
     /// there is use for it.
     pub(super) fn take_tried(&mut self, tried: Tried, goes_on: bool) {
-        let Tried { endpoint, pass, dice, mut settlement, change } = tried;
+        let Tried { endpoint, pass, dice, body_len, mut settlement, change } = tried;
+        self.bodies_out = self.bodies_out.saturating_sub(BodyRoom::weight(body_len));
         let (now, url) = (self.clock.now(), endpoint.endpoint().url.as_str());
         let outcome = settlement.attempt.as_ref().map(|attempt| &attempt.outcome);
         let lane = self.lane(settlement.delivery.endpoint);
-        lane.tried(End { url, pass, outcome, dice }, now);
+        lane.tried(End { url, pass, outcome, body_len, dice }, now);
         settlement.next = goes_on && lane.wants_next();
         self.settle(settlement, change);
     }

@@ -190,6 +190,7 @@ impl World {
             configured: Arc::clone(&self.parts.configured),
             desk: admitting.desk.clone(),
             places: Places::new(100),
+            bodies: doorbell_core::body_room::BodyRoom::new(1 << 30),
             clock: Clock::Manual(self.hand.clone()),
             live: admitting.live.clone(),
             traces: Traces::off(),

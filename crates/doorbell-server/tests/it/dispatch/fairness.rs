@@ -116,3 +116,38 @@ async fn a_gate_that_opens_under_the_loops_eyes_does_not_hold_it_up() {
     world.pass(SECOND * 10).await;
     assert!(world.states().await.iter().all(delivered));
 }
+
+/// Large bodies share their room: what is over it waits and can be called back, small ones pass, and it goes on.
+#[tokio::test(start_paused = true)]
+async fn bodies_that_are_out_have_a_bound() {
+    let script = Script::by(|_| Step::Hang);
+    let world = World::new(script.clone(), (0..4).map(endpoint).collect()).await;
+    world.publish(&"x".repeat(40_000), "a").await;
+    world.pass(SECOND).await;
+    assert_eq!(script.carried().len(), 3, "as much as fits, and one more");
+    world.publish("small", "a").await;
+    world.pass(SECOND).await;
+    assert_eq!(
+        script.carried().iter().filter(|out| out.body.len() == 5).count(),
+        3,
+        "small ones pass, but for the one behind a large one"
+    );
+    let rows = world.deliveries().await;
+    let waiting: Vec<_> =
+        rows.iter().filter(|row| !row.in_flight && row.delivery.attempts == 0).collect();
+    assert_eq!(waiting.len(), 2, "who waits for room is not out");
+    world.pass(SECOND * 20).await;
+    let large = script.carried().iter().filter(|out| out.body.len() == 40_000).count();
+    assert!(large >= 4, "when others have ended it goes on: {large}");
+}
+
+/// A body larger than all the room there is goes alone.
+#[tokio::test(start_paused = true)]
+async fn no_body_is_too_large_for_ever() {
+    let script = Script::by(|_| Step::status(200));
+    let world = World::new(script.clone(), (0..3).map(endpoint).collect()).await;
+    world.publish(&"x".repeat(2 * usize::try_from(BODIES).unwrap()), "a").await;
+    world.pass(SECOND).await;
+    assert_eq!(script.carried().len(), 3);
+    assert!(world.states().await.iter().all(|state| state.is_settled()));
+}

@@ -13,6 +13,8 @@ pub struct Waiting {
     pub delivery: Delivery,
     /// The position of its event's record.
     pub event_at: u64,
+    /// Bytes of its event's body.
+    pub body_len: u64,
     /// The position of the record of its last attempt.
     pub last_attempt: Option<u64>,
 }

@@ -154,6 +154,7 @@ fn whole(
     let columns = columns.ok_or(Error::Damaged("a delivery has gone"))?;
     Ok(Waiting {
         delivery: assembly.row(&columns)?.delivery,
+        body_len: assembly.event(seq)?.body_len(),
         event_at: part.position(event_seq(seq)),
         last_attempt: columns.last_at,
     })

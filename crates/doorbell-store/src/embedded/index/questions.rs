@@ -31,6 +31,8 @@ pub struct FoundEvent {
 pub struct FoundDelivery {
     /// The position of its event's record.
     pub event_at: u64,
+    /// Bytes of its event's body.
+    pub body_len: u64,
     /// The position of the record of its last attempt.
     pub last_attempt: Option<u64>,
     /// Its line in lists; whether it is in flight is not known here.
@@ -169,9 +171,11 @@ impl Index {
         }
         let found = self.ask(&part, |db| {
             let Some(columns) = DeliveryColumns::read(db, seq)? else { return Ok(None) };
-            let row = Assembly::new(db).row(&columns)?;
+            let mut assembly = Assembly::new(db);
+            let row = assembly.row(&columns)?;
+            let body_len = assembly.event(seq)?.body_len();
             let event_at = part.position(event_seq(seq));
-            Ok(Some(FoundDelivery { event_at, last_attempt: columns.last_at, row }))
+            Ok(Some(FoundDelivery { event_at, body_len, last_attempt: columns.last_at, row }))
         })?;
         Ok(found.flatten())
     }

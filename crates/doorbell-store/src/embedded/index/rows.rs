@@ -43,6 +43,11 @@ impl EventColumns {
         Ok(read.optional()?)
     }
 
+    /// Bytes of its body.
+    pub(super) const fn body_len(&self) -> u64 {
+        self.body_len.cast_unsigned()
+    }
+
     /// The whole line, with how its deliveries stand.
     pub(super) fn row(self, db: &Connection, kind: &Kind) -> Result<EventRow, Error> {
         Ok(EventRow {
