@@ -128,6 +128,13 @@ impl Broker {
             run(Command::new("kill").args(["-KILL", "--", &group]))?;
             server.wait()?;
         }
+        // Only the script was waited for: what it started takes connections until it is gone, and who finds it would take it for
+        // the next one.
+        let patience = Patience::of(START_MAX);
+        while TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
+            ensure!(patience.lasts(), "{:?} was killed and still takes connections", self.kind);
+            std::thread::sleep(Duration::from_millis(5));
+        }
         Ok(())
     }
 
