@@ -81,6 +81,9 @@ fn a_token_has_three_parts() {
         let verdict = with_token(&provider, &wrong, b"");
         assert!(matches!(verdict, Err(Refusal::Malformed { .. })), "{wrong}: {verdict:?}");
     }
+    let four = with_token(&provider, &format!("{right}.{header}"), b"");
+    let why = "it has not three parts";
+    assert_eq!(four, Err(Refusal::Malformed { what: "the token".into(), why }));
     let other = format!("{header}.{}.{}", part(r#"{"a":1}"#), right.rsplit('.').next().unwrap());
     let verdict = with_token(&provider, &other, b"");
     assert_eq!(verdict, Err(Refusal::NoMatch { signatures: 1, secrets: 1 }));
