@@ -75,6 +75,7 @@ metrics! {
     SettledDelivered "counter" "doorbell_deliveries_settled_total" "state=\"delivered\"" "Deliveries that came to an end, by which.";
     SettledFailed "counter" "doorbell_deliveries_settled_total" "state=\"failed\"" "";
     SettledDiscarded "counter" "doorbell_deliveries_settled_total" "state=\"discarded\"" "";
+    BodyBytesOut "gauge" "doorbell_body_bytes_out" "" "Bytes of bodies over 16 KiB in tries that are out.";
     DeliveriesInFlight "gauge" "doorbell_deliveries_in_flight" "" "Deliveries that are being tried.";
     DeliveriesInMemory "gauge" "doorbell_deliveries_in_memory" "" "Deliveries that wait or are tried in memory; the others wait in the store.";
 

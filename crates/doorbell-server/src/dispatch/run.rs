@@ -162,6 +162,7 @@ impl Run {
     fn measure(&self) {
         let metrics = &self.deliverer.metrics;
         metrics.set(Metric::DeliveriesInFlight, self.in_flight as u64);
+        metrics.set(Metric::BodyBytesOut, self.bodies_out);
         metrics.set(Metric::DeliveriesInMemory, self.desk.used() as u64);
         metrics.set(Metric::BreakersOpen, self.open.len() as u64);
     }

@@ -17,6 +17,8 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// Connections that the kernel holds until we accept them.
 const BACKLOG: u32 = 4096;
+/// How often it is logged that connections are turned away.
+const TELL_EVERY: Duration = Duration::from_secs(60);
 /// How long to wait when accepting fails (out of file descriptors) before it is tried again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// What a connection past the limit is told, if it is not TLS.
@@ -134,7 +136,8 @@ impl Listener {
 
     /// Answers connections until told to stop; then finishes those that are open, for at most [`ListenConfig::drain`].
     pub async fn serve<H: Handler>(self, handler: Arc<H>, metrics: Arc<Metrics>, stop: Stop) {
-        let mut door = Door { listener: self, handler, metrics, open: JoinSet::new(), stop };
+        let mut door =
+            Door { listener: self, handler, metrics, open: JoinSet::new(), told: None, stop };
         let mut stop = door.stop.clone();
         tokio::select! {
             biased;
@@ -178,6 +181,8 @@ struct Door<H> {
     handler: Arc<H>,
     metrics: Arc<Metrics>,
     open: JoinSet<()>,
+    /// When it was last logged that connections are turned away.
+    told: Option<Instant>,
     stop: Stop,
 }
 
@@ -204,9 +209,18 @@ impl<H: Handler> Door<H> {
         }
     }
 
+    /// Once a minute: who is turned away keeps coming.
+    fn tell_of_shedding(&mut self) {
+        if self.told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
+            self.told = Some(Instant::now());
+            tracing::warn!(address = %self.listener.address, open = self.open.len(), "connections are turned away: no more may be open");
+        }
+    }
+
     fn take(&mut self, stream: TcpStream, address: SocketAddr) {
         if self.open.len() >= self.listener.config.connections {
             self.metrics.count(Metric::ConnectionsShed);
+            self.tell_of_shedding();
             if self.listener.tls.is_none() {
                 // Told if it can be told at once; a peer that cannot hear is not waited for.
                 drop(stream.try_write(SHED));
