@@ -60,6 +60,17 @@ class Broker:
         if self.process and self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
+            self.is_gone()
+
+    def is_gone(self):
+        """Only what was started here was waited for: what that has started takes connections until it is gone, too, and who finds
+        it would take it for the next one."""
+        end = time.monotonic() + START_S
+        with contextlib.suppress(OSError):
+            while True:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                assert time.monotonic() < end, "it was killed and still takes connections"
+                time.sleep(0.01)
 
     def end(self):
         self.kill()

@@ -36,4 +36,4 @@ pub const INBOX_PATIENCE: Duration = Duration::from_secs(3);
 /// Bytes that wait to be written before no more is handed to a connection.
 pub(crate) const UNWRITTEN: usize = 1 << 20;
 /// How often it is to be said of what was taken that it is being worked on.
-pub const HOLD_EVERY: Duration = Duration::from_millis(750);
+pub const HOLD_EVERY: Duration = Duration::from_millis(400);

@@ -122,7 +122,7 @@ struct Pulled {
 /// How long the server keeps a request for messages.
 const PULL: Duration = Duration::from_secs(20);
 /// While others still have something.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// After a request that the server ended at once.
 const PAUSE: Duration = Duration::from_millis(100);
 

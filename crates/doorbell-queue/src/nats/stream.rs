@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 /// After so long without a word a message that was taken is given to somebody else.
-pub(super) const ACK_WAIT: Duration = Duration::from_secs(3);
+pub(super) const ACK_WAIT: Duration = Duration::from_millis(1_500);
 /// For so long the server knows the ids of what was put.
 const KNOWN: Duration = Duration::from_secs(120);
 

@@ -160,7 +160,7 @@ async fn on_nats_the_consumer_of_an_older_version_is_brought_up() {
     let second = Inbox::new(&address, &dialer()).unwrap();
     assert_eq!(bodies(&take(&second, 3).await), [0, 1, 2]);
     let info = ask_nats(&of_consumer("INFO"), "").await;
-    assert!(info.contains("\"ack_wait\":3000000000"), "{info}");
+    assert!(info.contains("\"ack_wait\":1500000000"), "{info}");
     drop(second);
     let third = Inbox::new(&address, &dialer()).unwrap();
     let taken = take(&third, 3).await;
