@@ -7,12 +7,10 @@
 
 use doorbell_core::id::EndpointId;
 use doorbell_core::limits;
+use doorbell_core::places::Places;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-
-/// What a lane may hold however crowded it is: more than the one that tries whether a dead endpoint is well again.
-const KEPT: usize = 8;
 
 /// The counters of one endpoint, shared by takers and its lane.
 #[derive(Debug, Default)]
@@ -122,21 +120,18 @@ impl Desk {
     /// How many more a lane may claim, at most `wanted`. One is always allowed: no endpoint waits for room that others
     /// hold.
     pub(crate) fn room(&self, window: &Window, wanted: usize) -> usize {
-        let own = limits::ENDPOINT_WINDOW.saturating_sub(window.used());
-        let all = self.0.room.saturating_sub(self.used());
-        wanted.min(own).min(all).max(1)
+        wanted.min(self.share().saturating_sub(window.used())).max(1)
     }
 
-    /// Whether there is room for one more.
-    fn is_open(&self) -> bool {
-        self.used() < self.0.room
+    /// How many deliveries one endpoint may have in memory now: as many as are free, so that those that hold much make room
+    /// for those that need little.
+    fn share(&self) -> usize {
+        Places::new(self.0.room).share(self.used()).min(limits::ENDPOINT_WINDOW)
     }
 
-    /// What each of `lanes` may go on holding, when there is so little room left that some have to give back; `None`
-    /// while there is plenty. So those that hold much and get rid of nothing leave room to the others.
-    pub(crate) fn relief(&self, lanes: usize) -> Option<usize> {
-        let crowded = self.used() > self.0.room / 8 * 7;
-        crowded.then(|| (self.0.room / 2 / lanes.max(1)).max(KEPT))
+    /// Whether little room is left.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.used() > self.0.room / 8 * 7
     }
 
     /// Deliveries that all lanes hold or are promised.
@@ -162,7 +157,7 @@ impl Promises<'_> {
             return false;
         }
         let window = self.desk.window(endpoint);
-        let room = window.used() < limits::ENDPOINT_WINDOW && self.desk.is_open();
+        let room = window.used() < self.desk.share();
         if room {
             self.keep(window);
         }
@@ -176,7 +171,7 @@ impl Promises<'_> {
             return false;
         }
         let window = self.desk.window(endpoint);
-        let full = window.used() >= limits::ENDPOINT_WINDOW || !self.desk.is_open();
+        let full = window.used() >= self.desk.share();
         if full {
             window.set_spilled(true);
         }

@@ -7,6 +7,7 @@ use doorbell_core::breaker::{self, Breaker, Condition, Pass};
 use doorbell_core::delivery::{DiscardReason, State};
 use doorbell_core::directory::ReadyEndpoint;
 use doorbell_core::endpoint::{Endpoint, Policy, Status};
+use doorbell_core::event::Event;
 use doorbell_core::id::DeliveryId;
 use doorbell_core::limits;
 use doorbell_core::pace::{Pace, Turn};
@@ -57,6 +58,8 @@ pub(crate) struct Lines {
     pub(crate) claims: bool,
     /// Of those that could start something, were their share larger.
     pub(crate) squeezed: bool,
+    /// Of those whose next body is a large one.
+    pub(crate) heavy: bool,
 }
 
 /// Whether a lane may start a delivery now.
@@ -84,6 +87,16 @@ impl Free {
     /// Whatever it needs.
     pub(crate) const ALL: Self =
         Self { places: usize::MAX, bodies: BodyRoom::new(u64::MAX), bodies_out: 0 };
+
+    /// The same, but for large bodies, which have a line of their own.
+    pub(crate) const fn for_small(self) -> Self {
+        Self { bodies: BodyRoom::new(0), bodies_out: 1, ..self }
+    }
+
+    /// The same, if there were room for any body.
+    pub(crate) const fn for_any(self) -> Self {
+        Self { bodies: Self::ALL.bodies, bodies_out: 0, ..self }
+    }
 }
 
 /// How a waiting delivery is held.
@@ -277,7 +290,8 @@ impl Lane {
         }
         self.claiming = true;
         self.stored_due = None;
-        let open = self.peek(now, usize::MAX) == Gate::Open;
+        // A probe is no proof yet.
+        let open = self.peek(now, usize::MAX) == Gate::Open && self.breaker.is_closed();
         let most = if open { limits::ENDPOINT_WINDOW / 2 } else { 1 };
         let events = open && self.off().is_none();
         Some(Wish { by_key: self.keeps_order(), most, events })
@@ -435,9 +449,14 @@ impl Lane {
         self.waiting.split_off(keep.min(self.waiting.len()))
     }
 
-    /// How many wait in memory.
-    pub(crate) fn waits(&self) -> usize {
-        self.waiting.len()
+    /// Whether it holds more than it needs to find out whether its endpoint is well again.
+    pub(crate) fn holds_in_vain(&self, keep: usize) -> bool {
+        self.waiting.len() > keep && self.off().is_none() && !self.breaker.is_closed()
+    }
+
+    /// The events of what waits are read again when their turn comes. Gives what they were.
+    pub(crate) fn let_go_of_events(&mut self) -> impl Iterator<Item = Arc<Event>> {
+        self.waiting.iter_mut().filter_map(|lent| lent.payload.take())
     }
 
     pub(crate) fn should_give_back(&self) -> bool {
@@ -446,7 +465,7 @@ impl Lane {
 
     /// Whether it can be forgotten: its endpoint is deleted, and nothing is held, out, in line, or known to wait.
     pub(crate) fn is_over(&self) -> bool {
-        let in_line = self.lines.ring || self.lines.claims;
+        let in_line = self.lines.ring || self.lines.claims || self.lines.heavy;
         self.endpoint.is_none() && !in_line && self.is_empty()
     }
 

@@ -19,6 +19,7 @@ use crate::standings::{Found, Question, Questions};
 use crate::tasks::{Stage, Stop};
 use doorbell_core::body_room::BodyRoom;
 use doorbell_core::directory::Directory;
+use doorbell_core::event::Event;
 use doorbell_core::id::{DeliveryId, EndpointId};
 use doorbell_core::places::Places;
 use doorbell_core::standing::Standing;
@@ -57,6 +58,8 @@ pub(crate) struct Run {
     ring: VecDeque<EndpointId>,
     /// Lanes that could start something, were their share larger; each once.
     squeezed: VecDeque<EndpointId>,
+    /// Lanes whose next body is a large one, each once.
+    heavy: VecDeque<EndpointId>,
     /// When to look at a lane again. An alarm that no longer matters only costs a look.
     alarms: BinaryHeap<Reverse<(Time, EndpointId)>>,
     places: Places,
@@ -101,6 +104,7 @@ impl Run {
             open: HashSet::new(),
             ring: VecDeque::new(),
             squeezed: VecDeque::new(),
+            heavy: VecDeque::new(),
             alarms: BinaryHeap::new(),
             places,
             bodies,
@@ -225,5 +229,10 @@ impl Run {
 
 /// What the payload of a lent delivery weighs in memory.
 fn weight(lent: &Lent) -> usize {
-    lent.payload.as_ref().map_or(0, |event| event.request.body.len() + PAYLOAD_OVERHEAD)
+    lent.payload.as_ref().map_or(0, |event| weight_of(event))
+}
+
+/// What an event weighs in memory.
+fn weight_of(event: &Event) -> usize {
+    event.request.body.len() + PAYLOAD_OVERHEAD
 }

@@ -1,6 +1,6 @@
 //! Which lane may start something now, and when to look again.
 
-use super::{Run, TICK, weight};
+use super::{Run, TICK, weight, weight_of};
 use crate::dispatch::lane::{Free, Start};
 use crate::dispatch::message::CLAIMS_MAX;
 use doorbell_core::body_room::BodyRoom;
@@ -11,11 +11,14 @@ use doorbell_core::standing;
 use doorbell_core::time::Time;
 use doorbell_store::{Lent, Settlement, Store};
 use std::cmp::Reverse;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Deliveries a lane may start before the next lane has its turn.
 const BURST: usize = 8;
+/// Lanes that wait for room for a large body and are looked at in one turn.
+const HEAVY_LOOKS: usize = 64;
 /// Lanes that wait for a larger share and are looked at in one turn.
 const SQUEEZED_LOOKS: usize = 64;
 
@@ -51,13 +54,16 @@ impl Run {
         }
     }
 
-    /// Into the ring of those that may start something, or in line for a larger share.
+    /// Into the ring of those that may start something, or in line for room for a large body, or for a larger share.
     pub(super) fn stand_in_line(&mut self, endpoint: EndpointId, now: Time, free: Free) {
         let lane = self.lane(endpoint);
         let lines = lane.lines;
-        if !lines.ring && lane.is_ready(now, free) {
+        if !lines.ring && lane.is_ready(now, free.for_small()) {
             lane.lines.ring = true;
             self.ring.push_back(endpoint);
+        } else if !lines.ring && !lines.heavy && lane.is_ready(now, free.for_any()) {
+            lane.lines.heavy = true;
+            self.heavy.push_back(endpoint);
         } else if !lines.ring && !lines.squeezed && lane.is_ready(now, Free::ALL) {
             lane.lines.squeezed = true;
             self.squeezed.push_back(endpoint);
@@ -88,6 +94,9 @@ impl Run {
             }
             Condition::Open { why, .. } | Condition::HalfOpen { why, .. } => {
                 self.open.insert(endpoint);
+                let events = self.lane(endpoint).let_go_of_events();
+                let weight: usize = events.map(|event| weight_of(&event)).sum();
+                self.payloads = self.payloads.saturating_sub(weight);
                 let because = standing::opened_because(&why);
                 tracing::warn!(%endpoint, name, because, "a circuit breaker has opened");
             }
@@ -108,11 +117,14 @@ impl Run {
         self.look_at_squeezed(now);
         // Lanes that came back to the ring without having started anything, since the last that did.
         let mut idle = 0;
-        while self.free().places > 0 && idle <= self.ring.len() {
-            let Some(endpoint) = self.ring.pop_front() else { return };
+        while self.free().places > 0
+            && idle <= self.ring.len()
+            && let Some(endpoint) = self.ring.pop_front()
+        {
             let before = self.in_flight;
             for _ in 0..BURST {
-                let Some(start) = self.next_start(endpoint, now) else { break };
+                let free = self.free().for_small();
+                let Some(start) = self.next_start(endpoint, now, free) else { break };
                 self.start(start, now);
             }
             self.lane(endpoint).lines.ring = false;
@@ -120,11 +132,38 @@ impl Run {
             let back = self.lanes.get(&endpoint).is_some_and(|lane| lane.lines.ring);
             idle = if self.in_flight == before { idle + usize::from(back) } else { 0 };
         }
+        self.start_heavy(now);
+    }
+
+    /// Large bodies, first come, first served, one for each lane: whoever has had his turn stands behind those that wait, or room
+    /// would stay with those that have it. What does not fit yet keeps its place in line, and smaller ones pass.
+    fn start_heavy(&mut self, now: Time) {
+        let mut stay = VecDeque::new();
+        for _ in 0..self.heavy.len().min(HEAVY_LOOKS) {
+            let Some(endpoint) = self.heavy.pop_front() else { break };
+            let free = self.free();
+            if let Some(start) = self.next_start(endpoint, now, free) {
+                self.start(start, now);
+            } else if self.lane(endpoint).is_ready(now, free.for_any()) {
+                stay.push_back(endpoint);
+                continue;
+            }
+            self.lane(endpoint).lines.heavy = false;
+            self.look_at(endpoint, now);
+        }
+        while let Some(endpoint) = stay.pop_back() {
+            self.heavy.push_front(endpoint);
+        }
     }
 
     /// What the lane starts next. What was taken away from it meanwhile gives its room back.
-    pub(super) fn next_start(&mut self, endpoint: EndpointId, now: Time) -> Option<Start> {
-        let (store, free) = (Arc::clone(&self.store), self.free());
+    pub(super) fn next_start(
+        &mut self,
+        endpoint: EndpointId,
+        now: Time,
+        free: Free,
+    ) -> Option<Start> {
+        let store = Arc::clone(&self.store);
         let (mut count, mut bytes) = (0, 0);
         let lane = self.lane(endpoint);
         let start = lane.start(

@@ -17,6 +17,9 @@ use futures_util::FutureExt;
 use futures_util::stream::StreamExt;
 use std::sync::Arc;
 
+/// What a lane whose endpoint is not well may hold however crowded it is: its next probes.
+const KEPT: usize = 8;
+
 impl Run {
     /// At start: what waits in the store from before.
     pub(super) async fn take_backlog(&mut self) {
@@ -100,14 +103,17 @@ impl Run {
         }
     }
 
-    /// When memory is nearly full, every lane gives back what it holds beyond its part: else those that are dead or slow
-    /// would hold it all, and whoever is well would get his deliveries one by one.
+    /// When memory is nearly full, lanes whose breaker is not closed give back what they hold: as they get rid of nothing, they
+    /// would hold all of it in the end. They claim one at a time until they are well, so that nothing goes to and fro.
     pub(super) fn relieve(&mut self) {
-        let holding = self.lanes.values().filter(|lane| lane.waits() > 0).count();
-        let Some(part) = self.desk.relief(holding) else { return };
-        let above = self.lanes.iter().filter(|(_, lane)| lane.waits() > part);
-        for endpoint in above.map(|(endpoint, _)| *endpoint).collect::<Vec<_>>() {
-            self.hand_back(endpoint, part);
+        if !self.desk.is_crowded() {
+            return;
+        }
+        let open = self.open.iter().filter(|endpoint| {
+            self.lanes.get(endpoint).is_some_and(|lane| lane.holds_in_vain(KEPT))
+        });
+        for endpoint in open.copied().collect::<Vec<_>>() {
+            self.hand_back(endpoint, KEPT);
         }
     }
 
