@@ -45,7 +45,8 @@ impl Known {
             self.ids.insert(id);
         }
         all_promised_are_found(ledger)?;
-        self.read_again(api, ledger, dice, 5)?;
+        // Over a new connection: the node has closed one that said nothing for so long.
+        self.read_again(&mut api.another(), ledger, dice, 5)?;
         Ok(read)
     }
 
