@@ -86,7 +86,7 @@ pub const TIMEOUT_MIN: Duration = Duration::from_millis(100);
 pub const TIMEOUT_MAX: Duration = Duration::from_secs(120);
 /// Tries that a node may have out unless set otherwise; see [`crate::places`].
 pub const TRIES_OUT: usize = 8_192;
-/// Bytes of bodies that may be out in tries at once, beside one more body.
+/// Bytes of bodies that may be out in tries at once; a larger body goes alone. See [`crate::body_room`].
 pub const BODIES_OUT: u64 = 256 << 20;
 /// Bodies up to so many bytes are not counted there: there are places enough to bound them.
 pub const BODY_SMALL: u64 = 16 << 10;

@@ -138,7 +138,7 @@ async fn ask_nats(subject: &str, body: &str) -> String {
     tokio::time::timeout(LONG, answer).await.expect("it answers")
 }
 
-/// The consumer that an older version made, which left what a dead node had for 10 s, is brought to this version's 3 s.
+/// The consumer that an older version made, which left what a dead node had for 10 s, is brought to this version's 1.5 s.
 #[tokio::test]
 async fn on_nats_the_consumer_of_an_older_version_is_brought_up() {
     let (address, prefix) = (address("nats"), fresh("e"));

@@ -11,7 +11,6 @@ use doorbell_core::standing;
 use doorbell_core::time::Time;
 use doorbell_store::{Lent, Settlement, Store};
 use std::cmp::Reverse;
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -135,24 +134,24 @@ impl Run {
         self.start_heavy(now);
     }
 
-    /// Large bodies, first come, first served, one for each lane: whoever has had his turn stands behind those that wait, or room
-    /// would stay with those that have it. What does not fit yet keeps its place in line, and smaller ones pass.
+    /// Large bodies, one for each lane in turn: whoever has had his turn stands behind those that wait, or room would stay with
+    /// those that have it. What does not fit yet stays in line, and smaller ones pass.
     fn start_heavy(&mut self, now: Time) {
-        let mut stay = VecDeque::new();
+        let mut done = Vec::new();
         for _ in 0..self.heavy.len().min(HEAVY_LOOKS) {
             let Some(endpoint) = self.heavy.pop_front() else { break };
             let free = self.free();
             if let Some(start) = self.next_start(endpoint, now, free) {
                 self.start(start, now);
             } else if self.lane(endpoint).is_ready(now, free.for_any()) {
-                stay.push_back(endpoint);
+                self.heavy.push_back(endpoint);
                 continue;
             }
+            done.push(endpoint);
+        }
+        for endpoint in done {
             self.lane(endpoint).lines.heavy = false;
             self.look_at(endpoint, now);
-        }
-        while let Some(endpoint) = stay.pop_back() {
-            self.heavy.push_front(endpoint);
         }
     }
 

@@ -168,6 +168,22 @@ async fn room_for_bodies_goes_from_one_to_the_next() {
     assert_eq!(sent(6, 17_000), 1);
 }
 
+/// However many wait for room for large bodies, one that fits is found among them.
+#[tokio::test(start_paused = true)]
+async fn what_fits_is_found_behind_many_that_do_not() {
+    let script = Script::by(|_| Step::Hang);
+    let world = World::new(script.clone(), (0..100).map(endpoint).collect()).await;
+    world.publish(&"x".repeat(45_000), "a").await;
+    world.pass(SECOND).await;
+    assert_eq!(script.carried().len(), 1);
+    // The hundred stand in line; another one comes last, with a body for which there is room.
+    world.change(endpoint(200)).await;
+    world.publish(&"x".repeat(20_000), "a").await;
+    world.pass(SECOND * 2).await;
+    let url = endpoint(200).url;
+    assert_eq!(script.carried().into_iter().filter(|out| out.url.as_str() == url).count(), 1);
+}
+
 /// A body larger than all the room there is goes alone.
 #[tokio::test(start_paused = true)]
 async fn no_body_is_too_large_for_ever() {
