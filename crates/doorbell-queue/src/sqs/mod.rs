@@ -20,10 +20,11 @@ use std::time::Duration;
 use tokio::sync::{Mutex, OnceCell, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 
-/// After so long a message that was taken is given to somebody else, unless it is held.
-const VISIBILITY: Duration = Duration::from_secs(30);
+/// After so long a message that was taken is given to somebody else, unless it is held. Short, since who was killed while he
+/// asked is still given a message, as long as SQS waits for him: so late it comes, and on FIFO queues all behind it.
+const VISIBILITY: Duration = Duration::from_secs(6);
 /// How soon it is held again: twice well within [`VISIBILITY`].
-const HELD_AGAIN: Duration = Duration::from_secs(8);
+const HELD_AGAIN: Duration = Duration::from_millis(1_500);
 /// The longest that SQS waits for messages.
 const LONG_POLL: Duration = Duration::from_secs(20);
 /// Batches on their way at once; one on FIFO queues, whose order is that of what was put.

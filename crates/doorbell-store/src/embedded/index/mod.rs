@@ -297,7 +297,13 @@ impl Writer {
     fn take(&mut self, dir: &Path, first: u64) -> Result<Partition, Error> {
         match self.open.iter().position(|partition| partition.first() == first) {
             Some(at) => Ok(self.open.remove(at)),
-            None => Partition::open(&partition_file(dir, first), first),
+            None => {
+                // When a new one begins little is written to those before: what they have cached would never be needed again.
+                if self.open.iter().all(|partition| partition.first() < first) {
+                    self.open.iter().for_each(Partition::rest);
+                }
+                Partition::open(&partition_file(dir, first), first)
+            }
         }
     }
 

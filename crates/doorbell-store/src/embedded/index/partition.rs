@@ -128,6 +128,13 @@ impl Partition {
         Ok(meta)
     }
 
+    /// Gives its cache back; what is needed again is read again.
+    pub(super) fn rest(&self) {
+        if let Err(error) = self.db.execute_batch("PRAGMA shrink_memory") {
+            tracing::debug!(%error, "a partition keeps its cache");
+        }
+    }
+
     /// Makes everything that was brought in survive a power cut. `false`: readers were in the way; try again later.
     pub(super) fn checkpoint(&self) -> Result<bool, Error> {
         let sql = "PRAGMA wal_checkpoint(PASSIVE)";
