@@ -20,6 +20,7 @@ use crate::source::HubSubscription;
 use crate::time::Time;
 use crate::verifier::Verifier;
 use bytes::Bytes;
+use std::sync::Arc;
 use std::time::Duration;
 use webhook_signatures::{
     Described, Handshake, Incoming, KeyRequest, NewSecret, Provider, Secret, Verified,
@@ -74,8 +75,8 @@ pub enum NoKey {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Accepted {
-    /// The event.
-    pub event: Event,
+    /// The event; shared, since it goes on to the store and to dispatch.
+    pub event: Arc<Event>,
     /// Its fate, unless it turns out to be a duplicate.
     pub fate: Fate,
     /// For how long its dedupe key counts; zero: not at all.
@@ -89,7 +90,7 @@ pub struct Accepted {
 #[non_exhaustive]
 pub struct Refused {
     /// The request, its body cut to [`limits::REJECTED_BODY_KEPT`].
-    pub event: Event,
+    pub event: Arc<Event>,
     /// Why.
     pub rejection: Rejection,
 }
@@ -221,7 +222,7 @@ pub fn refuse(
 #[must_use]
 pub fn publish(directory: &Directory, event: Event, dedupe_window: Duration) -> Accepted {
     let (fate, deliveries) = plan(directory, &event);
-    Accepted { event, fate, dedupe_window, deliveries }
+    Accepted { event: Arc::new(event), fate, dedupe_window, deliveries }
 }
 
 /// Routes an event anew that was judged before, with what is configured now; one that its source did not want (`fate`)
@@ -237,7 +238,7 @@ pub fn resume(
         Fate::Accepted | Fate::NoEndpoint => plan(directory, &event),
         Fate::Filtered | Fate::Duplicate { .. } | Fate::Rejected(_) => (fate, Vec::new()),
     };
-    Accepted { event, fate, dedupe_window, deliveries }
+    Accepted { event: Arc::new(event), fate, dedupe_window, deliveries }
 }
 
 /// Why a request is not taken.
@@ -399,7 +400,7 @@ fn accept(
     (birth, described): (Birth, Described),
 ) -> Intake {
     let source = ready.source();
-    let event = Event {
+    let event = Arc::new(Event {
         id: birth.id,
         tenant: source.tenant,
         at: birth.now,
@@ -408,7 +409,7 @@ fn accept(
         dedupe_key: dedupe_key(ready, &request, described.event_id),
         channels: Vec::new(),
         request,
-    };
+    });
     let wanted = routes::fits(&source.event_types, event.event_type.as_ref());
     let (fate, deliveries) =
         if wanted { plan(directory, &event) } else { (Fate::Filtered, Vec::new()) };
@@ -487,7 +488,7 @@ impl Refusal {
             let kept = request.body.slice(..limits::REJECTED_BODY_KEPT);
             request.body = Bytes::copy_from_slice(&kept);
         }
-        let event = Event {
+        let event = Arc::new(Event {
             id: birth.id,
             tenant: ready.source().tenant,
             at: birth.now,
@@ -496,7 +497,7 @@ impl Refusal {
             dedupe_key: None,
             channels: Vec::new(),
             request,
-        };
+        });
         let rejection = Rejection { reason: self.reason, detail: self.detail };
         (Refused { event, rejection }, reply)
     }

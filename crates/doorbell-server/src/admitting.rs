@@ -144,7 +144,7 @@ pub fn admission(accepted: Accepted, clock: &Clock) -> Admission {
         lend: false,
     };
     Admission {
-        event: Arc::new(accepted.event),
+        event: accepted.event,
         fate: accepted.fate,
         dedupe_window: accepted.dedupe_window,
         deliveries: accepted.deliveries.into_iter().map(new).collect(),

@@ -153,13 +153,14 @@ fn fresh(check: Check<'_>, jwt: &Jwt) -> Result<Option<i64>, Refusal> {
 const LEEWAY_S: i64 = 1;
 
 fn claims(check: Check<'_>, wanted: &Claims, claims: &[u8]) -> Result<Option<i64>, Refusal> {
-    let text = |pointer: &str| json::find_text(claims, pointer);
+    let [issuer, expires, begins, issued] = json::members(claims, ["iss", "exp", "nbf", "iat"]);
+    let issuer = issuer.and_then(json::text);
     let wrong = |claim: &str, why| Refusal::Claim {
         claim: Cow::Owned(claim.trim_start_matches('/').to_owned()),
         why,
     };
     if !wanted.issuers.is_empty()
-        && !wanted.issuers.iter().any(|issuer| Some(issuer.as_ref()) == text("/iss").as_deref())
+        && !wanted.issuers.iter().any(|known| Some(known.as_ref()) == issuer.as_deref())
     {
         return Err(wrong("iss", "is not the provider's"));
     }
@@ -176,7 +177,7 @@ fn claims(check: Check<'_>, wanted: &Claims, claims: &[u8]) -> Result<Option<i64
         return Err(wrong(claim, "is not true"));
     }
     hashes(check, wanted, claims)?;
-    times(check.now, wanted, claims)
+    times(check.now, wanted, [expires, begins, issued])
 }
 
 /// A claim that is this text, or a list with it (`aud`, RFC 7519, 4.1.3).
@@ -219,8 +220,11 @@ fn hashes(check: Check<'_>, wanted: &Claims, claims: &[u8]) -> Result<(), Refusa
 }
 
 /// `exp`, `nbf` and `iat`; the time of `iat` in milliseconds.
-fn times(now: i64, wanted: &Claims, claims: &[u8]) -> Result<Option<i64>, Refusal> {
-    let [exp, nbf, iat] = json::members(claims, ["exp", "nbf", "iat"]);
+fn times(
+    now: i64,
+    wanted: &Claims,
+    [exp, nbf, iat]: [Option<&[u8]>; 3],
+) -> Result<Option<i64>, Refusal> {
     let time = |raw: Option<&[u8]>| -> Result<Option<i64>, Refusal> {
         let Some(raw) = raw else { return Ok(None) };
         // A NumericDate may have a fraction (RFC 7519, 2); whole seconds are enough here.

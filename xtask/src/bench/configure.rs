@@ -46,7 +46,7 @@ fn make(gateway: &Gateway, numbers: std::ops::Range<u64>) -> Result<Cost> {
     let changes = numbers.clone().count().max(1) as f64;
     let (mut api, begun, before) = (gateway.api(), Instant::now(), gateway.cpu()?);
     for n in numbers {
-        let url = format!("http://127.0.0.1:9/{n}");
+        let url = format!("http://127.0.0.1:9009/{n}");
         node::make_endpoint(&mut api, &format!("e{n:05}"), &url, &json!({}))?;
     }
     let time = begun.elapsed().as_secs_f64() * 1e3 / changes;

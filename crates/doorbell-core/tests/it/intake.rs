@@ -77,7 +77,7 @@ fn a_push_from_github_becomes_an_event_with_its_deliveries() {
     let sent = signed("github", "secret", &headers, r#"{ "ref":"refs/heads/main" }"#);
     let (accepted, reply) = accepted(&directory, sent.clone());
     assert_eq!(accepted.event.request, sent);
-    assert_eq!(accepted.event.event_type.unwrap().as_str(), "push");
+    assert_eq!(accepted.event.event_type.as_ref().unwrap().as_str(), "push");
     assert_eq!(accepted.event.dedupe_key, Some(Bytes::from_static(b"72d3162e")));
     assert_eq!(
         (accepted.fate, accepted.dedupe_window, accepted.event.id),
@@ -178,10 +178,10 @@ fn the_users_rules_go_over_the_providers() {
         &directory,
         request(&[("X-Kind", "order created")], r#"{"type":"other","id":"1","data":{"id":7}}"#),
     );
-    assert_eq!(accepted_.event.event_type.unwrap().as_str(), "order_created");
+    assert_eq!(accepted_.event.event_type.as_ref().unwrap().as_str(), "order_created");
     assert_eq!(accepted_.event.dedupe_key, Some(Bytes::from_static(b"7")));
     let (accepted, _) = accepted(&directory, request(&[], r#"{"type":"other","id":"1"}"#));
-    assert_eq!((accepted.event.event_type, accepted.event.dedupe_key), (None, None));
+    assert_eq!((&accepted.event.event_type, &accepted.event.dedupe_key), (&None, &None));
 }
 
 #[test]

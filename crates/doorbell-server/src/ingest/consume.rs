@@ -250,7 +250,7 @@ impl Consumer {
                 let id = Some(&message.id).filter(|id| !id.is_empty());
                 if let (None, Some(id)) = (&accepted.event.dedupe_key, id) {
                     let from = ready.source().from.as_deref().unwrap_or_default();
-                    accepted.event.dedupe_key =
+                    Arc::make_mut(&mut accepted.event).dedupe_key =
                         Some(key::dedupe(format!("{from} {id}").as_bytes()));
                 }
                 Decided::Keep(Box::new(admission(accepted, &self.parts.admitting.clock)))
@@ -259,7 +259,7 @@ impl Consumer {
                 Decided::Back
             }
             Intake::Refuse(refused, _) => Decided::Keep(Box::new(Admission {
-                event: Arc::new(refused.event),
+                event: refused.event,
                 fate: Fate::Rejected(refused.rejection),
                 dedupe_window: Duration::ZERO,
                 deliveries: Vec::new(),

@@ -74,7 +74,7 @@ impl Rejections {
             );
         }
         let admission = Admission {
-            event: Arc::new(event),
+            event,
             fate: Fate::Rejected(rejection),
             dedupe_window: Duration::ZERO,
             deliveries: Vec::new(),

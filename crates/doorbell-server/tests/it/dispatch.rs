@@ -152,7 +152,7 @@ impl World {
             lend: false,
         });
         let admission = Admission {
-            event: Arc::new(accepted.event.clone()),
+            event: Arc::clone(&accepted.event),
             fate: accepted.fate.clone(),
             dedupe_window: Duration::ZERO,
             deliveries: deliveries.collect(),
