@@ -163,6 +163,11 @@ impl Cluster {
 
     /// Runs a statement and gives back what it prints, without head and frame.
     pub(crate) fn sql(&self, statement: &str) -> Result<String> {
+        self.sql_at(&self.url(), statement)
+    }
+
+    /// The same, in a database of another address.
+    pub(crate) fn sql_at(&self, url: &str, statement: &str) -> Result<String> {
         let mut psql = Command::new(self.program("psql"));
         psql.args([
             "--no-psqlrc",
@@ -172,8 +177,7 @@ impl Cluster {
             "--command",
             statement,
         ]);
-        let output =
-            psql.arg(self.url()).stdin(Stdio::null()).output().context("cannot start psql")?;
+        let output = psql.arg(url).stdin(Stdio::null()).output().context("cannot start psql")?;
         ensure!(
             output.status.success(),
             "{statement}: {}",

@@ -10,6 +10,7 @@ use crate::node::{self, Node, Program};
 use crate::payload::SECRET;
 use crate::place::{self, Profile};
 use crate::postgres::{Cluster, Sync};
+use crate::still::Patience;
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,9 @@ const BATCH: u64 = 100;
 /// Connections of the ceiling.
 const CLIENTS: &str = "8";
 const DRAIN_MAX: Duration = Duration::from_secs(120);
+/// How long a node may take to make the days of new tables.
+const DAYS_MAX: Duration = Duration::from_secs(30);
+const DAYS: &str = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'events'::regclass";
 
 /// `bench postgres`.
 pub(super) fn run(flags: &Flags) -> Result<()> {
@@ -207,10 +211,16 @@ impl Ceiling {
     fn new(binary: &Path, cluster: &Cluster, folder: &Path) -> Result<Self> {
         cluster.sql("CREATE DATABASE ceiling")?;
         let url = cluster.url().replace("/postgres", "/ceiling");
-        // A node makes the tables and the days.
+        // A node makes the tables, and a moment later the days.
         let mut program = Program::new(binary.to_owned());
         program.after.extend(["--store".to_owned(), url.clone()]);
-        program.start(&folder.join("ceiling"), None)?.ready()?.stop()?;
+        let mut node = program.start(&folder.join("ceiling"), None)?.ready()?;
+        let patience = Patience::of(DAYS_MAX);
+        while cluster.sql_at(&url, DAYS)? == "0" {
+            ensure!(patience.lasts(), "the node makes no days");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        node.stop()?;
         Ok(Self { url, script: folder.join("ceiling.sql") })
     }
 

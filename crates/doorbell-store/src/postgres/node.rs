@@ -49,7 +49,8 @@ pub(super) async fn leave(parts: &Parts) -> Result<(), StoreError> {
 pub(super) fn start(parts: &Arc<Parts>, days: Arc<Days>, generation: i64) {
     let (beating, hearing) = (Arc::clone(parts), Arc::clone(parts));
     tokio::spawn(async move {
-        let (due, care) = (Due::default(), Arc::default());
+        // Today's tables at once: the first webhook need not wait for them.
+        let (due, care) = (Due { tidy: true, ..Due::default() }, Arc::default());
         let mut heart = Heart { generation, beats: 0, settled: 0, due, care };
         while beating.check().is_ok() {
             if let Err(fault) = heart.beat(&beating, &days).await {
