@@ -296,3 +296,39 @@ fn decode(record: &[u8]) -> Result<Record, StoreError> {
     Record::decode(*kind, *version, &payload)
         .map_err(|fault| StoreError::Corrupt(fault.to_string()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use doorbell_core::attempt::{Outcome, Timings, Trigger};
+    use doorbell_core::id::AttemptId;
+
+    /// During an upgrade nodes of the version before list the attempts that new ones have written.
+    #[test]
+    fn an_attempt_is_written_as_the_version_before_reads_it() {
+        let delivery = |by_hand| Delivery {
+            id: DeliveryId::from_bytes([1; 16]),
+            tenant: TenantId::DEFAULT,
+            event: EventId::from_bytes([2; 16]),
+            endpoint: EndpointId::from_bytes([3; 16]),
+            order_key: None,
+            replay: None,
+            attempts: 2,
+            by_hand,
+            state: State::Waiting { due: Time::EPOCH },
+            asked: false,
+        };
+        let attempt = Attempt {
+            id: AttemptId::from_bytes([4; 16]),
+            number: 2,
+            at: Time::EPOCH,
+            trigger: Trigger::Manual,
+            address: None,
+            timings: Timings::default(),
+            outcome: Outcome::Confirmed,
+        };
+        let record = encode_attempt(7, &delivery(1), attempt.clone());
+        assert_eq!(record, encode_attempt(7, &delivery(0), attempt.clone()));
+        assert_eq!(decode_attempt(&record), Ok(attempt));
+    }
+}
