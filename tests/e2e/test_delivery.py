@@ -112,6 +112,24 @@ def test_a_dead_letter_is_retried_by_hand(doorbell, receiver):
     until("it is delivered", lambda: doorbell.api("GET", f"/v1/deliveries/{delivery['id']}")["state"] == "delivered")
     attempts = doorbell.api("GET", f"/v1/deliveries/{delivery['id']}/attempts")["data"]
     assert [attempt["trigger"] for attempt in attempts] == ["initial", "manual"]
+    again = doorbell.ask("POST", f"/v1/deliveries/{delivery['id']}/retry")
+    assert again.status == 409 and f"doorbell replay run --event {delivery['event']}" in again.json()["detail"]
+    assert doorbell.api("GET", f"/v1/deliveries/{delivery['id']}")["state"] == "delivered"
+
+
+def test_tries_by_hand_use_up_nothing_of_the_schedule(doorbell, receiver):
+    world(doorbell, receiver, schedule=("0s", "1h"))
+    receiver.script = [500] * 5
+    ring(doorbell)
+    receiver.wait(1)
+    path = f"/v1/deliveries/{doorbell.api('GET', '/v1/deliveries')['data'][0]['id']}"
+    until("it waits", lambda: doorbell.api("GET", path)["attempts"] == 1)
+    for tries in range(2, 6):
+        doorbell.api("POST", f"{path}/retry")
+        receiver.wait(tries)
+        until("it waits again", lambda: doorbell.api("GET", path)["attempts"] == tries)
+    delivery = doorbell.api("GET", path)
+    assert delivery["state"] == "scheduled" and "Try 2 of 2" in delivery["waits_because"]
 
 
 def test_a_replay_delivers_the_same_bytes_under_the_same_id(doorbell, receiver):

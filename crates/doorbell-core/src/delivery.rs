@@ -21,10 +21,20 @@ pub struct Delivery {
     pub replay: Option<ReplayId>,
     /// Tries so far.
     pub attempts: u32,
+    /// Tries, of `attempts`, that someone asked for; they use up nothing of the schedule.
+    pub by_hand: u32,
     /// Where it stands.
     pub state: State,
     /// Whether someone asked for its next try; only while it waits.
     pub asked: bool,
+}
+
+impl Delivery {
+    /// Tries so far that the schedule counts: all but those that someone asked for.
+    #[must_use]
+    pub const fn automatic(&self) -> u32 {
+        self.attempts.saturating_sub(self.by_hand)
+    }
 }
 
 /// Where a delivery stands. `pending`, `scheduled`, `in flight` and `paused` of the API are all `Waiting`: due or not,

@@ -26,22 +26,44 @@ pub enum GiveUp {
     Gone,
 }
 
-/// What follows a failed try, the `made`-th of its delivery (from 1). A fault in DNS is tried again like any other.
+/// A try that failed, by its place in the schedule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Made {
+    /// One of the schedule's own: how many of those were made, with this one.
+    Automatic(u32),
+    /// One that someone asked for, beside the schedule: how many of the schedule's own were made before.
+    ByHand(u32),
+}
+
+/// What follows a failed try of a delivery. A fault in DNS is tried again like any other.
 ///
-/// The wait is the schedule's next step, up to [`limits::RETRY_JITTER_PERCENT`] shorter or longer, but never shorter than
+/// The wait is that of the schedule's next try, which [`Made::ByHand`] leaves the same, up to [`limits::RETRY_JITTER_PERCENT`] shorter or longer, but never shorter than
 /// a `Retry-After` asks, and for its sake never longer than [`limits::RETRY_AFTER_MAX`].
 #[must_use]
-pub fn next_try(policy: &Retry, made: u32, outcome: &Outcome, now: Time, dice: u64) -> Next {
+pub fn next_try(policy: &Retry, made: Made, outcome: &Outcome, now: Time, dice: u64) -> Next {
     if outcome.class() == Some(ErrorClass::Gone) {
         return Next::GiveUp(GiveUp::Gone);
     }
     if matches!(outcome, Outcome::Answered(answer) if is_never(policy, answer.status)) {
         return Next::GiveUp(GiveUp::Never);
     }
-    let step = usize::try_from(made).ok().and_then(|made| policy.schedule.get(made));
-    match step {
-        Some(wait) => Next::At(now.after(spread(*wait, asked(outcome, now), dice))),
+    match wait(policy, made) {
+        Some(wait) => Next::At(now.after(spread(wait, asked(outcome, now), dice))),
         None => Next::GiveUp(GiveUp::Exhausted),
+    }
+}
+
+/// The schedule's wait before its next try; `None`: it has no further one.
+///
+/// A step without a wait says how soon to begin, or to follow one of the schedule's own tries. After one by hand that has
+/// just failed it would be another at once, so the first real wait from there on takes its place, if there is one.
+fn wait(policy: &Retry, made: Made) -> Option<Duration> {
+    let (Made::Automatic(before) | Made::ByHand(before)) = made;
+    let rest = policy.schedule.get(usize::try_from(before).ok()?..)?;
+    let next = rest.first().copied();
+    match made {
+        Made::Automatic(_) => next,
+        Made::ByHand(_) => rest.iter().find(|wait| !wait.is_zero()).copied().or(next),
     }
 }
 
@@ -118,7 +140,7 @@ mod tests {
         Outcome::Failed(Fault { class, detail: String::new() })
     }
 
-    fn wait_ms(policy: &Retry, made: u32, outcome: &Outcome, dice: u64) -> Option<u64> {
+    fn wait_ms(policy: &Retry, made: Made, outcome: &Outcome, dice: u64) -> Option<u64> {
         match next_try(policy, made, outcome, NOW, dice) {
             Next::At(at) => Some(at.ms() - NOW.ms()),
             Next::GiveUp(_) => None,
@@ -151,7 +173,7 @@ mod tests {
     #[test]
     fn every_fault_is_tried_again() {
         for class in ErrorClass::ALL {
-            let next = next_try(&Retry::default(), 1, &fault(class), NOW, 0);
+            let next = next_try(&Retry::default(), Made::Automatic(1), &fault(class), NOW, 0);
             assert_eq!(matches!(next, Next::At(_)), class != ErrorClass::Gone, "{}", class.word());
         }
     }
@@ -162,7 +184,8 @@ mod tests {
             schedule: [0, 5, 60].map(Duration::from_secs).to_vec(),
             never: vec![(400, 404), (501, 501)],
         };
-        let next = |made, status| next_try(&policy, made, &answer(status, &[]), NOW, 0);
+        let next =
+            |made, status| next_try(&policy, Made::Automatic(made), &answer(status, &[]), NOW, 0);
         assert!(matches!(next(1, 500), Next::At(_)) && matches!(next(2, 302), Next::At(_)));
         assert_eq!(next(3, 500), Next::GiveUp(GiveUp::Exhausted));
         assert_eq!(next(u32::MAX, 500), Next::GiveUp(GiveUp::Exhausted));
@@ -205,7 +228,8 @@ mod tests {
         let policy = Retry::default();
         let waits: Vec<_> = (1..=10)
             .map(|made| {
-                let low = wait_ms(&policy, made, &fault(ErrorClass::DnsFailed), 0)?;
+                let low =
+                    wait_ms(&policy, Made::Automatic(made), &fault(ErrorClass::DnsFailed), 0)?;
                 Some(low.div_ceil(850))
             })
             .collect();
@@ -213,11 +237,38 @@ mod tests {
         assert_eq!(waits, seconds.map(Some).into_iter().chain([None]).collect::<Vec<_>>());
     }
 
+    #[test]
+    fn a_try_by_hand_leaves_the_next_step_the_same() {
+        let schedule = |seconds: &[u64]| Retry {
+            schedule: seconds.iter().copied().map(Duration::from_secs).collect(),
+            never: vec![(404, 404)],
+        };
+        let out = fault(ErrorClass::ConnectionRefused);
+        for (seconds, before, waits) in [
+            (&[0, 5, 60][..], 0, Some(5)),
+            (&[0, 5, 60], 1, Some(5)),
+            (&[0, 5, 60], 2, Some(60)),
+            (&[0, 5, 60], 3, None),
+            (&[0, 5, 60], u32::MAX, None),
+            (&[0, 0, 0, 60], 1, Some(60)),
+            (&[3600], 0, Some(3600)),
+            (&[0], 0, Some(0)),
+            (&[0, 5, 0], 2, Some(0)),
+        ] {
+            let low = wait_ms(&schedule(seconds), Made::ByHand(before), &out, 0);
+            assert_eq!(low.map(|low| low / 850), waits, "{seconds:?} after {before}");
+        }
+        let answered =
+            |status| next_try(&schedule(&[0, 5]), Made::ByHand(1), &answer(status, &[]), NOW, 0);
+        assert_eq!(answered(404), Next::GiveUp(GiveUp::Never));
+        assert_eq!(answered(410), Next::GiveUp(GiveUp::Gone));
+    }
+
     proptest! {
         #[test]
         fn jitter_stays_near(seconds in 0_u64..200_000, dice: u64) {
             let policy = Retry { schedule: vec![Duration::ZERO, Duration::from_secs(seconds)], never: vec![] };
-            let waited = wait_ms(&policy, 1, &fault(ErrorClass::TimeoutResponse), dice).unwrap();
+            let waited = wait_ms(&policy, Made::Automatic(1), &fault(ErrorClass::TimeoutResponse), dice).unwrap();
             prop_assert!(waited >= seconds * 850 && waited <= seconds * 1150, "{waited}");
         }
 
@@ -225,7 +276,7 @@ mod tests {
         fn never_before_retry_after(seconds in 0_u64..1000, after in 0_u64..200_000, dice: u64) {
             let policy = Retry { schedule: vec![Duration::ZERO, Duration::from_secs(seconds)], never: vec![] };
             let outcome = answer(503, &[("retry-after", &after.to_string())]);
-            let waited = wait_ms(&policy, 1, &outcome, dice).unwrap();
+            let waited = wait_ms(&policy, Made::Automatic(1), &outcome, dice).unwrap();
             let bound = after.min(24 * 3600);
             prop_assert!(waited >= bound * 1000 && waited <= bound.max(seconds) * 1150, "{waited}");
             prop_assert!(waited <= (24 * 3_600_000).max(seconds * 1150), "{waited}");

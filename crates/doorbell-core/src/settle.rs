@@ -5,7 +5,7 @@
 use crate::attempt::{Outcome, Trigger};
 use crate::delivery::{Delivery, DiscardReason, State};
 use crate::endpoint::{Endpoint, OnDead};
-use crate::retry::{self, GiveUp, Next};
+use crate::retry::{self, GiveUp, Made, Next};
 use crate::time::Time;
 
 /// What follows a try.
@@ -38,7 +38,11 @@ pub fn after(
     now: Time,
     dice: u64,
 ) -> Step {
-    let made = delivery.attempts.saturating_add(1);
+    let tried = tried(delivery);
+    let made = match delivery.asked {
+        true => Made::ByHand(tried.automatic()),
+        false => Made::Automatic(tried.automatic()),
+    };
     let retry = &endpoint.policy.retry;
     let next = outcome.class().map(|_| retry::next_try(retry, made, outcome, now, dice));
     let state = match next {
@@ -49,9 +53,16 @@ pub fn after(
         }
     };
     Step {
-        delivery: Delivery { attempts: made, state, asked: false, ..delivery.clone() },
+        delivery: Delivery { state, ..tried },
         endpoint: matches!(next, Some(Next::GiveUp(GiveUp::Gone))).then(|| gone(endpoint, now)),
     }
+}
+
+/// The delivery with one try more. One that someone asked for is counted apart, too: it leaves the schedule as it is.
+fn tried(delivery: &Delivery) -> Delivery {
+    let by_hand = delivery.by_hand.saturating_add(u32::from(delivery.asked));
+    let attempts = delivery.attempts.saturating_add(1);
+    Delivery { attempts, by_hand, asked: false, ..delivery.clone() }
 }
 
 /// The delivery put off without a try: its endpoint's circuit is open, its rate is used up, or it is paused.
@@ -66,14 +77,16 @@ pub fn discard(delivery: &Delivery, why: DiscardReason, now: Time) -> Delivery {
     Delivery { state: State::Discarded { at: now, why }, asked: false, ..delivery.clone() }
 }
 
-/// The delivery as it is when someone asks for another try, whatever its state: it waits, until `due` at the latest.
+/// The delivery as it is when someone asks for another try: it waits, until `due` at the latest. `None`: it is delivered,
+/// and stays so; who wants the event once more replays it.
 #[must_use]
-pub fn retried(delivery: &Delivery, due: Time) -> Delivery {
+pub fn retried(delivery: &Delivery, due: Time) -> Option<Delivery> {
     let due = match delivery.state {
         State::Waiting { due: earlier } => earlier.min(due),
-        State::Delivered { .. } | State::Failed { .. } | State::Discarded { .. } => due,
+        State::Failed { .. } | State::Discarded { .. } => due,
+        State::Delivered { .. } => return None,
     };
-    Delivery { state: State::Waiting { due }, asked: true, ..delivery.clone() }
+    Some(Delivery { state: State::Waiting { due }, asked: true, ..delivery.clone() })
 }
 
 /// The delivery as it is when someone wants it never tried again; `None`: it is delivered or discarded already.
@@ -155,6 +168,7 @@ mod tests {
             order_key,
             replay: None,
             attempts,
+            by_hand: 0,
             state: State::Waiting { due: NOW },
             asked: false,
         }
@@ -246,25 +260,61 @@ mod tests {
         let later = Time::from_ms(NOW.ms() + 1);
         for (before, due) in [
             (delivery(0, None), NOW),
-            (Delivery { state: State::Delivered { at: NOW }, ..delivery(1, None) }, later),
             (
                 Delivery { state: State::Failed { at: NOW, holds_key: true }, ..delivery(9, None) },
                 later,
             ),
             (discard(&delivery(2, None), DiscardReason::Filtered, NOW), later),
         ] {
-            let asked = retried(&before, later);
+            let asked = retried(&before, later).unwrap();
             assert_eq!((asked.state, asked.attempts), (State::Waiting { due }, before.attempts));
             assert_eq!(trigger(&asked), Trigger::Manual);
             assert_eq!(trigger(&put_off(&asked, later)), Trigger::Manual, "it was not tried yet");
             let next = after(&asked, &endpoint(None), &answer(500), NOW, 0).delivery;
             assert_eq!(trigger(&next), Trigger::Automatic);
+            assert_eq!((next.attempts, next.by_hand), (before.attempts + 1, 1));
+            assert_eq!(next.automatic(), before.automatic());
         }
     }
 
     #[test]
+    fn what_is_delivered_is_not_retried() {
+        let over = Delivery { state: State::Delivered { at: NOW }, ..delivery(1, None) };
+        assert_eq!(retried(&over, NOW), None);
+    }
+
+    #[test]
+    fn a_dead_letter_that_fails_by_hand_is_dead_again() {
+        let mut dead = after(&delivery(9, None), &endpoint(None), &answer(500), NOW, 0).delivery;
+        for _ in 0..30 {
+            let asked = retried(&dead, NOW).unwrap();
+            dead = after(&asked, &endpoint(None), &answer(500), NOW, 0).delivery;
+            assert_eq!(dead.state, State::Failed { at: NOW, holds_key: false });
+        }
+        assert_eq!((dead.attempts, dead.by_hand), (40, 30));
+    }
+
+    /// By hand before the first try of its own, it waits as after that one, and makes all of its own nevertheless.
+    #[test]
+    fn by_hand_before_the_first_try_is_not_at_once_again() {
+        let mut next = delivery(0, None);
+        for _ in 0..30 {
+            let asked = retried(&next, NOW).unwrap();
+            next = after(&asked, &endpoint(None), &answer(500), NOW, 0).delivery;
+            let State::Waiting { due } = next.state else { panic!("it is dead") };
+            assert_eq!(due.ms() - NOW.ms(), 4_250, "5 s, less 15 %");
+        }
+        let mut own = 0;
+        while let State::Waiting { due } = next.state {
+            next = after(&next, &endpoint(None), &answer(500), due, 0).delivery;
+            own += 1;
+        }
+        assert_eq!((own, next.automatic(), next.attempts), (10, 10, 40));
+    }
+
+    #[test]
     fn what_is_over_cannot_be_cancelled() {
-        let asked = retried(&delivery(1, None), NOW);
+        let asked = retried(&delivery(1, None), NOW).unwrap();
         let cancelled_now = State::Discarded { at: NOW, why: DiscardReason::Cancelled };
         for state in [asked.state, State::Failed { at: NOW, holds_key: true }] {
             let gone = cancelled(&Delivery { state, ..asked.clone() }, NOW).unwrap();
@@ -276,6 +326,35 @@ mod tests {
     }
 
     proptest! {
+        /// However often someone asks in between, the schedule goes on as if nobody had: as many tries of its own, each
+        /// after the same wait as without, and none by hand is the last one.
+        #[test]
+        fn by_hand_changes_nothing_of_the_schedule(asked in prop::collection::vec(0_u8..4, 10), dice: u64) {
+            let endpoint = endpoint(None);
+            let schedule = &endpoint.policy.retry.schedule;
+            let fail = |now: Time, of: &Delivery| after(of, &endpoint, &answer(500), now, dice).delivery;
+            let wait = |of: &Delivery, now: Time| match of.state {
+                State::Waiting { due } => Some(due.ms() - now.ms()),
+                State::Delivered { .. } | State::Failed { .. } | State::Discarded { .. } => None,
+            };
+            let (mut plain, mut other) = (delivery(0, None), delivery(0, None));
+            for (made, times) in asked.iter().enumerate() {
+                for _ in 0..*times {
+                    let before = other.automatic();
+                    other = fail(NOW, &retried(&other, NOW).unwrap());
+                    prop_assert_eq!((trigger(&other), other.automatic()), (Trigger::Automatic, before));
+                    let waits = u128::from(wait(&other, NOW).unwrap());
+                    let step = schedule[made.max(1)].as_millis();
+                    prop_assert!(step * 85 <= waits * 100 && waits * 100 <= step * 115, "{waits}");
+                }
+                (plain, other) = (fail(NOW, &plain), fail(NOW, &other));
+                prop_assert_eq!(wait(&plain, NOW), wait(&other, NOW));
+                prop_assert_eq!((plain.attempts, plain.state), (other.automatic(), other.state));
+            }
+            prop_assert_eq!(other.state, State::Failed { at: NOW, holds_key: false });
+            prop_assert_eq!(other.by_hand, asked.iter().copied().map(u32::from).sum::<u32>());
+        }
+
         /// Tried again and again, a delivery ends: after as many tries as its schedule has steps, each due after the last.
         #[test]
         fn every_delivery_ends(outcomes in prop::collection::vec((0_u16..600, 0_usize..ErrorClass::ALL.len()), 40), dice: u64) {

@@ -109,13 +109,18 @@ fn paused() -> Wait {
 }
 
 fn until_due(delivery: &Delivery, endpoint: &Endpoint, due: Time) -> Wait {
-    let (next, most) = (delivery.attempts.saturating_add(1), endpoint.policy.retry.schedule.len());
-    let because = if delivery.attempts == 0 {
+    let (next, most) =
+        (delivery.automatic().saturating_add(1), endpoint.policy.retry.schedule.len());
+    let beside = match delivery.by_hand {
+        0 => String::new(),
+        by_hand => format!(", not counting {by_hand} that someone asked for"),
+    };
+    let because = if delivery.attempts == 0 || delivery.asked {
         format!("It is due at {due}.")
     } else if usize::try_from(next).is_ok_and(|next| next <= most) {
-        format!("Try {next} of {most} is due at {due}.")
+        format!("Try {next} of {most} is due at {due}{beside}.")
     } else {
-        format!("Try {next} is due at {due}.")
+        format!("Try {next} is due at {due}{beside}.")
     };
     Wait { what: WaitsFor::Due, until: Some(due), because }
 }
@@ -224,6 +229,7 @@ mod tests {
             order_key: Some(7),
             replay: None,
             attempts: 2,
+            by_hand: 0,
             state: State::Waiting { due },
             asked: false,
         }
@@ -263,6 +269,20 @@ mod tests {
             assert_eq!(found, what, "{because}");
             assert!(because.contains(word), "{because}");
         }
+    }
+
+    #[test]
+    fn tries_that_someone_asked_for_are_counted_apart() {
+        let said = |of: Delivery| said(&of, &endpoint(), Condition::Closed).1;
+        let by_hand = Delivery { attempts: 5, by_hand: 3, ..delivery(LATER) };
+        assert_eq!(
+            said(by_hand.clone()),
+            "Try 3 of 10 is due at 2027-01-15T08:00:30.000Z, not counting 3 that someone asked for."
+        );
+        assert_eq!(
+            said(Delivery { asked: true, ..by_hand }),
+            "It is due at 2027-01-15T08:00:30.000Z."
+        );
     }
 
     #[test]

@@ -172,6 +172,7 @@ mod tests {
             order_key: None,
             replay: None,
             attempts: number,
+            by_hand: 0,
             state,
             asked: false,
         };

@@ -64,6 +64,7 @@ impl Script {
             order_key: None,
             replay: None,
             attempts: 0,
+            by_hand: 0,
             state: State::Waiting { due: at },
             asked: false,
         };

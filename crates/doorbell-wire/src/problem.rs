@@ -103,8 +103,8 @@ codes! {
     /// The delivery is being tried at this moment, so it can be neither retried nor cancelled.
     InFlight "in_flight" 409 "The delivery is in flight":
         "Wait until the try is over (at most the endpoint's timeout) and ask again.";
-    /// The state of the thing does not allow this: a delivered delivery cannot be cancelled, a finished replay cannot be
-    /// cancelled, a disabled endpoint cannot be tested.
+    /// The state of the thing does not allow this: a delivered delivery can be neither retried (a replay delivers its event
+    /// once more) nor cancelled, a finished replay cannot be cancelled, a disabled endpoint cannot be tested.
     State "state" 409 "Its state does not allow this":
         "Look at its state first; the detail names it.";
     /// The body is larger than this operation takes.

@@ -8,7 +8,7 @@ use doorbell_core::breaker::{Breaker, Gate, Pass};
 use doorbell_core::endpoint::{Policy, Retry};
 use doorbell_core::pace::{Pace, Turn};
 use doorbell_core::request::Headers;
-use doorbell_core::retry::{Next, next_try};
+use doorbell_core::retry::{Made, Next, next_try};
 use doorbell_core::time::Time;
 use std::collections::VecDeque;
 
@@ -149,7 +149,13 @@ impl Lane {
         if out.ends == Ends::Delivered {
             return After::Delivered;
         }
-        match next_try(&Retry::default(), out.delivery.made + 1, &outcome, time(now), dice.next()) {
+        match next_try(
+            &Retry::default(),
+            Made::Automatic(out.delivery.made + 1),
+            &outcome,
+            time(now),
+            dice.next(),
+        ) {
             Next::At(due) => After::Again(seconds(due)),
             Next::GiveUp(_) => After::GivenUp,
         }

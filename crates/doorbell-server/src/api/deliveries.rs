@@ -7,6 +7,7 @@ use super::refused::Refused;
 use super::state::ApiState;
 use axum::extract::State;
 use axum::response::Response;
+use doorbell_core::delivery::{self, Delivery};
 use doorbell_core::directory::Directory;
 use doorbell_core::endpoint::Status;
 use doorbell_core::id::{DeliveryId, EndpointId, EventId, ReplayId};
@@ -95,6 +96,9 @@ pub(super) async fn retry(
     let id: DeliveryId = find::id(&name, "delivery")?;
     let row = state.admitting.store.delivery(caller.tenant, id).await?;
     let row = row.ok_or_else(|| Refused::not_found("delivery"))?;
+    if matches!(row.delivery.state, delivery::State::Delivered { .. }) {
+        return Err(Refused::new(Code::State, delivered(&row.delivery)));
+    }
     let settings = state.configured.directory();
     let endpoint = row.delivery.endpoint;
     let mut promises = state.admitting.desk.promises();
@@ -108,9 +112,19 @@ pub(super) async fn retry(
         Some(Status::Enabled) => promises.ask_first(endpoint),
     };
     let due = state.admitting.clock.now();
-    amend(&state, Amendment::Retry { tenant: caller.tenant, delivery: id, due, lend }).await?;
+    let amendment = Amendment::Retry { tenant: caller.tenant, delivery: id, due, lend };
+    amend(&state, amendment, &delivered(&row.delivery)).await?;
     drop(promises);
     Ok(json(StatusCode::ACCEPTED, &one(&state, caller, id).await?))
+}
+
+/// Why a delivery is not retried that is delivered, or has been since we looked.
+fn delivered(of: &Delivery) -> String {
+    format!(
+        "It is delivered, and stays so. A replay delivers its event once more, as a delivery of its own: \
+        `doorbell replay run --event {} --endpoint {}`.",
+        of.event, of.endpoint
+    )
 }
 
 pub(super) async fn cancel(
@@ -120,17 +134,12 @@ pub(super) async fn cancel(
 ) -> Result<Response, Refused> {
     let id: DeliveryId = find::id(&name, "delivery")?;
     let at = state.admitting.clock.now();
-    amend(&state, Amendment::Cancel { tenant: caller.tenant, delivery: id, at }).await?;
+    let amendment = Amendment::Cancel { tenant: caller.tenant, delivery: id, at };
+    amend(&state, amendment, "It is delivered or discarded already.").await?;
     Ok(json(StatusCode::OK, &one(&state, caller, id).await?))
 }
 
-async fn amend(state: &ApiState, amendment: Amendment) -> Result<(), Refused> {
-    let settled = match &amendment {
-        Amendment::Retry { .. } | Amendment::Redeliver { .. } => {
-            "It cannot be tried again as it stands."
-        }
-        Amendment::Cancel { .. } => "It is delivered or discarded already.",
-    };
+async fn amend(state: &ApiState, amendment: Amendment, settled: &str) -> Result<(), Refused> {
     let amended = state.admitting.store.amend(vec![amendment]).await?;
     match amended.first() {
         Some(Amended::Done(_)) => Ok(()),

@@ -423,6 +423,34 @@ async fn each_attempt_says_why_it_was_made() {
     assert_eq!(world.triggers(second).await, [Trigger::Replay, automatic]);
 }
 
+/// However often someone asks in vain, a delivery has all tries of its schedule, and waits for them as long as ever.
+#[tokio::test(start_paused = true)]
+async fn tries_by_hand_use_up_nothing_of_the_schedule() {
+    let mut soon = endpoint(1);
+    let schedule = vec![Duration::ZERO, SECOND * 10, SECOND * 20];
+    soon.policy.retry = Retry { schedule, never: Vec::new() };
+    let world = World::new(Script::by(|_| Step::status(500)), vec![soon]).await;
+    world.publish("{}", "a").await;
+    world.pass(SECOND).await;
+    let tenant = TenantId::DEFAULT;
+    let delivery = world.deliveries().await.remove(0).delivery.id;
+    for _ in 0..4 {
+        let due = world.admitting.clock.now();
+        let retry = Amendment::Retry { tenant, delivery, due, lend: false };
+        world.store.amend(vec![retry]).await.unwrap();
+        world.pass(SECOND * 2).await;
+        let State::Waiting { due: next } = world.states().await[0] else { panic!("it is over") };
+        assert!(next.since(due) <= SECOND * 14, "the same step again, not the next");
+    }
+    world.pass(SECOND * 60).await;
+    assert!(matches!(world.states().await[0], State::Failed { .. }));
+    let (automatic, manual) = (Trigger::Automatic, Trigger::Manual);
+    assert_eq!(
+        world.triggers(delivery).await,
+        [Trigger::Initial, manual, manual, manual, manual, automatic, automatic]
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_stop_lets_what_is_in_flight_end_and_the_next_start_finds_the_rest() {
     let script = Script::by(|_| Step::After(SECOND * 2, ok()));

@@ -4,7 +4,8 @@ use super::Homes;
 use super::making::{
     BEGIN, HOUR, Maker, accept, claim_one, endpoint, everything, ids, source, tenant,
 };
-use crate::store::{EventQuery, Retention, Settled, Store, StoreError};
+use crate::store::{Amendment, EventQuery, Retention, Settled, Store, StoreError};
+use doorbell_core::attempt::Attempt;
 use doorbell_core::configuration::{
     Change, Replay, ReplayChoice, ReplayState, Resource, ResourceId, Scope, Tenant, Token,
 };
@@ -13,7 +14,7 @@ use doorbell_core::endpoint::{
     Endpoint, ExtraSignature, OnDead, Order, Policy, Rate, Retry, SigningSecret, Status,
     Subscription,
 };
-use doorbell_core::id::{ReplayId, TokenId};
+use doorbell_core::id::{DeliveryId, ReplayId, TokenId};
 use doorbell_core::limits;
 use doorbell_core::name::{EventTypePattern, Label};
 use doorbell_core::secret::SecretText;
@@ -257,6 +258,18 @@ pub async fn a_closed_home_promises_nothing(mut homes: impl Homes) {
     assert!(matches!(claim, Err(StoreError::Broken(_))));
 }
 
+/// Has a dead letter to endpoint 1 tried once more, in vain.
+async fn tried_by_hand(home: &impl Store, maker: &mut Maker, delivery: DeliveryId) -> Attempt {
+    let (tenant, due) = (tenant(0), maker.now);
+    let retry = Amendment::Retry { tenant, delivery, due, lend: false };
+    home.amend(vec![retry]).await.unwrap();
+    let lent = claim_one(home, endpoint(1)).await;
+    let failed = State::Failed { at: maker.now, holds_key: false };
+    let settlement = maker.settlement(&lent, failed, 500);
+    home.settle(settlement.clone()).await.unwrap();
+    settlement.attempt.unwrap()
+}
+
 /// What was promised is there after a restart; leases are not, so what was in flight is lent again.
 pub async fn a_reopened_home_keeps_its_promises(mut homes: impl Homes) {
     let (home, mut maker) = (homes.open().await, Maker::new());
@@ -272,10 +285,12 @@ pub async fn a_reopened_home_keeps_its_promises(mut homes: impl Homes) {
     let failed = State::Failed { at: maker.now, holds_key: false };
     let settlement = maker.settlement(&settled, failed, 500);
     home.settle(settlement.clone()).await.unwrap();
+    let by_hand = tried_by_hand(&home, &mut maker, settled.delivery.id).await;
     let delivery = maker.delivery(endpoint(2));
     accept(&home, &mut maker, vec![delivery.clone()]).await;
     let in_flight = claim_one(&home, endpoint(2)).await;
     let row = home.delivery(event.tenant, settled.delivery.id).await.unwrap();
+    assert_eq!(row.as_ref().map(|row| row.delivery.by_hand), Some(1));
     home.close().await.unwrap();
     drop(home);
 
@@ -287,7 +302,7 @@ pub async fn a_reopened_home_keeps_its_promises(mut homes: impl Homes) {
     );
     assert_eq!(home.delivery(event.tenant, settled.delivery.id).await.unwrap(), row);
     let attempts = home.attempts(event.tenant, settled.delivery.id).await.unwrap();
-    assert_eq!(attempts, Vec::from_iter(settlement.attempt));
+    assert_eq!(attempts, Vec::from_iter(settlement.attempt.into_iter().chain([by_hand])));
     admission.event = maker.event().into();
     let again = doorbell_core::event::Event {
         dedupe_key: event.dedupe_key.clone(),

@@ -181,7 +181,8 @@ pub async fn a_key_is_out_once_at_a_time(mut homes: impl Homes) {
     }
     let first = home.claim(by_key).await.unwrap();
     assert_eq!(ids(&first), [made[0], made[2]]);
-    let done = maker.settlement(&first.lent[0], maker.delivered(), 200);
+    let dead = State::Failed { at: maker.now, holds_key: false };
+    let done = maker.settlement(&first.lent[0], dead, 500);
     home.settle(done).await.unwrap();
     let second = home.claim(by_key).await.unwrap();
     assert_eq!(ids(&second), made[1..2]);
@@ -233,7 +234,8 @@ pub async fn the_next_of_a_key_may_come_by_itself(mut homes: impl Homes) {
     assert_eq!(answer, Ok(Settled::Kept), "it is the first itself");
     let again = home.claim(claim).await.unwrap();
     assert_eq!(ids(&again), made[..1]);
-    let done = maker.settlement(&again.lent[0], maker.delivered(), 200);
+    let dead = State::Failed { at: maker.now, holds_key: false };
+    let done = maker.settlement(&again.lent[0], dead, 500);
     assert_eq!(settle_for_next(&home, done).await, made[2..3]);
     assert_eq!(ids(&home.claim(claim).await.unwrap()), [], "the key is out");
     let (tenant, due) = (super::making::tenant(0), maker.now);

@@ -118,6 +118,7 @@ impl Maker {
         let attempt = self.attempt(lent.delivery.attempts + 1, status);
         let mut delivery = lent.delivery.clone();
         delivery.attempts += 1;
+        delivery.by_hand += u32::from(delivery.asked);
         delivery.state = state;
         delivery.asked = false;
         Settlement {

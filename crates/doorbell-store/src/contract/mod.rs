@@ -98,6 +98,8 @@ macro_rules! contract_tests {
             settling::a_delivery_can_be_given_back
             settling::a_lost_lease_settles_nothing
             settling::a_retry_makes_a_delivery_wait
+            settling::a_delivered_delivery_is_not_retried
+            settling::tries_by_hand_are_counted
             settling::a_cancelled_delivery_is_never_tried
             settling::what_only_waits_can_be_taken_back
             settling::a_replay_gives_an_event_new_deliveries

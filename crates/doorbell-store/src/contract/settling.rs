@@ -118,7 +118,8 @@ pub async fn a_lost_lease_settles_nothing(mut homes: impl Homes) {
     assert_eq!(home.settle(done).await, Ok(Settled::Kept));
 }
 
-/// A retry makes a delivery wait again whatever its state, or be due earlier; not while it is in flight.
+/// A retry makes a delivery wait again whatever its state, or be due earlier; not while it is in flight, nor once it is
+/// delivered.
 pub async fn a_retry_makes_a_delivery_wait(mut homes: impl Homes) {
     let (home, mut maker) = (homes.open().await, Maker::new());
     let delivery = maker.delivery(endpoint(1));
@@ -129,7 +130,6 @@ pub async fn a_retry_makes_a_delivery_wait(mut homes: impl Homes) {
     let why = DiscardReason::Filtered;
     let done = Ok(vec![Amended::Done(Some(endpoint(1)))]);
     for state in [
-        State::Delivered { at },
         State::Failed { at, holds_key: true },
         State::Discarded { at, why },
         State::Waiting { due: at.after(HOUR) },
@@ -160,6 +160,68 @@ pub async fn a_retry_makes_a_delivery_wait(mut homes: impl Homes) {
     ] {
         assert_eq!(home.amend(vec![unknown]).await, Ok(vec![Amended::Unknown]));
     }
+}
+
+/// A delivered delivery stays as it is, whoever asks for another try.
+pub async fn a_delivered_delivery_is_not_retried(mut homes: impl Homes) {
+    let (home, mut maker) = (homes.open().await, Maker::new());
+    let delivery = maker.delivery(endpoint(1));
+    let id = delivery.id;
+    accept(&home, &mut maker, vec![delivery]).await;
+    let lent = claim_one(&home, endpoint(1)).await;
+    let settlement = maker.settlement(&lent, maker.delivered(), 200);
+    home.settle(settlement).await.unwrap();
+    let before = home.delivery(tenant(0), id).await;
+    for (lend, of, answer) in [
+        (false, 0, Amended::NotAllowed),
+        (true, 0, Amended::NotAllowed),
+        (false, 1, Amended::Unknown),
+    ] {
+        let due = maker.now;
+        let retry = Amendment::Retry { tenant: tenant(of), delivery: id, due, lend };
+        assert_eq!(home.amend(vec![retry]).await, Ok(vec![answer]));
+        assert_eq!(home.delivery(tenant(0), id).await, before);
+        assert!(claim_all(&home, endpoint(1)).await.is_empty());
+    }
+}
+
+/// Of its tries a delivery knows how many someone asked for: in what is lent, in lists, and through every later change.
+pub async fn tries_by_hand_are_counted(mut homes: impl Homes) {
+    let (home, mut maker) = (homes.open().await, Maker::new());
+    let delivery = maker.delivery(endpoint(1));
+    let id = delivery.id;
+    accept(&home, &mut maker, vec![delivery]).await;
+    let due = maker.now;
+    let listed = async |expected: (u32, u32)| {
+        let page = home.deliveries(DeliveryQuery::of(tenant(0))).await.unwrap();
+        let row = home.delivery(tenant(0), id).await.unwrap().unwrap();
+        assert_eq!(page.items, std::slice::from_ref(&row));
+        assert_eq!((row.delivery.attempts, row.delivery.by_hand), expected);
+    };
+    let mut expected = (0, 0);
+    for (asks, state) in [
+        (false, State::Waiting { due }),
+        (true, State::Waiting { due }),
+        (true, State::Failed { at: due, holds_key: false }),
+        (true, State::Waiting { due }),
+        (false, State::Waiting { due }),
+        (true, maker.delivered()),
+    ] {
+        if asks {
+            let retry = Amendment::Retry { tenant: tenant(0), delivery: id, due, lend: false };
+            assert_eq!(home.amend(vec![retry]).await, Ok(vec![Amended::Done(Some(endpoint(1)))]));
+            listed(expected).await;
+        }
+        let lent = claim_one(&home, endpoint(1)).await;
+        let of = &lent.delivery;
+        assert_eq!((of.attempts, of.by_hand, of.asked), (expected.0, expected.1, asks));
+        let settlement = maker.settlement(&lent, state, 500);
+        home.settle(settlement).await.unwrap();
+        expected = (expected.0 + 1, expected.1 + u32::from(asks));
+        listed(expected).await;
+    }
+    assert_eq!(expected, (6, 4));
+    assert_eq!(home.attempts(tenant(0), id).await.unwrap().len(), 6);
 }
 
 /// What waits or failed can be cancelled; what is delivered, discarded or in flight cannot.

@@ -20,7 +20,7 @@ pub(super) async fn amend(parts: &Parts, amendment: Amendment) -> Result<Amended
     parts.engine.catch_up().await?;
     match amendment {
         Amendment::Retry { tenant, delivery, due, lend } => {
-            let retried = |now: &Delivery| Some((settle::retried(now, due), None));
+            let retried = |now: &Delivery| Some((settle::retried(now, due)?, None));
             let amended = change(parts, tenant, delivery, retried).await?;
             if lend && matches!(amended, Amended::Done(_)) {
                 hand_over(parts, delivery).await;

@@ -376,6 +376,7 @@ fn newborn(tenant: TenantId, event: EventId, new: Vec<NewDelivery>) -> Newborn {
             order_key: new.order_key,
             replay: new.replay,
             attempts: 0,
+            by_hand: 0,
             state: new.state,
             asked: false,
         };

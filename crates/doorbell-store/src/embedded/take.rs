@@ -4,7 +4,7 @@
 use super::amend;
 use super::parts::Parts;
 use crate::store::{Admission, Admitted, Amended, NewDelivery, StoreError};
-use doorbell_core::attempt::Attempt;
+use doorbell_core::attempt::{Attempt, Trigger};
 use doorbell_core::delivery::{Delivery, State};
 use doorbell_core::event::Event;
 use doorbell_core::past::{Past, PastDelivery};
@@ -59,11 +59,16 @@ fn has_changed(past: &PastDelivery) -> bool {
 async fn replay(parts: &Parts, past: PastDelivery) -> Result<(), StoreError> {
     let PastDelivery { delivery, updated, mut attempts } = past;
     let mut last = attempts.pop();
+    let mut by_hand = 0;
     for attempt in attempts {
         let due = attempt.at.after(attempt.timings.total);
         let state = State::Waiting { due };
+        by_hand += u32::from(attempt.trigger == Trigger::Manual);
+        // As it was counted then: tries by hand of an older version were not counted apart.
+        let by_hand = by_hand.min(delivery.by_hand);
+        let number = attempt.number;
         let between =
-            Delivery { attempts: attempt.number, state, asked: false, ..delivery.clone() };
+            Delivery { attempts: number, by_hand, state, asked: false, ..delivery.clone() };
         change(parts, between, Some(attempt)).await?;
     }
     if let Some(at) = ended(&delivery, last.as_ref(), updated) {

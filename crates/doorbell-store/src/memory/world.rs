@@ -149,6 +149,7 @@ impl World {
                 order_key: new.order_key,
                 replay: new.replay,
                 attempts: 0,
+                by_hand: 0,
                 state: new.state,
                 asked: false,
             };
@@ -274,6 +275,7 @@ impl World {
             parcel.updated = settlement.at().or(parcel.updated);
             parcel.last = settlement.ending().or(parcel.last);
             parcel.delivery.attempts = settlement.delivery.attempts;
+            parcel.delivery.by_hand = settlement.delivery.by_hand;
             parcel.delivery.state = settlement.delivery.state;
             parcel.delivery.asked = settlement.delivery.asked;
             parcel.attempts.extend(settlement.attempt);
@@ -303,8 +305,7 @@ impl World {
     pub(super) fn amend(&mut self, amendment: &Amendment) -> Amended {
         match amendment {
             Amendment::Retry { tenant, delivery, due, lend } => {
-                let retried = |now: &Delivery| Some(settle::retried(now, *due));
-                let amended = self.change(*tenant, *delivery, retried);
+                let amended = self.change(*tenant, *delivery, |now| settle::retried(now, *due));
                 if *lend && matches!(amended, Amended::Done(_)) {
                     self.hand_over(*delivery);
                 }

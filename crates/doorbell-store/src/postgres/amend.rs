@@ -72,7 +72,7 @@ async fn one(
 ) -> Result<(), StoreError> {
     let answer = match amendment {
         Amendment::Retry { tenant, delivery, due, lend } => {
-            let to = |now: &Delivery| Some(settle::retried(now, *due));
+            let to = |now: &Delivery| settle::retried(now, *due);
             change(parts, line, (*tenant, *delivery), (to, *lend), done).await?
         }
         Amendment::Cancel { tenant, delivery, at } => {
@@ -97,7 +97,7 @@ async fn change(
     let found = line.query(LOCK, &[&Id::from(id), &Id::from(tenant)]).await?;
     let Some(row) = found.first() else { return Ok(Amended::Unknown) };
     let kept = rows::delivery(row)?;
-    let others: bool = get(row, 16)?;
+    let others: bool = get(row, 17)?;
     let others = others && kept.holder != parts.node();
     if others || !parts.leases().take_back(id) {
         return Ok(Amended::InFlight);
@@ -112,7 +112,7 @@ async fn change(
     if lend {
         let hold = Hold::new(kept.lease + 1, kept.nth, holder);
         let (locator, lease) = (Locator(kept.seq.cast_unsigned()), Lease(0));
-        let body_len = rows::count(get(row, 17)?);
+        let body_len = rows::count(get(row, 18)?);
         done.lent.push((Lent { delivery, locator, lease, body_len, payload: None }, hold));
     }
     Ok(Amended::Done(Some(endpoint)))

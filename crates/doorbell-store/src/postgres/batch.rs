@@ -117,6 +117,7 @@ pub(super) fn made(event: &Event, new: &NewDelivery) -> Delivery {
         order_key: new.order_key,
         replay: new.replay,
         attempts: 0,
+        by_hand: 0,
         state: new.state,
         asked: false,
     }

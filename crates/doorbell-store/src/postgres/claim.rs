@@ -93,10 +93,10 @@ async fn plain(parts: &Parts, claim: Claim) -> Result<Claims, StoreError> {
 fn lend(parts: &Parts, node: i64, found: &[Row]) -> Result<Vec<Lent>, StoreError> {
     let mut all = Vec::with_capacity(found.len());
     for row in found {
-        let record: Option<&[u8]> = get(row, 16)?;
+        let record: Option<&[u8]> = get(row, 17)?;
         // One whose bytes are damaged is found out when its turn comes.
         let event = record.and_then(|record| rows::decode_event(record).ok()).map(Arc::new);
-        let body_len = rows::count(get(row, 17)?);
+        let body_len = rows::count(get(row, 18)?);
         all.push((rows::delivery(row)?, body_len, event));
     }
     all.sort_by_key(|(kept, ..)| (due(kept), kept.seq, kept.nth));
@@ -198,7 +198,7 @@ fn read_heads(found: &[Row]) -> Result<Vec<Head>, StoreError> {
 }
 
 /// Where the columns of what is lent are followed by when the first of the rest is due.
-const NEXT: usize = 18;
+const NEXT: usize = 19;
 
 /// Lends what `c` names, as `d` (by its key: `state + 0` keeps the planner from going through all that nobody has, which it
 /// does in a partition of which it knows nothing yet), and finds as `s` of which the events come along.

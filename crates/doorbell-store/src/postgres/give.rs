@@ -110,7 +110,7 @@ impl Giver {
         }
         for row in self.line.query(DELIVERIES, &[&all]).await? {
             let kept = rows::delivery(&row)?;
-            let updated: Option<i64> = get(&row, 16)?;
+            let updated: Option<i64> = get(&row, 17)?;
             let attempts = attempts.remove(&(kept.seq, kept.nth)).unwrap_or_default();
             let past = places.get(&kept.seq).and_then(|at| pasts.get_mut(*at));
             if let Some(past) = past {

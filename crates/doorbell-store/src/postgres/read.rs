@@ -233,9 +233,9 @@ fn parse_place(cursor: &str) -> Option<(i64, i32)> {
 
 fn delivery_row(parts: &Parts, row: &Row) -> Result<((i64, i32), DeliveryRow), StoreError> {
     let kept = rows::delivery(row)?;
-    let event_type: Option<&str> = get(row, 19)?;
-    let updated: Option<i64> = get(row, 16)?;
-    let last = rows::ending(get(row, 17)?, get(row, 18)?);
+    let event_type: Option<&str> = get(row, 20)?;
+    let updated: Option<i64> = get(row, 17)?;
+    let last = rows::ending(get(row, 18)?, get(row, 19)?);
     let leases = parts.leases();
     // Of what another node holds we do not know whether its try has begun.
     let others = kept.holder != 0 && kept.holder != leases.node();
@@ -244,7 +244,7 @@ fn delivery_row(parts: &Parts, row: &Row) -> Result<((i64, i32), DeliveryRow), S
     let row = DeliveryRow {
         in_flight: in_flight && !kept.delivery.state.is_settled(),
         event_type: event_type.and_then(|text| EventType::parse(text).ok()),
-        at: time(get(row, 20)?),
+        at: time(get(row, 21)?),
         updated: updated.map(time),
         last,
         delivery: kept.delivery,

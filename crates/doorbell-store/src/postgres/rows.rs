@@ -143,7 +143,7 @@ fn state(code: i16, due: Time, holds_key: bool, why: Option<&str>) -> Result<Sta
 /// The columns of [`delivery`], of a table `d`.
 macro_rules! delivery_columns {
     () => {
-        "d.seq, d.nth, d.id, d.tenant, d.event, d.endpoint, d.order_key, d.replay, d.attempts, d.state, d.due, d.holds_key, d.why, d.asked, d.holder, d.lease"
+        "d.seq, d.nth, d.id, d.tenant, d.event, d.endpoint, d.order_key, d.replay, d.attempts, d.state, d.due, d.holds_key, d.why, d.asked, d.by_hand, d.holder, d.lease"
     };
 }
 pub(super) use delivery_columns;
@@ -163,7 +163,7 @@ pub(super) fn delivery(row: &Row) -> Result<Kept, StoreError> {
     let due = time(get(row, 10)?);
     let why: Option<&str> = get(row, 12)?;
     let order_key: Option<i64> = get(row, 6)?;
-    let attempts: i32 = get(row, 8)?;
+    let (attempts, by_hand): (i32, i32) = (get(row, 8)?, get(row, 14)?);
     let delivery = Delivery {
         id: get::<Id>(row, 2)?.into(),
         tenant: get::<Id>(row, 3)?.into(),
@@ -172,6 +172,7 @@ pub(super) fn delivery(row: &Row) -> Result<Kept, StoreError> {
         order_key: order_key.map(i64::cast_unsigned),
         replay: get::<Option<Id>>(row, 7)?.map(Into::into),
         attempts: u32::try_from(attempts).unwrap_or(0),
+        by_hand: u32::try_from(by_hand).unwrap_or(0),
         state: state(get(row, 9)?, due, get(row, 11)?, why)?,
         asked: get(row, 13)?,
     };
@@ -179,8 +180,8 @@ pub(super) fn delivery(row: &Row) -> Result<Kept, StoreError> {
         seq: get(row, 0)?,
         nth: get(row, 1)?,
         delivery,
-        holder: get(row, 14)?,
-        lease: get(row, 15)?,
+        holder: get(row, 15)?,
+        lease: get(row, 16)?,
     })
 }
 
@@ -266,14 +267,15 @@ pub(super) fn decode_event(record: &[u8]) -> Result<Event, StoreError> {
     }
 }
 
-/// An attempt as bytes, as in the journal.
+/// An attempt as bytes, as in the journal. Of the delivery nothing is read again, and nodes of the version before do not know
+/// its count of tries by hand.
 pub(super) fn encode_attempt(seq: i64, delivery: &Delivery, attempt: Attempt) -> Vec<u8> {
     let mut out = vec![Kind::Settled.byte(), stored::VERSION];
     let settled = stored::Settled {
         event_at: seq.cast_unsigned(),
         previous: None,
         at: None,
-        delivery: delivery.clone(),
+        delivery: Delivery { by_hand: 0, ..delivery.clone() },
         attempt: Some(attempt),
     };
     settled.encode(&mut out);
@@ -293,4 +295,40 @@ fn decode(record: &[u8]) -> Result<Record, StoreError> {
     let payload = Bytes::copy_from_slice(payload);
     Record::decode(*kind, *version, &payload)
         .map_err(|fault| StoreError::Corrupt(fault.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use doorbell_core::attempt::{Outcome, Timings, Trigger};
+    use doorbell_core::id::AttemptId;
+
+    /// During an upgrade nodes of the version before list the attempts that new ones have written.
+    #[test]
+    fn an_attempt_is_written_as_the_version_before_reads_it() {
+        let delivery = |by_hand| Delivery {
+            id: DeliveryId::from_bytes([1; 16]),
+            tenant: TenantId::DEFAULT,
+            event: EventId::from_bytes([2; 16]),
+            endpoint: EndpointId::from_bytes([3; 16]),
+            order_key: None,
+            replay: None,
+            attempts: 2,
+            by_hand,
+            state: State::Waiting { due: Time::EPOCH },
+            asked: false,
+        };
+        let attempt = Attempt {
+            id: AttemptId::from_bytes([4; 16]),
+            number: 2,
+            at: Time::EPOCH,
+            trigger: Trigger::Manual,
+            address: None,
+            timings: Timings::default(),
+            outcome: Outcome::Confirmed,
+        };
+        let record = encode_attempt(7, &delivery(1), attempt.clone());
+        assert_eq!(record, encode_attempt(7, &delivery(0), attempt.clone()));
+        assert_eq!(decode_attempt(&record), Ok(attempt));
+    }
 }

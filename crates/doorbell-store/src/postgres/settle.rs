@@ -125,7 +125,7 @@ async fn write(parts: &Parts, items: &[Item]) -> Result<Written, StoreError> {
         of.add(item, |endpoint| lends && parts.owns(endpoint.bytes()));
     }
     let generation = parts.generation();
-    let values: [&(dyn ToSql + Sync); 22] = [
+    let values: [&(dyn ToSql + Sync); 23] = [
         &of.seq,
         &of.nth,
         &of.holder,
@@ -145,13 +145,14 @@ async fn write(parts: &Parts, items: &[Item]) -> Result<Written, StoreError> {
         &of.class,
         &of.endpoint,
         &of.key,
+        &of.by_hand,
         &node,
         &NEXT_BODY,
         &generation,
     ];
     // Without anything to lend the statement is a shorter one, which costs less.
     if of.key.iter().all(Option::is_none) {
-        let rows = parts.settler.query(SETTLE, values.get(..19).unwrap_or_default()).await?;
+        let rows = parts.settler.query(SETTLE, values.get(..20).unwrap_or_default()).await?;
         let kept = rows.iter().map(|row| Ok(get::<Id>(row, 0)?.into()));
         return Ok(Written { kept: kept.collect::<Result<_, StoreError>>()?, next: Vec::new() });
     }
@@ -163,17 +164,17 @@ fn read(parts: &Parts, node: i64, rows: &[Row]) -> Result<Written, StoreError> {
     let mut written = Written { kept: HashSet::new(), next: Vec::new() };
     let mut leases = parts.leases();
     for row in rows {
-        let settled = get::<Id>(row, 18)?.into();
+        let settled = get::<Id>(row, 19)?.into();
         if get::<Option<i64>>(row, 0)?.is_none() {
             written.kept.insert(settled);
             continue;
         }
         let kept = rows::delivery(row)?;
-        let record: Option<&[u8]> = get(row, 16)?;
+        let record: Option<&[u8]> = get(row, 17)?;
         let payload = record.and_then(|record| rows::decode_event(record).ok()).map(Arc::new);
         let lease = leases.lend(kept.delivery.id, Hold::new(kept.lease, kept.nth, node));
         let locator = Locator(kept.seq.cast_unsigned());
-        let (delivery, body_len) = (kept.delivery, rows::count(get(row, 17)?));
+        let (delivery, body_len) = (kept.delivery, rows::count(get(row, 18)?));
         written.next.push((settled, Lent { delivery, locator, lease, body_len, payload }));
     }
     Ok(written)
@@ -201,6 +202,7 @@ struct Columns {
     endpoint: Vec<Id>,
     /// Whose next may be lent.
     key: Vec<Option<i64>>,
+    by_hand: Vec<i32>,
 }
 
 impl Columns {
@@ -227,6 +229,7 @@ impl Columns {
         self.endpoint.push(delivery.endpoint.into());
         let frees = settlement.frees().filter(|_| lends(delivery.endpoint));
         self.key.push(frees.map(|(key, _)| key.cast_signed()));
+        self.by_hand.push(i32::try_from(delivery.by_hand).unwrap_or(i32::MAX));
         let attempt = settlement.attempt.clone();
         self.made.push(attempt.as_ref().map(|attempt| i64::from(attempt.number)));
         self.record.push(attempt.map(|attempt| rows::encode_attempt(seq, delivery, attempt)));
@@ -240,12 +243,12 @@ macro_rules! settle {
 WITH u AS MATERIALIZED (
     SELECT * FROM unnest($1::int8[], $2::int4[], $3::int8[], $4::int8[], $5::uuid[], $6::int4[], $7::int2[], $8::int8[],
         $9::bool[], $10::text[], $11::bool[], $12::int8[], $13::bool[], $14::int4[], $15::int8[], $16::bytea[], $17::text[],
-        $18::uuid[], $19::int8[])
+        $18::uuid[], $19::int8[], $20::int4[])
     AS u (seq, nth, holder, lease, id, attempts, state, due, holds_key, why, asked, updated, tried, status, made, record,
-        class, endpoint, key)
+        class, endpoint, key, by_hand)
 ), s AS (
-    UPDATE deliveries d SET holder = 0, attempts = u.attempts, state = u.state, due = u.due, holds_key = u.holds_key,
-        why = u.why, asked = u.asked, updated = coalesce(u.updated, d.updated),
+    UPDATE deliveries d SET holder = 0, attempts = u.attempts, by_hand = u.by_hand, state = u.state,
+        due = u.due, holds_key = u.holds_key, why = u.why, asked = u.asked, updated = coalesce(u.updated, d.updated),
         last_status = CASE WHEN u.tried THEN u.status ELSE d.last_status END,
         last_class = CASE WHEN u.tried THEN u.class ELSE d.last_class END
     FROM u WHERE d.seq = u.seq AND d.nth = u.nth AND d.state + 0 = 0 AND d.holder = u.holder AND d.lease = u.lease
@@ -291,19 +294,19 @@ const SETTLE_AND_LEND: &str = concat!(
         AND (s.endpoint, s.key) NOT IN (SELECT endpoint, order_key FROM busy)
 ), f AS (
     SELECT n.id AS settled, d.seq, d.nth FROM n JOIN deliveries d ON d.seq = n.seq AND d.nth = n.nth
-    WHERE d.state + 0 = 0 AND d.holder = 0 AND (SELECT number FROM generation) <= $22::int8 FOR UPDATE OF d SKIP LOCKED
+    WHERE d.state + 0 = 0 AND d.holder = 0 AND (SELECT number FROM generation) <= $23::int8 FOR UPDATE OF d SKIP LOCKED
 ), l AS (
-    UPDATE deliveries d SET holder = $20::int8, lease = d.lease + 1 FROM f WHERE d.seq = f.seq AND d.nth = f.nth
+    UPDATE deliveries d SET holder = $21::int8, lease = d.lease + 1 FROM f WHERE d.seq = f.seq AND d.nth = f.nth
     RETURNING ",
     delivery_columns!(),
     ", f.settled
 )
 SELECT ",
     delivery_columns!(),
-    ", (SELECT e.record FROM events e WHERE e.seq = d.seq AND e.body_len <= $21::int8),
+    ", (SELECT e.record FROM events e WHERE e.seq = d.seq AND e.body_len <= $22::int8),
     coalesce((SELECT e.body_len FROM events e WHERE e.seq = d.seq), 0), d.settled FROM l d
 UNION ALL
-SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, k.id FROM (",
+SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, k.id FROM (",
     kept!(),
     ") k"
 );

@@ -58,6 +58,7 @@ pub(super) struct Columns {
 #[derive(Debug, Default)]
 struct Old {
     attempts: Vec<i32>,
+    by_hand: Vec<i32>,
     holds_key: Vec<bool>,
     asked: Vec<bool>,
     updated: Vec<Option<i64>>,
@@ -218,6 +219,7 @@ impl Old {
         let last = attempts.last().map(|last| last.outcome.ending());
         let (status, class) = rows::ending_columns(last);
         self.attempts.push(i32::try_from(delivery.attempts).unwrap_or(i32::MAX));
+        self.by_hand.push(i32::try_from(delivery.by_hand).unwrap_or(i32::MAX));
         self.holds_key.push(holds_key);
         self.asked.push(delivery.asked);
         self.updated.push(updated.map(ms));
@@ -225,8 +227,16 @@ impl Old {
         self.class.push(class);
     }
 
-    fn values(&self) -> [&(dyn ToSql + Sync); 6] {
-        [&self.attempts, &self.holds_key, &self.asked, &self.updated, &self.status, &self.class]
+    fn values(&self) -> [&(dyn ToSql + Sync); 7] {
+        [
+            &self.attempts,
+            &self.by_hand,
+            &self.holds_key,
+            &self.asked,
+            &self.updated,
+            &self.status,
+            &self.class,
+        ]
     }
 }
 
@@ -265,11 +275,11 @@ const FORGET_DELIVERIES: &str =
 WHERE d.seq = u.seq AND d.nth = u.nth";
 
 const DELIVERIES: &str = "
-INSERT INTO deliveries (seq, nth, id, tenant, event, endpoint, order_key, replay, state, due, why, attempts, holds_key,
-    asked, updated, last_status, last_class, holder, lease)
-SELECT u.*, 0, $18::int8 FROM unnest($1::int8[], $2::int4[], $3::uuid[], $4::uuid[], $5::uuid[], $6::uuid[], $7::int8[],
-    $8::uuid[], $9::int2[], $10::int8[], $11::text[], $12::int4[], $13::bool[], $14::bool[], $15::int8[], $16::int4[],
-    $17::text[]) AS u";
+INSERT INTO deliveries (seq, nth, id, tenant, event, endpoint, order_key, replay, state, due, why, attempts, by_hand,
+    holds_key, asked, updated, last_status, last_class, holder, lease)
+SELECT u.*, 0, $19::int8 FROM unnest($1::int8[], $2::int4[], $3::uuid[], $4::uuid[], $5::uuid[], $6::uuid[], $7::int8[],
+    $8::uuid[], $9::int2[], $10::int8[], $11::text[], $12::int4[], $13::int4[], $14::bool[], $15::bool[],
+    $16::int8[], $17::int4[], $18::text[]) AS u";
 
 /// Whoever numbers two tries alike is heard once.
 const ATTEMPTS: &str = "

@@ -7,7 +7,7 @@ use doorbell_core::time::Time;
 /// A change of deliveries at someone's request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Amendment {
-    /// Makes a delivery wait again (or be due earlier), whatever its state.
+    /// Makes a delivery wait again (or be due earlier), whatever its state, unless it is delivered.
     Retry {
         /// Whose.
         tenant: TenantId,
@@ -48,6 +48,6 @@ pub enum Amended {
     Unknown,
     /// The delivery is being tried just now; ask again when it is settled.
     InFlight,
-    /// The delivery's state does not allow it (a delivered one cannot be cancelled).
+    /// The delivery's state does not allow it (a delivered one can be neither retried nor cancelled).
     NotAllowed,
 }

@@ -113,6 +113,7 @@ impl World {
             order_key: new.order_key,
             replay: new.replay,
             attempts: 0,
+            by_hand: 0,
             state: new.state,
             asked: false,
         };
@@ -145,7 +146,7 @@ impl World {
     fn amend(&mut self, amendment: &Amendment) -> Amended {
         match amendment {
             Amendment::Retry { tenant, delivery, due, .. } => {
-                self.change(*tenant, *delivery, |now| Some((settle::retried(now, *due), None)))
+                self.change(*tenant, *delivery, |now| Some((settle::retried(now, *due)?, None)))
             }
             Amendment::Cancel { tenant, delivery, at } => {
                 let cancel = |now: &Delivery| Some((settle::cancelled(now, *at)?, Some(*at)));

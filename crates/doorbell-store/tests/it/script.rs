@@ -63,6 +63,7 @@ impl Script {
             order_key: (dice % 3 == 0).then_some(self.dice(4)),
             replay: None,
             attempts: 0,
+            by_hand: 0,
             state: State::Waiting { due: now },
             asked: false,
         }

@@ -109,6 +109,9 @@ struct Delivery {
     order_key: Option<u64>,
     replay: Option<String>,
     tries: u32,
+    /// Of `tries`, those that someone asked for. Files from before those were counted apart have none.
+    #[serde(default, skip_serializing_if = "is_none")]
+    by_hand: u32,
     state: State,
     asked: bool,
     updated: Option<Moment>,
@@ -161,6 +164,10 @@ fn word<T: FromStr>(text: &str, what: &'static str) -> Result<T, LineError> {
 
 fn maybe<T: FromStr>(text: Option<&String>, what: &'static str) -> Result<Option<T>, LineError> {
     text.map(|text| word(text, what)).transpose()
+}
+
+const fn is_none(count: &u32) -> bool {
+    *count == 0
 }
 
 fn text(value: Option<impl ToString>) -> Option<String> {
@@ -342,6 +349,7 @@ impl Delivery {
             order_key: delivery.order_key,
             replay: text(delivery.replay),
             tries: delivery.attempts,
+            by_hand: delivery.by_hand,
             state: State::of(delivery.state),
             asked: delivery.asked,
             updated: past.updated.map(Moment),
@@ -358,6 +366,7 @@ impl Delivery {
             order_key: self.order_key,
             replay: maybe(self.replay.as_ref(), "replay")?,
             attempts: self.tries,
+            by_hand: self.by_hand,
             state: self.state.read()?,
             asked: self.asked,
         };

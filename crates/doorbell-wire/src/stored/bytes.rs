@@ -108,6 +108,12 @@ impl<'a> Reader<'a> {
         u32::try_from(self.varint()?).map_err(|_| DecodeError::Value("a number"))
     }
 
+    /// Two numbers in one varint: what stands below bit 32, and what stands above.
+    pub(super) fn halves(&mut self) -> Result<(u32, u32), DecodeError> {
+        let [b0, b1, b2, b3, b4, b5, b6, b7] = self.varint()?.to_le_bytes();
+        Ok((u32::from_le_bytes([b0, b1, b2, b3]), u32::from_le_bytes([b4, b5, b6, b7])))
+    }
+
     pub(super) fn u16(&mut self) -> Result<u16, DecodeError> {
         u16::try_from(self.varint()?).map_err(|_| DecodeError::Value("a number"))
     }

@@ -30,7 +30,8 @@ pub(super) fn put_delivery(out: &mut Vec<u8>, delivery: &Delivery) {
     out.extend_from_slice(&delivery.endpoint.bytes());
     put_option(out, delivery.order_key, put_u64);
     put_option(out, delivery.replay, |out, replay| out.extend_from_slice(&replay.bytes()));
-    put_varint(out, u64::from(delivery.attempts));
+    // Records from before tries by hand were counted apart have none above bit 32.
+    put_varint(out, u64::from(delivery.by_hand) << 32 | u64::from(delivery.attempts));
     put_state(out, delivery.state, delivery.asked);
 }
 
@@ -71,10 +72,12 @@ pub(super) fn read_delivery(
         endpoint: EndpointId::from_bytes(from.array()?),
         order_key: from.option(Reader::u64)?,
         replay: from.option(|from| from.array().map(ReplayId::from_bytes))?,
-        attempts: from.u32()?,
+        attempts: 0,
+        by_hand: 0,
         state: State::Waiting { due: Time::EPOCH },
         asked: false,
     };
+    (delivery.attempts, delivery.by_hand) = from.halves()?;
     (delivery.state, delivery.asked) = read_state(from)?;
     Ok(delivery)
 }

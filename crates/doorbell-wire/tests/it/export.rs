@@ -48,6 +48,7 @@ fn example() -> Past {
         order_key: Some(u64::MAX),
         replay: None,
         attempts: 2,
+        by_hand: 0,
         state: State::Delivered { at: AT },
         asked: false,
     };
@@ -98,6 +99,17 @@ fn a_file_of_version_1() {
     expect_file!["../golden/export_v1.jsonl"].assert_eq(&text);
     let read: Vec<Line> = text.lines().map(|line| decode(line).unwrap()).collect();
     assert_eq!(read, lines);
+}
+
+/// Files of version 1 from before have no such count; where nobody asked, none is written.
+#[test]
+fn tries_by_hand_are_written_where_there_are_any() {
+    let mut past = example();
+    assert!(!encode(&Line::Event(past.clone())).unwrap().contains("by_hand"));
+    past.deliveries[0].delivery.by_hand = 1;
+    let text = encode(&Line::Event(past.clone())).unwrap();
+    assert!(text.contains("\"tries\":2,\"by_hand\":1,"), "{text}");
+    assert_eq!(decode(&text), Ok(Line::Event(past)));
 }
 
 #[test]

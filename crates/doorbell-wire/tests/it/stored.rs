@@ -36,6 +36,7 @@ fn some_delivery(state: State) -> Delivery {
         order_key: Some(0x0102_0304_0506_0708),
         replay: Some(ReplayId::from_bytes([5; 16])),
         attempts: 300,
+        by_hand: 0,
         state,
         asked: false,
     }
@@ -144,6 +145,14 @@ fn some_asked() -> Record {
     Record::Settled(Settled { event_at, previous, at: None, delivery, attempt: None })
 }
 
+/// Some of its tries were made because someone asked.
+fn some_by_hand() -> Record {
+    let due = Time::from_ms(1_790_000_000_123);
+    let delivery = Delivery { by_hand: 2, ..some_delivery(State::Waiting { due }) };
+    let (event_at, previous) = (4096, Some(8192));
+    Record::Settled(Settled { event_at, previous, at: None, delivery, attempt: None })
+}
+
 /// The golden bytes are never edited: a store that a release wrote must open for ever.
 #[test]
 fn version_1_keeps_its_bytes() {
@@ -153,6 +162,7 @@ fn version_1_keeps_its_bytes() {
         (some_settled(some_answer()), include_str!("../golden/stored-1-answered.hex")),
         (some_settled(some_fault()), include_str!("../golden/stored-1-failed.hex")),
         (some_asked(), include_str!("../golden/stored-1-asked.hex")),
+        (some_by_hand(), include_str!("../golden/stored-1-by-hand.hex")),
         (some_redelivered(), include_str!("../golden/stored-1-redelivered.hex")),
     ] {
         let payload = encoded(&record);

@@ -44,8 +44,9 @@ fn state() -> impl Strategy<Value = State> {
 
 fn delivery(tenant: TenantId, event: EventId) -> impl Strategy<Value = Delivery> {
     let ids = (any::<[u8; 16]>(), any::<[u8; 16]>(), option::of(any::<[u8; 16]>()));
-    (ids, option::of(any::<u64>()), any::<u32>(), state(), any::<bool>()).prop_map(
-        move |((id, endpoint, replay), order_key, attempts, state, asked)| Delivery {
+    let tries = (any::<u32>(), any::<u32>());
+    (ids, option::of(any::<u64>()), tries, state(), any::<bool>()).prop_map(
+        move |((id, endpoint, replay), order_key, (attempts, by_hand), state, asked)| Delivery {
             id: DeliveryId::from_bytes(id),
             tenant,
             event,
@@ -53,6 +54,7 @@ fn delivery(tenant: TenantId, event: EventId) -> impl Strategy<Value = Delivery>
             order_key,
             replay: replay.map(ReplayId::from_bytes),
             attempts,
+            by_hand,
             state,
             asked: asked && !state.is_settled(),
         },

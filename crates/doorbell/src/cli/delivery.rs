@@ -38,7 +38,8 @@ pub(crate) enum Verb {
         /// Its id: dlv_…
         delivery: String,
     },
-    /// Try it again now, waiting or failed, also while its endpoint's circuit breaker is open; for many see `doorbell replay`
+    /// Try it again now: waiting, failed or discarded, also while its endpoint's circuit breaker is open. The schedule of
+    /// retries does not count it. For many, or one that is delivered, see `doorbell replay`
     Retry {
         /// Its id: dlv_…
         delivery: String,

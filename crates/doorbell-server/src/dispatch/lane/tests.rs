@@ -101,6 +101,7 @@ impl World {
             order_key: None,
             replay: None,
             attempts: 0,
+            by_hand: 0,
             state: State::Waiting { due: T0 },
             asked,
         };

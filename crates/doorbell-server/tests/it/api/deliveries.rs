@@ -43,6 +43,25 @@ async fn a_dead_letter_is_retried_and_a_waiting_one_cancelled() {
 }
 
 #[tokio::test]
+async fn what_is_delivered_is_not_retried_and_the_answer_names_the_replay() {
+    let world = World::new().await;
+    let endpoint = world.endpoint("app").await;
+    world.publish("a").await;
+    world.settle(endpoint, State::Delivered { at: START }).await;
+    let before = world.get("/v1/deliveries").await.is(200)["data"][0].clone();
+    let (id, event) = (before["id"].as_str().unwrap(), before["event"].as_str().unwrap());
+    let retry = format!("/v1/deliveries/{id}/retry");
+    let told = format!("`doorbell replay run --event {event} --endpoint {endpoint}`");
+    for status in ["enable", "pause", "disable"] {
+        world.call("POST", &format!("/v1/endpoints/app/{status}")).answer().await.is(200);
+        let problem = world.call("POST", &retry).answer().await.problem("state");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.starts_with("It is delivered") && detail.contains(&told), "{detail}");
+    }
+    assert_eq!(world.get("/v1/deliveries").await.is(200)["data"][0], before);
+}
+
+#[tokio::test]
 async fn what_is_in_flight_is_left_alone_and_its_attempt_explains_itself() {
     let world = World::new().await;
     let endpoint = world.endpoint("app").await;

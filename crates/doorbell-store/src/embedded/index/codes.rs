@@ -33,6 +33,18 @@ pub(super) fn state_columns(delivery: &Delivery) -> (i64, i64, i64) {
     (state_code(StateWord::of(state)), detail, time_column(*moment))
 }
 
+/// The column `attempts`: how many tries there were, and above bit 32 how many of them someone asked for. Rows from before
+/// those were counted apart have none there.
+pub(super) fn attempts_column(delivery: &Delivery) -> i64 {
+    (u64::from(delivery.by_hand) << 32 | u64::from(delivery.attempts)).cast_signed()
+}
+
+/// All tries, and those of them that someone asked for.
+pub(super) const fn attempts_of(column: i64) -> (u32, u32) {
+    let [b0, b1, b2, b3, b4, b5, b6, b7] = column.to_le_bytes();
+    (u32::from_le_bytes([b0, b1, b2, b3]), u32::from_le_bytes([b4, b5, b6, b7]))
+}
+
 pub(super) fn state_of(state: i64, detail: i64, moment: i64) -> Result<State, Error> {
     let moment = time_of(moment);
     match state {
@@ -166,4 +178,34 @@ pub(super) const fn time_column(time: Time) -> i64 {
 
 pub(super) const fn time_of(column: i64) -> Time {
     Time::from_ms(column.cast_unsigned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An index from before tries by hand were counted apart is right as it is.
+    #[test]
+    fn a_row_from_before_has_no_try_by_hand() {
+        assert_eq!(attempts_of(300), (300, 0));
+        for (attempts, by_hand) in [(0, 0), (3, 2), (u32::MAX, u32::MAX)] {
+            let delivery = Delivery { attempts, by_hand, ..some_delivery() };
+            assert_eq!(attempts_of(attempts_column(&delivery)), (attempts, by_hand));
+        }
+    }
+
+    fn some_delivery() -> Delivery {
+        Delivery {
+            id: doorbell_core::id::DeliveryId::from_bytes([1; 16]),
+            tenant: doorbell_core::id::TenantId::DEFAULT,
+            event: EventId::from_bytes([2; 16]),
+            endpoint: doorbell_core::id::EndpointId::from_bytes([3; 16]),
+            order_key: None,
+            replay: None,
+            attempts: 0,
+            by_hand: 0,
+            state: State::Waiting { due: Time::EPOCH },
+            asked: false,
+        }
+    }
 }

@@ -5,7 +5,8 @@
 
 use super::Error;
 use super::codes::{
-    ending_column, fate_detail, id_columns, occupies_key, state_code, state_columns, time_column,
+    attempts_column, ending_column, fate_detail, id_columns, occupies_key, state_code,
+    state_columns, time_column,
 };
 use super::dictionary::Dictionary;
 use super::meta::Meta;
@@ -303,7 +304,7 @@ impl Batch<'_> {
             state,
             detail,
             moment,
-            delivery.attempts,
+            attempts_column(delivery),
             tried.map(|(at, _)| at.cast_signed()),
             tried.map(|(_, ending)| ending_column(ending)),
             updated.map(time_column),
@@ -352,7 +353,7 @@ impl Batch<'_> {
             state,
             detail,
             moment,
-            delivery.attempts,
+            attempts_column(delivery),
             latest.tried.is_some(),
             latest.tried.map(|(at, _)| at.cast_signed()),
             latest.tried.map(|(_, ending)| ending_column(ending)),

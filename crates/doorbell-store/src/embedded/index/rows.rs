@@ -2,7 +2,9 @@
 
 use super::Error;
 use super::choice::Kind;
-use super::codes::{ending_of, fate_of, id_bytes, id_of, state_code, state_of, time_of};
+use super::codes::{
+    attempts_of, ending_of, fate_of, id_bytes, id_of, state_code, state_of, time_of,
+};
 use super::place::{delivery_seq, event_seq};
 use crate::store::{DeliveryRow, EventRow, StateWord, Tally};
 use doorbell_core::delivery::Delivery;
@@ -87,7 +89,7 @@ pub(super) struct DeliveryColumns {
     pub(super) id: DeliveryId,
     endpoint: i64,
     state: (i64, i64, i64),
-    attempts: u32,
+    attempts: i64,
     pub(super) last_at: Option<u64>,
     ending: Option<i64>,
     updated: Option<Time>,
@@ -191,6 +193,7 @@ impl<'a> Assembly<'a> {
                     .map(ReplayId::from_bytes)
             })
         });
+        let (attempts, by_hand) = attempts_of(columns.attempts);
         Ok(Delivery {
             id: columns.id,
             tenant,
@@ -198,7 +201,8 @@ impl<'a> Assembly<'a> {
             endpoint,
             order_key: columns.order_key,
             replay: replay.transpose()?,
-            attempts: columns.attempts,
+            attempts,
+            by_hand,
             state: state_of(state, detail, moment)?,
             asked: state == state_code(StateWord::Waiting) && detail == 1,
         })

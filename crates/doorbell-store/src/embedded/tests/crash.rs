@@ -201,7 +201,7 @@ async fn a_segment_of_another_store_is_refused() {
 fn lent_to(n: u64) -> doorbell_core::delivery::Delivery {
     let NewDelivery { id, endpoint, order_key, state, replay, lend: _ } = delivery(n);
     let (tenant, event) = (TenantId::DEFAULT, event(n).id);
-    let (attempts, asked) = (0, false);
+    let (attempts, by_hand, asked) = (0, 0, false);
     doorbell_core::delivery::Delivery {
         id,
         tenant,
@@ -210,6 +210,7 @@ fn lent_to(n: u64) -> doorbell_core::delivery::Delivery {
         order_key,
         replay,
         attempts,
+        by_hand,
         state,
         asked,
     }

@@ -51,6 +51,7 @@ fn entry(n: usize, made: Made) -> Entry {
         order_key: Some(made.key),
         replay: None,
         attempts: 0,
+        by_hand: 0,
         state,
         asked: false,
     };

@@ -24,6 +24,7 @@ fn settlement(n: u64, lease: Lease, locator: u64, state: State) -> Settlement {
             order_key: None,
             replay: None,
             attempts: 1,
+            by_hand: 0,
             state,
             asked: false,
         },

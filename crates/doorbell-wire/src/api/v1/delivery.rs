@@ -77,7 +77,7 @@ pub struct DeliveryOut {
     pub discarded_because: Option<String>,
     /// Whether later deliveries of its order key wait until it is retried or cancelled.
     pub holds_key: bool,
-    /// Tries so far.
+    /// Tries so far, those that someone asked for included.
     pub attempts: u32,
     /// The HTTP status of the last try, if one was answered.
     pub last_status: Option<u16>,

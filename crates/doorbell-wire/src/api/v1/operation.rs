@@ -314,6 +314,7 @@ operations! {
         .gives::<DeliveryOut>(&[200]);
     RetryDelivery "retryDelivery" =>
         spec(Post, "/v1/deliveries/{delivery}/retry", Replay, "Tries a delivery again, now")
+        .note("One that waits, failed or was discarded. The retry schedule does not count the try: should it fail, one that waited waits again for as long as before it, and a dead letter whose schedule is used up is one again. What is delivered is refused (`state`): a replay of its event delivers that once more.")
         .gives::<DeliveryOut>(&[202]).problems(&[Code::InFlight, Code::State]);
     CancelDelivery "cancelDelivery" =>
         spec(Post, "/v1/deliveries/{delivery}/cancel", Replay, "Discards a delivery that waits or failed")
