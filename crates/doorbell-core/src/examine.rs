@@ -15,6 +15,8 @@ use webhook_signatures::{
 pub struct Examined {
     /// The URL that the check took for the called one.
     pub url: String,
+    /// Whether the check depends on it.
+    pub url_signed: bool,
     /// The verdict, and why.
     pub explanation: Explanation,
     /// What the request says it is.
@@ -66,7 +68,8 @@ pub fn examine<'r>(
     let keyed = keyed.map(|key| verifier.with_fetched(key));
     let explanation = keyed.as_ref().unwrap_or(verifier).explain(known, &incoming, now);
     let described = webhook_signatures::describe(verifier.provider(), &incoming);
-    Ok(Examined { explanation, described, doubt: cut(request), url })
+    let url_signed = verifier.provider().signs_url();
+    Ok(Examined { explanation, described, doubt: cut(request), url, url_signed })
 }
 
 /// Of a rejected request only the body's beginning is kept.

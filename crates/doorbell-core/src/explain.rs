@@ -173,6 +173,9 @@ fn status(answer: &Answer, class: ErrorClass) -> (String, &'static str) {
         503 => {
             "The receiver is overloaded or down for maintenance; while tries are left, the next one waits as long as it asks for."
         }
+        508 => {
+            "The receiver says that the request goes round in a circle: make sure that the endpoint's URL does not lead back to a source."
+        }
         _ => todo,
     };
     let what = match status {
@@ -207,6 +210,9 @@ pub const fn rejection(reason: RejectionReason) -> &'static str {
         }
         RejectionReason::KeyReused => {
             "The event was published with the idempotency key of another one. Use a new key for each event, and the same key only to repeat it."
+        }
+        RejectionReason::Loop => {
+            "The request has been delivered by Doorbells several times in a row. Most likely an endpoint's URL leads back to a source: change the endpoint's URL, or its subscription."
         }
     }
 }

@@ -6,6 +6,17 @@ use crate::request::Headers;
 /// What stands before the names of headers of a first sender that are ours on an outgoing request; see [`passed`].
 pub const ORIGINAL: &str = "doorbell-original-";
 
+/// Says which try at a delivery this is; each outgoing request has it.
+pub const ATTEMPT: &str = "doorbell-attempt";
+
+/// How many Doorbells have delivered the request before: each leaves its [`ATTEMPT`], and those of the ones before go on
+/// behind [`ORIGINAL`].
+#[must_use]
+pub fn hops(headers: &Headers) -> usize {
+    let left = |name: &str| name.strip_prefix(ORIGINAL).unwrap_or(name) == ATTEMPT;
+    headers.iter().filter(|(name, _)| left(name)).count()
+}
+
 /// Lines about one connection, not about the message (RFC 9110, section 7.6.1), and those that the sender writes itself.
 const OUR_CONNECTIONS: [&str; 12] = [
     "connection",

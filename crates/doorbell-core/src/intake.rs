@@ -8,6 +8,7 @@ use crate::delivery::{DiscardReason, State};
 use crate::directory::{Directory, ReadySource};
 use crate::endpoint::{Endpoint, Status};
 use crate::event::{Event, Fate, Origin, Rejection, RejectionReason};
+use crate::header;
 use crate::hub;
 use crate::id::{EndpointId, EventId};
 use crate::key;
@@ -286,6 +287,13 @@ fn pass(
         let detail = "the source is switched off: enable it to receive again".to_owned();
         return Err(Refusal::new(RejectionReason::SourceDisabled, detail));
     }
+    let hops = header::hops(&request.headers);
+    if hops > limits::HOPS {
+        let detail = format!(
+            "it has been delivered by {hops} Doorbells in a row, or by one {hops} times: an endpoint's URL leads back to a source (a loop)"
+        );
+        return Err(Refusal::new(RejectionReason::Loop, detail));
+    }
     if request.body.len() > source.body_max {
         let (is, most) = (request.body.len(), source.body_max);
         let detail = format!("the body has {is} bytes, and the source takes {most}");
@@ -515,6 +523,8 @@ impl Refusal {
             RejectionReason::BodyTooLarge => 413,
             RejectionReason::Malformed => 400,
             RejectionReason::KeyReused => 422,
+            // Loop Detected (RFC 5842, section 7.2).
+            RejectionReason::Loop => 508,
         });
         match status {
             405 => headers.push("allow", ready.source().methods.join(", ")),

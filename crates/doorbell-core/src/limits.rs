@@ -12,6 +12,8 @@ pub const HEADER_BLOCK: usize = 64 << 10;
 pub const HEADER_COUNT: usize = 100;
 /// Longest request target (path and query) of an inbound request, in bytes.
 pub const TARGET: usize = 16 << 10;
+/// How many Doorbells may have delivered a request one after the other; what comes once more goes round in a circle.
+pub const HOPS: usize = 5;
 /// How long the sender of a request may take over its header block.
 pub const HEADER_DEADLINE: Duration = Duration::from_secs(10);
 /// How long the sender of a request may pause in its body, and how long an idle connection is kept.

@@ -103,7 +103,7 @@ pub(crate) fn passed(
 }
 
 pub(crate) fn ours(headers: &mut Headers, event: &Event, number: u32) {
-    headers.push("doorbell-attempt", number.to_string());
+    headers.push(header::ATTEMPT, number.to_string());
     if let Some(event_type) = &event.event_type {
         headers.push("doorbell-event-type", event_type.to_string());
     }

@@ -1,7 +1,7 @@
 //! How the requests of one source are believed: its provider's row with the operator's options filled in, and its secrets,
 //! read once. Also the gate for a source's verification when it is saved.
 
-use crate::endpoint::ExtraSignature;
+use crate::endpoint::{ExtraSignature, SigningSecret};
 use crate::header::{self, HeaderRefused};
 use crate::limits;
 use crate::own_scheme::{self, Fault, bad, clip};
@@ -89,6 +89,21 @@ pub fn warnings(of: &Verification) -> Vec<String> {
         Some(format!("secret number {} is weak: {}", at + 1, secret.weakness()?))
     };
     secrets.iter().enumerate().filter_map(told).collect()
+}
+
+/// What is weak about an endpoint's signing secrets though they work, each a sentence for the operator. Those that are
+/// about to expire are left out: they were replaced already.
+#[must_use]
+pub fn signing_warnings(secrets: &[SigningSecret]) -> Vec<String> {
+    let Some(scheme) = webhook_signatures::find("standard-webhooks") else { return Vec::new() };
+    let lasting = secrets.iter().filter(|one| one.expires.is_none());
+    let told = |one: &SigningSecret| {
+        let weakness = Secret::parse(scheme, one.secret.reveal()).ok()?.weakness()?;
+        Some(format!(
+            "the signing secret is weak: {weakness}; `doorbell endpoint rotate-secret` makes a good one"
+        ))
+    };
+    lasting.filter_map(told).collect()
 }
 
 /// What can sign requests by a provider's scheme. Only [`Signer::new`] makes one.

@@ -4,6 +4,7 @@
 //! they need. The modules stand in the order in which they rest on each other.
 
 pub mod clock;
+mod seldom;
 pub mod metrics;
 pub mod tasks;
 pub mod roles;

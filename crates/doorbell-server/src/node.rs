@@ -105,9 +105,11 @@ pub struct Shared {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A listener could not be set up.
-    #[error("the {which} listener cannot start")]
+    #[error(
+        "the {which} listener cannot start (set {which}.addr to another address, such as 127.0.0.1:0 for any free port)"
+    )]
     Listen {
-        /// `ingest` or `admin`.
+        /// `ingest` or `admin`, as the section of the settings is called.
         which: &'static str,
         /// Why.
         source: Box<ListenError>,
@@ -193,6 +195,18 @@ impl Node {
         running.listen("admin", admin_listener, admin);
         Ok(running)
     }
+}
+
+/// Whether the listeners could be opened now: each is, and closed again.
+///
+/// # Errors
+/// [`StartError::Listen`].
+pub fn can_listen(config: &NodeConfig) -> Result<(), StartError> {
+    let receives = config.roles.has(Role::Ingest);
+    let ingest = receives.then(|| bind("ingest", config.ingest.clone())).transpose()?;
+    let admin = bind("admin", config.admin.clone())?;
+    drop((ingest, admin));
+    Ok(())
 }
 
 fn bind(which: &'static str, config: ListenConfig) -> Result<Listener, StartError> {

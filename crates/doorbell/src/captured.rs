@@ -17,6 +17,8 @@ pub(crate) struct Captured {
     pub(crate) method: String,
     /// The URL where it is known, else the path with its query.
     pub(crate) url: String,
+    /// Bytes at its beginning that are assumed: the capture has only the path.
+    pub(crate) assumed_before: Option<usize>,
     pub(crate) headers: Vec<(String, Vec<u8>)>,
     pub(crate) body: Vec<u8>,
     /// When it came in, as it was written down.
@@ -109,7 +111,9 @@ fn absolute(all: &mut Captured) {
     let host = all.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("host"));
     let host = host.and_then(|(_, value)| std::str::from_utf8(value).ok());
     if let Some(host) = host.filter(|_| all.url.starts_with('/')) {
-        all.url = format!("https://{host}{}", all.url);
+        let before = format!("https://{host}");
+        all.assumed_before = Some(before.len());
+        all.url = before + &all.url;
     }
 }
 

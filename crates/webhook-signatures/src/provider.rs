@@ -1,7 +1,7 @@
 //! A provider: everything that is known about one sender of webhooks, as data.
 
 use crate::scheme::{
-    Algorithm, Field, KeySource, Place, Scheme, Signed, Stamp, Text, Token, Tolerance,
+    Algorithm, Field, KeySource, Piece, Place, Scheme, Signed, Stamp, Text, Token, Tolerance,
 };
 use crate::{Encoding, Unit};
 
@@ -240,6 +240,18 @@ impl Provider {
         } else {
             SecretNeed::Fetched
         }
+    }
+
+    /// Whether the URL is a part of what is signed.
+    #[must_use]
+    pub fn signs_url(&self) -> bool {
+        let is_url = |piece: &Piece| matches!(piece, Piece::Url | Piece::Path | Piece::PathEscaped);
+        self.schemes.iter().any(|scheme| match scheme {
+            Scheme::Signed(signed) => signed.message.iter().any(is_url),
+            Scheme::Jwt(jwt) => jwt.claims.url_hash.is_some(),
+            Scheme::HttpSignature(_) => true,
+            Scheme::None | Scheme::Token(_) | Scheme::Basic => false,
+        })
     }
 
     /// Whether any scheme here lets everything pass.

@@ -18,6 +18,8 @@ struct Inner {
     /// One for each of the provider's schemes, in their order.
     keys: Vec<Option<Key>>,
     from: Option<KeyRequest>,
+    /// Bytes of the key of Standard Webhooks, which are to be random.
+    key_bytes: Option<usize>,
 }
 
 /// A secret as one scheme uses it.
@@ -45,6 +47,8 @@ pub enum SecretError {
     TooLong,
 }
 
+/// The shortest key that Standard Webhooks asks for, in bytes.
+const STANDARD_MIN: usize = 24;
 /// The longest text that is read, in bytes: room for a JWK set.
 const TEXT_MAX: usize = 65_536;
 /// The longest document of keys that is fetched, in bytes: a set of many keys with their certificates.
@@ -92,7 +96,11 @@ impl Secret {
         }
         match first_error {
             Some(error) if keys.iter().all(Option::is_none) => Err(error),
-            _ => Ok(Self(Arc::new(Inner { text: text.to_owned(), keys, from }))),
+            _ => {
+                let key_bytes =
+                    provider.schemes.iter().find_map(|scheme| standard_len(scheme, text));
+                Ok(Self(Arc::new(Inner { text: text.to_owned(), keys, from, key_bytes })))
+            }
         }
     }
 
@@ -106,7 +114,12 @@ impl Secret {
     pub fn generate_standard(bytes: [u8; 32]) -> Self {
         let text = format!("whsec_{}", Encoding::Base64.encode(&bytes));
         let hmac = Key::Hmac(HmacKey::new(Hash::Sha256, &bytes));
-        Self(Arc::new(Inner { text, keys: vec![Some(hmac), None], from: None }))
+        Self(Arc::new(Inner {
+            text,
+            keys: vec![Some(hmac), None],
+            from: None,
+            key_bytes: Some(bytes.len()),
+        }))
     }
 
     /// A fresh Ed25519 pair for Standard Webhooks from 32 bytes of good randomness: the private text (`whsk_…`, to sign
@@ -139,6 +152,9 @@ impl Secret {
         }
         if text.chars().count() < 8 {
             return Some("it is shorter than 8 characters and can be guessed");
+        }
+        if self.0.key_bytes.is_some_and(|bytes| bytes < STANDARD_MIN) {
+            return Some("its key has less than 24 bytes, and can perhaps be guessed");
         }
         is_well_known(text).then_some("it is an example that everybody knows and can be guessed")
     }
@@ -252,6 +268,13 @@ fn signed_key(algorithm: Algorithm, form: KeyForm, text: &str) -> Result<Key, Se
     } else {
         Key::Text
     })
+}
+
+/// How long the key is, in bytes, for an HMAC of Standard Webhooks.
+fn standard_len(scheme: &Scheme, text: &str) -> Option<usize> {
+    let signed = scheme.as_signed()?;
+    let standard = signed.key == KeyForm::Standard && !signed.algorithm.is_asymmetric();
+    standard.then(|| key_bytes(signed.key, text).ok().map(|key| key.len())).flatten()
 }
 
 /// The bytes of a symmetric key.

@@ -2,8 +2,9 @@
 
 use super::evidence::Evidence;
 use super::{trying, words};
+use doorbell_core::header::{ORIGINAL, is_ours};
 use std::fmt::Write as _;
-use webhook_signatures::{Provider, SecretNeed};
+use webhook_signatures::{Provider, Scheme, SecretNeed, Signed};
 
 /// All pages: the file's name and its text.
 pub(super) fn all(rows: &[(&Provider, Evidence)]) -> Vec<(String, String)> {
@@ -45,6 +46,7 @@ fn page(row: &Provider, evidence: &Evidence) -> String {
     for check in words::checks(row) {
         let _infallible = writeln!(text, "- {check}");
     }
+    text += &passed_on(row);
     text += &facts(row, evidence);
     if !row.caveats.is_empty() {
         text += "\n## Traps\n\n";
@@ -59,6 +61,24 @@ fn page(row: &Provider, evidence: &Evidence) -> String {
     };
     let _infallible = writeln!(text, "\n## How sure we are\n\n{} ({shown}).", sure(row, evidence));
     text
+}
+
+/// Headers of the sender's that stand under another name in the request which the operator's service gets: its own by those
+/// names are Doorbell's.
+fn passed_on(row: &Provider) -> String {
+    let signed = row.schemes.iter().filter_map(Scheme::as_signed);
+    let ours = |signed: &Signed| {
+        let mut names = signed.signatures.iter().filter_map(|place| place.at.as_header());
+        names.any(is_ours)
+    };
+    if !signed.into_iter().any(ours) {
+        return String::new();
+    }
+    format!(
+        "\nIn the request that your service gets, the headers `webhook-…` are Doorbell's own, by the secret of the endpoint. \
+         Those of the sender stand beside them as `{ORIGINAL}webhook-…`, values as they came: to check the sender's \
+         signature once more, give its library these under their first names.\n"
+    )
 }
 
 fn sure(row: &Provider, evidence: &Evidence) -> &'static str {
@@ -82,8 +102,7 @@ fn set_up(row: &Provider) -> String {
         SecretNeed::Required | SecretNeed::OrSetting => " --secret \"$SECRET\"",
         SecretNeed::HandedOut | SecretNeed::Fetched | SecretNeed::None => "",
     };
-    let url =
-        if trying::signs_url(row) { format!(" --set public_url={address}") } else { String::new() };
+    let url = if row.signs_url() { format!(" --set public_url={address}") } else { String::new() };
     let mut text = format!(
         "```sh\ndoorbell source create {name} --provider {name}{secret}{options}{url}\n```\n\n"
     );
@@ -95,7 +114,7 @@ fn set_up(row: &Provider) -> String {
     if !row.setup_source.is_empty() {
         let _infallible = writeln!(text, "Read in <{}>.", row.setup_source);
     }
-    if trying::signs_url(row) {
+    if row.signs_url() {
         text += "It is signed: `public_url` must be what the provider calls, to the letter.\n";
     }
     text += &secrets(row, need);

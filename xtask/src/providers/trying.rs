@@ -1,9 +1,7 @@
 //! What a page says about secrets, and the commands by which a reader tries a provider without having an account there.
 
 use super::words;
-use webhook_signatures::{
-    Algorithm, KeyForm, Piece, Provider, Scheme, SecretNeed, Setting, Signed, sample,
-};
+use webhook_signatures::{Algorithm, KeyForm, Provider, Scheme, SecretNeed, Setting, sample};
 
 /// How the name of a source begins that is only there to try.
 pub(super) const TRY: &str = "try-";
@@ -86,20 +84,6 @@ fn made(form: Form) -> Option<&'static str> {
     })
 }
 
-/// Whether the URL is a part of what is signed.
-pub(super) fn signs_url(row: &Provider) -> bool {
-    let in_message = |signed: &Signed| {
-        let is_url = |piece: &Piece| matches!(piece, Piece::Url | Piece::Path | Piece::PathEscaped);
-        signed.message.iter().any(is_url)
-    };
-    row.schemes.iter().any(|scheme| match scheme {
-        Scheme::Signed(signed) => in_message(signed),
-        Scheme::Jwt(jwt) => jwt.claims.url_hash.is_some(),
-        Scheme::HttpSignature(_) => true,
-        Scheme::None | Scheme::Token(_) | Scheme::Basic | _ => false,
-    })
-}
-
 /// A required option with a value as the provider would give it.
 pub(super) fn option(row: &Provider, setting: &Setting) -> String {
     let value = match setting.name.as_ref() {
@@ -134,7 +118,7 @@ pub(super) fn section(row: &Provider) -> String {
     let required = row.settings.iter().filter(|setting| setting.required);
     let options: String = required.map(|setting| option(row, setting)).collect();
     let (own, to) = (format!("{TRY}{name}"), format!("{LOCAL}{TRY}{name}"));
-    let url = if signs_url(row) { format!(" --set public_url={to}") } else { String::new() };
+    let url = if row.signs_url() { format!(" --set public_url={to}") } else { String::new() };
     let event = match sample.event_type {
         "" | "test" => String::new(),
         event => format!(" '{event}'"),

@@ -10,6 +10,7 @@ use doorbell_core::id::EventId;
 use doorbell_core::intake::{self, Accepted, Answer, Birth, Intake, NoKey, Refused, Reply};
 use doorbell_core::limits;
 use doorbell_core::name::EventTypePattern;
+use doorbell_core::outgoing;
 use doorbell_core::request::Request;
 use doorbell_core::source::{KeyRule, Response, Source};
 use proptest::prelude::*;
@@ -148,6 +149,25 @@ fn what_the_source_does_not_take() {
     strict.enabled = false;
     let (of, reply) = refused(&only(strict), request(&[], ""));
     assert_eq!((reply.status, of.rejection.reason), (404, RejectionReason::SourceDisabled));
+}
+
+/// Each Doorbell on the way adds a line of its own; a few one after the other are fine, a circle ends.
+#[test]
+fn what_goes_round_in_a_circle_ends() {
+    let ours = endpoint(1, types(&[]));
+    let directory = directory(&[source(1, "in", "none", &[])], std::slice::from_ref(&ours));
+    let mut request = request(&[("content-type", "application/json")], "{}");
+    for hop in 0..=limits::HOPS {
+        let (accepted, _) = accepted(&directory, request.clone());
+        assert_eq!(accepted.fate, Fate::Accepted, "after {hop} hops");
+        let ready = directory.endpoint(ours.id).unwrap();
+        let sent = outgoing::write(&accepted.event, ready, (1, None), NOW).unwrap();
+        request.headers = sent.headers;
+    }
+    const { assert!(limits::HOPS >= 3) };
+    let (refused, reply) = refused(&directory, request);
+    assert_eq!((refused.rejection.reason, reply.status), (RejectionReason::Loop, 508));
+    assert!(refused.rejection.detail.contains("6 Doorbells"), "{}", refused.rejection.detail);
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! What is declared whole, compared with what is there and made so: one plan, one change, all or nothing.
 
 use super::auth::Caller;
-use super::input::{Json, json};
+use super::declared::Declared;
+use super::input::json;
 use super::refused::Refused;
 use super::state::ApiState;
 use super::{endpoints, sources};
@@ -11,15 +12,17 @@ use doorbell_core::configuration::{Change, Resource, ResourceId};
 use doorbell_core::directory::Directory;
 use doorbell_core::endpoint::{Endpoint, SigningSecret};
 use doorbell_core::id::{EndpointId, SourceId};
+use doorbell_core::limits;
 use doorbell_core::source::Source;
 use doorbell_core::time::Time;
-use doorbell_core::verifier::warnings;
+use doorbell_core::verifier::{signing_warnings, warnings};
+use doorbell_store::{DeliveryQuery, StateWord, Store as _};
 use doorbell_wire::api::v1::apply::{
     AppliedAction, AppliedField, AppliedKind, AppliedOut, ApplyIn, ApplyOut,
 };
 use doorbell_wire::api::v1::endpoint::{EndpointIn, EndpointOut, EndpointStatus, OVERLAP_DEFAULT};
 use doorbell_wire::api::v1::source::{SourceIn, SourceOut, masked};
-use doorbell_wire::problem::Faults;
+use doorbell_wire::problem::{Code, Faults, FieldError};
 use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Map, Value, json as value};
@@ -28,21 +31,72 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) async fn apply(
     State(state): State<ApiState>,
     caller: Caller,
-    Json(body): Json<ApplyIn>,
+    Declared { body, misread }: Declared,
 ) -> Result<Response, Refused> {
+    let waiting = waiting(&state, caller, &body).await?;
     let done = state.configured.change(|settings| {
         let mut plan = Plan::new(&state, settings, caller, &body);
-        plan.sources()?;
-        plan.endpoints()?;
-        plan.undeclared();
-        plan.finish()
+        plan.waiting = &waiting;
+        let planned = plan.whole();
+        if misread.is_empty() { planned } else { Err(beside(misread, planned.err())) }
     });
     let done = done.await?;
     if !done.dry_run {
-        done.changes.iter().for_each(|source| sources::warn(&source.name, &source.warnings));
+        for one in &done.changes {
+            let kind = match one.kind {
+                AppliedKind::Source => "source",
+                AppliedKind::Endpoint => "endpoint",
+            };
+            sources::warn(kind, &one.name, &one.warnings);
+        }
     }
     Ok(json(StatusCode::OK, &done))
 }
+
+/// What could not be read, and what is wrong with the rest.
+fn beside(mut misread: Vec<FieldError>, refused: Option<Refused>) -> Refused {
+    let others = refused.map(|refused| refused.problem().errors.clone()).unwrap_or_default();
+    let new = |fault: &FieldError| !misread.iter().any(|known| known.pointer == fault.pointer);
+    let others: Vec<FieldError> = others.into_iter().filter(new).collect();
+    misread.extend(others);
+    Refused::parts(Code::Malformed, misread)
+}
+
+/// Endpoints that are to be removed and whose waiting deliveries are counted, at most.
+const COUNTED: usize = 100;
+
+/// How many deliveries wait for each endpoint that would be removed.
+async fn waiting(
+    state: &ApiState,
+    caller: Caller,
+    body: &ApplyIn,
+) -> Result<BTreeMap<EndpointId, u64>, Refused> {
+    let settings = state.configured.directory();
+    let declared: BTreeSet<&str> =
+        body.endpoints.iter().flatten().map(|endpoint| endpoint.name.as_str()).collect();
+    let gone = settings.endpoints().filter(|endpoint| {
+        body.prune && endpoint.tenant == caller.tenant && !declared.contains(endpoint.name.as_str())
+    });
+    let mut counts = BTreeMap::new();
+    for endpoint in gone.take(COUNTED) {
+        let query = DeliveryQuery {
+            tenant: caller.tenant,
+            event: None,
+            endpoint: Some(endpoint.id),
+            state: Some(StateWord::Waiting),
+            replay: None,
+            since: None,
+            until: None,
+            cursor: None,
+            limit: limits::PAGE_MAX,
+        };
+        let found = state.admitting.store.deliveries(query).await?.items.len();
+        counts.insert(endpoint.id, u64::try_from(found).unwrap_or(u64::MAX));
+    }
+    Ok(counts)
+}
+
+static NONE_WAIT: BTreeMap<EndpointId, u64> = BTreeMap::new();
 
 /// What is to be done, while it is found out.
 struct Plan<'a> {
@@ -57,6 +111,8 @@ struct Plan<'a> {
     endpoints: BTreeSet<&'a str>,
     /// The names of the sources that are there, and those that are made.
     names: Directory,
+    /// How many deliveries wait for endpoints that may be removed.
+    waiting: &'a BTreeMap<EndpointId, u64>,
     faults: Faults,
     changes: Vec<Change>,
     told: Vec<AppliedOut>,
@@ -78,10 +134,18 @@ impl<'a> Plan<'a> {
             sources: BTreeMap::new(),
             endpoints: BTreeSet::new(),
             names: Directory::default(),
+            waiting: &NONE_WAIT,
             faults: Faults::new(),
             changes: Vec::new(),
             told: Vec::new(),
         }
+    }
+
+    fn whole(mut self) -> Result<(Vec<Change>, ApplyOut), Refused> {
+        self.sources()?;
+        self.endpoints()?;
+        self.undeclared();
+        self.finish()
     }
 
     fn own_sources(&self) -> impl Iterator<Item = &'a Source> + use<'a> {
@@ -217,6 +281,7 @@ impl<'a> Plan<'a> {
     fn tell_endpoint(&mut self, body: &EndpointIn, before: Option<&Endpoint>, after: Endpoint) {
         let kind = AppliedKind::Endpoint;
         let name = after.name.to_string();
+        let warnings = signing_warnings(&after.secrets);
         let Some(before) = before else {
             let told_once = body.secret.is_none() && !self.body.dry_run;
             let secret = after
@@ -224,7 +289,8 @@ impl<'a> Plan<'a> {
                 .first()
                 .filter(|_| told_once)
                 .map(|made| made.secret.reveal().to_owned());
-            self.told.push(AppliedOut { secret, ..told(kind, name, AppliedAction::Create) });
+            let told = AppliedOut { secret, warnings, ..told(kind, name, AppliedAction::Create) };
+            self.told.push(told);
             self.changes.push(Change::Put(Resource::Endpoint(after)));
             return;
         };
@@ -238,7 +304,7 @@ impl<'a> Plan<'a> {
             let (from, to) = (value!(newest(before)), value!(newest(&after)));
             fields.push(AppliedField { name: "secret".to_owned(), from, to });
         }
-        let told = AppliedOut { fields, ..told(kind, name, AppliedAction::Unchanged) };
+        let told = AppliedOut { warnings, fields, ..told(kind, name, AppliedAction::Unchanged) };
         self.tell_difference(told, Resource::Endpoint(after));
     }
 
@@ -288,7 +354,8 @@ impl<'a> Plan<'a> {
 
     fn tell_undeclared(&mut self, kind: AppliedKind, name: String, id: ResourceId) {
         if self.body.prune {
-            self.told.push(told(kind, name, AppliedAction::Delete));
+            let waiting = id.endpoint().and_then(|id| self.waiting.get(&id).copied());
+            self.told.push(AppliedOut { waiting, ..told(kind, name, AppliedAction::Delete) });
             self.changes.push(Change::Delete(id));
         } else {
             self.told.push(told(kind, name, AppliedAction::Undeclared));
@@ -314,7 +381,8 @@ fn with_secrets(body: &SourceIn, before: Option<&Source>) -> SourceIn {
 }
 
 fn told(kind: AppliedKind, name: String, action: AppliedAction) -> AppliedOut {
-    AppliedOut { kind, name, action, fields: Vec::new(), secret: None, warnings: Vec::new() }
+    let (fields, warnings) = (Vec::new(), Vec::new());
+    AppliedOut { kind, name, action, fields, waiting: None, secret: None, warnings }
 }
 
 /// The fields in which the whole of one differs from the whole of the other, as each may be shown.

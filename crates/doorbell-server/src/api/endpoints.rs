@@ -5,7 +5,7 @@ use super::find;
 use super::input::{Json, Named, OptionalJson, Query, json};
 use super::publish;
 use super::refused::Refused;
-use super::sources::patched;
+use super::sources::{patched, warn};
 use super::state::ApiState;
 use axum::extract::State;
 use axum::response::Response;
@@ -93,6 +93,10 @@ pub(super) fn room_for(settings: &Directory, caller: Caller, more: usize) -> Res
     Err(Refused::new(Code::State, what))
 }
 
+/// What a signing secret looks like.
+const SECRET_FORM: &str = "write whsec_ and 24 to 64 random bytes in base64 (32 to 88 characters), or whsk_ and an Ed25519 key; \
+     or none, and one is made";
+
 /// The secret that was given, or a new one.
 pub(super) fn signing(state: &ApiState, given: Option<&str>) -> Result<SecretText, Refused> {
     let refused = |what: String| Refused::at(Code::Invalid, "/secret", what);
@@ -101,7 +105,7 @@ pub(super) fn signing(state: &ApiState, given: Option<&str>) -> Result<SecretTex
     let secret = SecretText::parse(text).map_err(|blank| refused(blank.to_string()))?;
     let scheme = webhook_signatures::find("standard-webhooks");
     let scheme = scheme.ok_or_else(|| Refused::new(Code::Internal, "No way to sign."))?;
-    Secret::parse(scheme, text).map_err(|error| refused(error.to_string()))?;
+    Secret::parse(scheme, text).map_err(|error| refused(format!("{error}; {SECRET_FORM}")))?;
     Ok(secret)
 }
 
@@ -301,5 +305,6 @@ fn save_and_reveal(
     secret: &SecretText,
 ) -> Result<(Vec<Change>, EndpointOut), Refused> {
     let (changes, shown) = save(settings, endpoint)?;
+    warn("endpoint", &shown.name, &shown.warnings);
     Ok((changes, EndpointOut { secret: Some(secret.reveal().to_owned()), ..shown }))
 }

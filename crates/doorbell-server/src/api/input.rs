@@ -92,14 +92,15 @@ pub(super) struct Json<T>(pub(super) T);
 /// A JSON body, or its default where there is none.
 pub(super) struct OptionalJson<T>(pub(super) T);
 
-async fn config_body(request: Request) -> Result<(HeaderMap, Bytes), Refused> {
+/// The head and the body of an operation that configures or asks.
+pub(super) async fn config_body(request: Request) -> Result<(HeaderMap, Bytes), Refused> {
     let (parts, body) = request.into_parts();
     let body = bytes(&parts.headers, body, limits::API_BODY).await?;
     Ok((parts.headers, body))
 }
 
 /// A form that a foreign web page can send (`text/plain`, a form, no type) is no JSON.
-fn is_json(headers: &HeaderMap) -> Result<(), Refused> {
+pub(super) fn is_json(headers: &HeaderMap) -> Result<(), Refused> {
     match media_type(headers).as_str() {
         "application/json" | "application/merge-patch+json" => Ok(()),
         "" => Err(Refused::new(Code::MediaType, "The request has no content type.")),

@@ -34,6 +34,8 @@ mod publish;
 
 mod endpoints;
 
+mod declared;
+
 mod apply;
 
 mod deliveries;

@@ -22,7 +22,12 @@ impl Refused {
 
     /// The parts of the body that are wrong.
     pub(super) fn invalid(errors: Vec<FieldError>) -> Self {
-        Self { problem: Box::new(Problem::with_errors(Code::Invalid, errors)), retry_after: None }
+        Self::parts(Code::Invalid, errors)
+    }
+
+    /// The parts of the request that are wrong in this way.
+    pub(super) fn parts(code: Code, errors: Vec<FieldError>) -> Self {
+        Self { problem: Box::new(Problem::with_errors(code, errors)), retry_after: None }
     }
 
     /// One part of the request that is wrong.

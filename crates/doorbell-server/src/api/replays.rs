@@ -11,11 +11,11 @@ use axum::response::Response;
 use doorbell_core::configuration::{Replay, ReplayChoice, ReplayState};
 use doorbell_core::directory::Directory;
 use doorbell_core::endpoint::Status;
-use doorbell_core::id::{EndpointId, EventId, ReplayId};
+use doorbell_core::id::{EndpointId, EventId, ParseIdError, ReplayId, RequestId};
 use doorbell_core::name::EventTypePattern;
 use doorbell_wire::api::v1::common::PageQuery;
 use doorbell_wire::api::v1::replay::{
-    ChoiceIn, EVENTS_NAMED, PlanOut, RATE_DEFAULT, RATE_MAX, ReplayIn, ReplayOut,
+    ChoiceIn, EVENTS_NAMED, LeftOut, PlanOut, RATE_DEFAULT, RATE_MAX, ReplayIn, ReplayOut,
 };
 use doorbell_wire::problem::{Code, Faults};
 use http::StatusCode;
@@ -56,8 +56,14 @@ pub(super) async fn plan(
     let replay = read(&state, &settings, caller, &body)?;
     let (store, clock) = (&state.admitting.store, &state.admitting.clock);
     let plan = Engine::plan((store, &settings), &replay, clock, PLAN_BUDGET).await?;
-    let shown =
-        PlanOut { deliveries: plan.deliveries, events: plan.events, complete: plan.complete };
+    let left = Engine::left_out((store, &settings), &replay).await?;
+    let left = left.into_iter().map(|one| LeftOut { event: one.event.to_string(), why: one.why });
+    let shown = PlanOut {
+        deliveries: plan.deliveries,
+        events: plan.events,
+        complete: plan.complete,
+        left_out: left.collect(),
+    };
     Ok(json(StatusCode::OK, &shown))
 }
 
@@ -71,8 +77,30 @@ pub(super) async fn create(
     if state.replays.running() >= RUNNING_MAX {
         return Err(Refused::new(Code::Busy, "Too many replays are under way."));
     }
+    something_is_made(&state, &settings, &replay).await?;
     state.replays.begin(replay.clone()).await?;
     Ok(json(StatusCode::ACCEPTED, &ReplayOut::from(&replay)))
+}
+
+/// A replay of events that were named one by one is refused where nothing comes of any of them, with the reasons. (Of a
+/// choice by source, type or state nothing may be left, and that is no fault.)
+async fn something_is_made(
+    state: &ApiState,
+    settings: &Directory,
+    replay: &Replay,
+) -> Result<(), Refused> {
+    let left = Engine::left_out((&state.admitting.store, settings), replay).await?;
+    if left.is_empty() || left.len() < replay.choice.events.len() {
+        return Ok(());
+    }
+    let mut faults = Faults::new();
+    for one in left {
+        faults.add(
+            format!("/choice/events/{}", one.place),
+            format_args!("{}: {}", one.event, one.why),
+        );
+    }
+    faults.finish(Some(())).map_err(Refused::invalid)
 }
 
 pub(super) async fn cancel(
@@ -143,9 +171,11 @@ fn choice(
         faults
             .add("/choice/events", "events are named one by one or found by source, type and time");
     }
-    let events = written.events.iter().enumerate().map(|(place, text)| {
-        faults.take(format!("/choice/events/{place}"), text.parse::<EventId>())
-    });
+    let events = written
+        .events
+        .iter()
+        .enumerate()
+        .map(|(place, text)| faults.take(format!("/choice/events/{place}"), named_event(text)));
     let events: Option<Vec<EventId>> = events.collect::<Vec<_>>().into_iter().collect();
     let endpoint = past_endpoint(settings, caller, written.endpoint.as_deref(), faults);
     let source = match written.source.as_deref() {
@@ -171,6 +201,12 @@ fn choice(
         since: find::time(written.since),
         until: find::time(written.until),
     })
+}
+
+/// An event by its own id or by that of its request: they share their 26 characters.
+fn named_event(text: &str) -> Result<EventId, ParseIdError> {
+    text.parse()
+        .or_else(|error| text.parse().map(|id: RequestId| EventId::from(id)).map_err(|_| error))
 }
 
 /// The endpoint of the first time; one that is gone can be named by its id.

@@ -241,13 +241,13 @@ fn save(
 }
 
 fn saved(status: StatusCode, source: &SourceOut) -> Response {
-    warn(&source.name, &source.warnings);
+    warn("source", &source.name, &source.warnings);
     json(status, source)
 }
 
 /// Says in the log, too, what is weak about a source that was saved.
-pub(super) fn warn(source: &str, warnings: &[String]) {
+pub(super) fn warn(kind: &str, name: &str, warnings: &[String]) {
     for warning in warnings {
-        tracing::warn!(source, warning, "a source works, and has a weakness");
+        tracing::warn!(kind, name, warning, "it works, and has a weakness");
     }
 }

@@ -108,10 +108,20 @@ pub(crate) enum Held {
     ById,
 }
 
+/// Which of the deliveries that wait in the store a claim is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sought {
+    /// Those that are due.
+    Due,
+    /// All, since they are only written off.
+    All,
+}
+
 /// A claim that a lane wants made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Wish {
     pub(crate) by_key: bool,
+    pub(crate) sought: Sought,
     pub(crate) most: usize,
     /// With their events: they are started at once.
     pub(crate) events: bool,
@@ -189,7 +199,8 @@ impl Lane {
             self.breaker = Breaker::default();
         }
         self.endpoint = endpoint;
-        if kept_order && !self.keeps_order() {
+        let is_gone = self.is_deleted() && self.stored_due.is_some();
+        if is_gone || (kept_order && !self.keeps_order()) {
             self.store_has(Time::EPOCH, now);
         }
         if self.is_paused() {
@@ -214,6 +225,15 @@ impl Lane {
     /// made: then keys that wait in the store have their turn.
     pub(crate) fn wants_next(&self) -> bool {
         self.keeps_order() && !self.is_paused() && self.waiting.len() <= CLAIMS_BELOW
+    }
+
+    const fn is_deleted(&self) -> bool {
+        self.endpoint.is_none()
+    }
+
+    /// When what is due in the store at `due` is to be claimed: of an endpoint that was deleted all is written off at once.
+    const fn sought(&self, due: Time) -> Time {
+        if self.is_deleted() { Time::EPOCH } else { due }
     }
 
     /// Why its deliveries are only to be written off, if they are.
@@ -249,6 +269,7 @@ impl Lane {
 
     /// Something may wait in the store, due at `due` or earlier. What is due already goes before what is accepted next.
     pub(crate) fn store_has(&mut self, due: Time, now: Time) {
+        let due = self.sought(due);
         if due <= now {
             self.window.set_spilled(true);
         }
@@ -258,7 +279,8 @@ impl Lane {
     /// Takes what a claim brought. What was learnt of the store meanwhile (a nudge) still counts.
     pub(crate) fn claimed(&mut self, claims: Claims, now: Time) {
         self.claiming = false;
-        self.stored_due = [self.stored_due, claims.next_due].into_iter().flatten().min();
+        let next_due = claims.next_due.map(|due| self.sought(due));
+        self.stored_due = [self.stored_due, next_due].into_iter().flatten().min();
         if claims.lent.iter().any(|lent| lent.delivery.asked) {
             self.breaker.ask(now);
         }
@@ -294,7 +316,8 @@ impl Lane {
         let open = self.peek(now, usize::MAX) == Gate::Open && self.breaker.is_closed();
         let most = if open { limits::ENDPOINT_WINDOW / 2 } else { 1 };
         let events = open && self.off().is_none();
-        Some(Wish { by_key: self.keeps_order(), most, events })
+        let sought = if self.is_deleted() { Sought::All } else { Sought::Due };
+        Some(Wish { by_key: self.keeps_order(), sought, most, events })
     }
 
     /// When to look again by itself, if ever.

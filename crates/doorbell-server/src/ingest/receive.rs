@@ -11,6 +11,7 @@ use crate::configured::{Adopted, Configured};
 use crate::keys::Keys;
 use crate::listen::{Caller, Deadlines, Handler, TrustedProxies};
 use crate::metrics::{Metric, Timing};
+use crate::seldom::{self, Seldom};
 use bytes::Bytes;
 use doorbell_core::directory::{Directory, ReadySource};
 use doorbell_core::event::{Rejection, RejectionReason};
@@ -51,6 +52,7 @@ pub struct Ingest {
     rejections: Rejections,
     budget: Arc<Budget>,
     keys: Arc<Keys>,
+    unknown: Seldom,
 }
 
 /// Takes the rejected requests of an [`Ingest`] to the store; to be run as a task.
@@ -87,7 +89,8 @@ impl Ingest {
         let (rejections, queue) = Rejections::new(Arc::clone(&admitting.metrics));
         let keeper = Keeper { admitting: Arc::clone(&admitting), queue };
         let budget = Arc::new(Budget::new(config.bodies_in_flight, Arc::clone(&admitting.metrics)));
-        (Self { config, admitting, configured, rejections, budget, keys }, keeper)
+        let unknown = Seldom::default();
+        (Self { config, admitting, configured, rejections, budget, keys, unknown }, keeper)
     }
 
     async fn answer(&self, parts: &Parts, body: Incoming, caller: &Caller) -> Answer {
@@ -108,25 +111,32 @@ impl Ingest {
                     self.admitting.health.answer(probe, self.admitting.clock.now());
                 return unread(&body, answer::text(status, word));
             }
-            Target::Nothing => return self.unknown(&body),
+            Target::Nothing => return self.unknown(&body, text, self.peer(caller, &headers)),
         };
         let directory = self.configured.directory();
-        let Some(ready) = directory.source_at(source) else { return self.unknown(&body) };
-        let peer = Some(self.peer(caller, &headers));
+        let peer = self.peer(caller, &headers);
+        let Some(ready) = directory.source_at(source) else {
+            return self.unknown(&body, text, peer);
+        };
         let request = Request {
             method: parts.method.as_str().to_owned(),
             path: path.to_owned(),
             query: query.map(str::to_owned),
             headers,
             body: Bytes::new(),
-            peer,
+            peer: Some(peer),
         };
         let arrived = Arrived { directory: &directory, ready, birth: self.birth(), request };
         self.receive(arrived, body, caller).await
     }
 
-    fn unknown(&self, body: &Incoming) -> Answer {
+    /// Nothing of it is kept, since anybody can send it; but somebody may have mistyped the address at a provider.
+    fn unknown(&self, body: &Incoming, target: &str, caller: IpAddr) -> Answer {
         self.admitting.metrics.count(Metric::RequestsUnknownSource);
+        if let Some(requests) = self.unknown.happened(self.admitting.clock.monotonic()) {
+            let path = seldom::path_of(target);
+            tracing::warn!(requests, path, %caller, "requests came to no source: they got 404 (the last one is named; `doorbell source list` has the addresses)");
+        }
         unread(body, answer::bare(StatusCode::NOT_FOUND))
     }
 

@@ -3,6 +3,7 @@
 use super::framing::Fault;
 use super::watched::{Deadlines, Heads, Parting, Watched};
 use crate::metrics::{Metric, Metrics};
+use crate::seldom::Seldom;
 use crate::tasks::{Stage, Stop};
 use bytes::Bytes;
 use doorbell_core::limits;
@@ -14,6 +15,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::error::Error;
+use std::fmt::Display;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
@@ -23,7 +25,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// Bytes that are read and thrown away after an answer that did not wait for the request's body.
 const DRAIN_BYTES: usize = 64 << 20;
@@ -81,7 +83,27 @@ pub(super) struct Connection<H> {
     pub(super) deadlines: Deadlines,
     pub(super) address: SocketAddr,
     pub(super) encrypted: bool,
+    pub(super) refused: Arc<RefusedHeads>,
     pub(super) stop: Stop,
+}
+
+/// Requests that were refused before they were read, since when the listener began: told of in the log once a minute.
+#[derive(Debug)]
+pub(super) struct RefusedHeads {
+    began: Instant,
+    seldom: Seldom,
+}
+
+impl RefusedHeads {
+    pub(super) fn new() -> Self {
+        Self { began: Instant::now(), seldom: Seldom::default() }
+    }
+
+    fn tell(&self, peer: SocketAddr, why: &dyn Display) {
+        if let Some(requests) = self.seldom.happened(self.began.elapsed()) {
+            tracing::warn!(requests, %peer, %why, "requests were refused before they were read (the last one is named)");
+        }
+    }
 }
 
 impl<H: Handler> Connection<H> {
@@ -122,11 +144,15 @@ impl<H: Handler> Connection<H> {
             if error.is_parse() {
                 // The library found the fault first and has answered it.
                 self.metrics.count(Metric::ConnectionsFaulty);
+                self.refused.tell(self.address, &error);
                 parting = Parting::Drain;
             }
         }
-        if matches!(parting, Parting::Answer(_)) {
+        if let Parting::Answer(fault) = &parting {
             self.metrics.count(Metric::ConnectionsFaulty);
+            if *fault != Fault::Timeout {
+                self.refused.tell(self.address, fault);
+            }
         }
         part(io, parting).await;
     }

@@ -1,6 +1,6 @@
 //! A listening socket and its connections: bounded in number, shed at the door, owned until they end.
 
-use super::connection::{Connection, Handler};
+use super::connection::{Connection, Handler, RefusedHeads};
 use super::tls::{Tls, TlsError, TlsFiles};
 use super::watched::Deadlines;
 use crate::metrics::{Metric, Metrics};
@@ -136,8 +136,8 @@ impl Listener {
 
     /// Answers connections until told to stop; then finishes those that are open, for at most [`ListenConfig::drain`].
     pub async fn serve<H: Handler>(self, handler: Arc<H>, metrics: Arc<Metrics>, stop: Stop) {
-        let mut door =
-            Door { listener: self, handler, metrics, open: JoinSet::new(), told: None, stop };
+        let (open, refused) = (JoinSet::new(), Arc::new(RefusedHeads::new()));
+        let mut door = Door { listener: self, handler, metrics, open, told: None, refused, stop };
         let mut stop = door.stop.clone();
         tokio::select! {
             biased;
@@ -183,6 +183,7 @@ struct Door<H> {
     open: JoinSet<()>,
     /// When it was last logged that connections are turned away.
     told: Option<Instant>,
+    refused: Arc<RefusedHeads>,
     stop: Stop,
 }
 
@@ -238,6 +239,7 @@ impl<H: Handler> Door<H> {
             deadlines: self.listener.config.deadlines,
             address,
             encrypted: self.listener.tls.is_some(),
+            refused: Arc::clone(&self.refused),
             stop: self.stop.clone(),
         };
         let open = Open::new(Arc::clone(&self.metrics));

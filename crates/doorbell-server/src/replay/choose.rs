@@ -4,7 +4,8 @@ use doorbell_core::configuration::{Replay, ReplayChoice};
 use doorbell_core::delivery::State;
 use doorbell_core::directory::Directory;
 use doorbell_core::endpoint::{Endpoint, Status};
-use doorbell_core::id::{DeliveryId, EndpointId, EventId, ReplayId, TenantId};
+use doorbell_core::event::Fate;
+use doorbell_core::id::{DeliveryId, EndpointId, EventId, ReplayId, RequestId, TenantId};
 use doorbell_core::intake;
 use doorbell_core::limits;
 use doorbell_core::name::EventTypePattern;
@@ -13,6 +14,17 @@ use doorbell_store::{
     AnyStore, DeliveryQuery, EventQuery, FateWord, NewDelivery, StateWord, Store as _, StoreError,
 };
 use std::collections::BTreeSet;
+
+/// An event that was named, and of which a replay makes nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Its place among those that were named.
+    pub place: usize,
+    /// Its id.
+    pub event: EventId,
+    /// Why, and what to do.
+    pub why: String,
+}
 
 /// What is chosen, and where it goes.
 #[derive(Debug, Clone)]
@@ -67,6 +79,58 @@ impl Wanted {
         Ok(found.into_iter().rev().collect())
     }
 
+    /// Why nothing is made of an event that was named, in words; `None` where something is.
+    async fn why_nothing(
+        &self,
+        store: &AnyStore,
+        settings: &Directory,
+        event: EventId,
+    ) -> Result<Option<String>, StoreError> {
+        let Some(kept) = store.event(self.tenant, event).await? else {
+            return Ok(Some("it is not there: never received, or too old to be kept".to_owned()));
+        };
+        let never = match &kept.fate {
+            Fate::Rejected(rejection) => Some(format!(
+                "it was rejected ({}), and only what was believed is delivered: mend the cause (`doorbell request explain {}`) and have it sent again",
+                rejection.reason.word(),
+                RequestId::from(event)
+            )),
+            Fate::Duplicate { of } => Some(format!("it only repeats {of}: replay that one")),
+            Fate::Accepted | Fate::NoEndpoint | Fate::Filtered => None,
+        };
+        if never.is_some() || !self.endpoints(store, settings, event).await?.is_empty() {
+            return Ok(never);
+        }
+        let none_yet = matches!(kept.fate, Fate::NoEndpoint | Fate::Filtered);
+        let why = if none_yet && !self.asks_for_delivery() {
+            "it went to no endpoint the first time: name one (`to`, `--to`)"
+        } else if self.first_ones(store, event).await?.is_empty() {
+            "it has no delivery that fits what else was asked for"
+        } else {
+            "the endpoints that it went to are gone or disabled: name another (`to`, `--to`), or enable them"
+        };
+        Ok(Some(why.to_owned()))
+    }
+
+    /// The events that were named of which nothing is made, with the reason, in the order in which they were named.
+    pub(super) async fn left_out(
+        &self,
+        store: &AnyStore,
+        settings: &Directory,
+    ) -> Result<Vec<LeftOut>, StoreError> {
+        let mut left = Vec::new();
+        for (place, event) in self.choice.events.iter().copied().enumerate() {
+            if let Some(why) = self.why_nothing(store, settings, event).await? {
+                left.push(LeftOut { place, event, why });
+            }
+        }
+        Ok(left)
+    }
+
+    fn asks_for_delivery(&self) -> bool {
+        self.choice.endpoint.is_some() || self.choice.state.is_some()
+    }
+
     /// The endpoints to which the event goes again, each once. Those that are gone or disabled get nothing.
     pub(super) async fn endpoints(
         &self,
@@ -86,9 +150,7 @@ impl Wanted {
     /// Whether the event has a delivery that fits, where one is asked for. The list of events sees to that itself; events
     /// that are named one by one do not come from it.
     async fn is_chosen(&self, store: &AnyStore, event: EventId) -> Result<bool, StoreError> {
-        let choice = &self.choice;
-        let asked = choice.endpoint.is_some() || choice.state.is_some();
-        if choice.events.is_empty() || !asked {
+        if self.choice.events.is_empty() || !self.asks_for_delivery() {
             return Ok(true);
         }
         Ok(!self.first_ones(store, event).await?.is_empty())

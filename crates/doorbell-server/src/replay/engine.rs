@@ -1,7 +1,7 @@
 //! The one task that runs all replays: a step at a time, each step one page of the list or one batch of deliveries.
 
 use super::Replays;
-use super::choose::Wanted;
+use super::choose::{LeftOut, Wanted};
 use crate::clock::Clock;
 use crate::configured::Configured;
 use crate::tasks::{Stage, Stop};
@@ -284,6 +284,17 @@ impl Engine {
         let amended = self.store.amend(amendments).await?;
         let made = amended.iter().filter(|one| matches!(one, Amended::Done(_))).count();
         Ok(u64::try_from(made).unwrap_or(u64::MAX))
+    }
+
+    /// The events that are named in a replay and of which it makes nothing, with the reason for each.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub async fn left_out(
+        (store, settings): (&AnyStore, &Directory),
+        replay: &Replay,
+    ) -> Result<Vec<LeftOut>, StoreError> {
+        Wanted::of(replay).left_out(store, settings).await
     }
 
     /// What a replay would make, looking for at most `budget`.

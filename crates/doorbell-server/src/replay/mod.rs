@@ -16,6 +16,7 @@
 mod choose;
 mod engine;
 
+pub use choose::LeftOut;
 pub use engine::{Engine, Plan};
 
 use doorbell_core::configuration::{Change, Replay, ReplayState, Resource};

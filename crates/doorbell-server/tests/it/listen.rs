@@ -1,9 +1,11 @@
 //! Promises of a listener, whoever answers: R15, R16 and R17 of the reliability list, deadlines, drain, TLS.
 
 use crate::raw::{self, connect, exchange, header, response, status};
+use crate::world;
 use bytes::Bytes;
 use doorbell_server::listen::{Caller, Handler, ListenConfig, Listener};
 use doorbell_server::metrics::{Metric, Metrics};
+use doorbell_server::node::can_listen;
 use doorbell_server::tasks::{Stage, Stopper};
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
@@ -389,4 +391,16 @@ async fn draining_has_an_end() {
     response(&mut stuck).await;
     node.stopper.advance(Stage::Draining);
     node.task.await.unwrap();
+}
+
+/// Before anything is made, and with the setting that helps.
+#[tokio::test]
+async fn a_port_that_is_taken_is_told_with_its_setting() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut config = world::config();
+    config.admin.address = taken.local_addr().unwrap();
+    let why = can_listen(&config).unwrap_err().to_string();
+    assert!(why.contains("set admin.addr"), "{why}");
+    drop(taken);
+    assert!(can_listen(&config).is_ok());
 }

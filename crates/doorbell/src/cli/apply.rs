@@ -1,6 +1,7 @@
 //! `doorbell apply`: sources and endpoints as a file declares them. The server compares and changes; here the file is
 //! read, its variables are filled in, and what the server says is brought back to the file's lines.
 
+use super::counted::goes;
 use super::show::visible;
 use crate::config::{expand_variables, line_of, variable};
 use crate::remote::{ApiProblem, Node};
@@ -167,14 +168,21 @@ fn fill_in(
 
 /// The file, and the line of the nearest thing around what the pointer names.
 fn place(path: &Path, pointer: &str, lines: &Lines) -> String {
+    match nearest_line(pointer, lines) {
+        Some(line) => format!("{}, line {line}", path.display()),
+        None => path.display().to_string(),
+    }
+}
+
+fn nearest_line(pointer: &str, lines: &Lines) -> Option<usize> {
     let mut around = Some(pointer);
     while let Some(here) = around.filter(|here| !here.is_empty()) {
         if let Some(line) = lines.get(here) {
-            return format!("{}, line {line}", path.display());
+            return Some(*line);
         }
         around = here.rsplit_once('/').map(|(outer, _)| outer);
     }
-    path.display().to_string()
+    None
 }
 
 /// What the server says about the body, said about the file.
@@ -183,7 +191,9 @@ fn in_the_file(path: &Path, problem: &ApiProblem, body: &Value, lines: &Lines) -
         return problem.to_string();
     }
     let mut text = format!("{} cannot be applied, and nothing was changed:", path.display());
-    for (pointer, detail) in &problem.parts {
+    let mut parts: Vec<&(String, String)> = problem.parts.iter().collect();
+    parts.sort_by_key(|(pointer, _)| nearest_line(pointer, lines));
+    for (pointer, detail) in parts {
         let part = named(pointer, body);
         let place = place(path, pointer, lines);
         let _infallible = write!(text, "\n  {place}: {part}: {detail}");
@@ -220,7 +230,10 @@ fn show(answer: &Value, asked: &Apply, report: Report) {
             "undeclared" => ("?", "  not declared, left alone"),
             _ => (" ", "  as declared"),
         };
-        report.text(&format!("{sign} {:<8}  {}{note}", text(change, "kind"), text(change, "name")));
+        let waiting = change.get("waiting").and_then(Value::as_u64).map_or_else(String::new, goes);
+        let line =
+            format!("{sign} {:<8}  {}{note}{waiting}", text(change, "kind"), text(change, "name"));
+        report.text(&line);
         for field in change.get("fields").and_then(Value::as_array).into_iter().flatten() {
             report.text(&format!("      {}", difference(field)));
         }
@@ -255,17 +268,25 @@ fn difference(field: &Value) -> String {
     let name = visible(field.get("name").and_then(Value::as_str).unwrap_or_default());
     let side = |which: &str| field.get(which).cloned().unwrap_or_default();
     let (from, to) = (side("from"), side("to"));
+    let is_secret = matches!(name.as_str(), "secret" | "secrets");
     if from == to {
-        return format!("{name}  changed (hidden)");
+        let what = if is_secret { "replaced" } else { "changed (hidden)" };
+        return format!("{name}  {what}");
     }
+    let nothing = |value: &Value| value.is_null() || value.as_array().is_some_and(Vec::is_empty);
     let shown = |value: &Value| {
         if value.is_null() { "nothing".to_owned() } else { visible(&value.to_string()) }
     };
-    format!("{name}  {} → {}", shown(&from), shown(&to))
+    if nothing(&to) {
+        return format!("{name}  {} removed: it is not declared", shown(&from));
+    }
+    let replaced = if is_secret { "replaced: " } else { "" };
+    format!("{name}  {replaced}{} → {}", shown(&from), shown(&to))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::counted::COUNTED;
     use super::*;
     use serde_json::json;
 
@@ -314,6 +335,25 @@ filter = { body = { amount = { "$gt" = 1.5 } } }
             let why = read(text, true).unwrap_err().to_string();
             assert!(why.contains(part), "{why}");
         }
+    }
+
+    #[test]
+    fn what_goes_is_said_in_words() {
+        let field = |name: &str, from: Value, to: Value| {
+            difference(&json!({"name": name, "from": from, "to": to}))
+        };
+        assert_eq!(
+            field("event_types", json!(["push"]), json!([])),
+            "event_types  [\"push\"] removed: it is not declared"
+        );
+        assert_eq!(
+            field("secrets", json!(["…0123"]), json!(["…4567"])),
+            "secrets  replaced: [\"…0123\"] → [\"…4567\"]"
+        );
+        assert_eq!(field("secrets", json!(["…0"]), json!(["…0"])), "secrets  replaced");
+        assert_eq!(field("url", json!("a"), json!("b")), "url  \"a\" → \"b\"");
+        assert_eq!(field("headers", json!([1]), json!([1])), "headers  changed (hidden)");
+        assert!(goes(1).contains("1 delivery") && goes(COUNTED).contains("or more"));
     }
 
     #[test]

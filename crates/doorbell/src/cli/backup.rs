@@ -1,6 +1,6 @@
 //! `doorbell backup`: a copy of a running server's embedded store; `doorbell restore`: a data folder from it.
 
-use super::doctor::count;
+use super::counted::count;
 use crate::config::{Config, Flags, human_bytes};
 use crate::remote::{Body, Node};
 use crate::report::{Report, Verdict};

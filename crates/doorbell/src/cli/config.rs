@@ -1,7 +1,7 @@
 //! `doorbell config`: what the settings are and where each came from.
 
-use crate::config::{Config, Flags, KEYS, Layers, QUEUES, masked};
-use crate::report::Report;
+use crate::config::{Config, Flags, KEYS, Layers, QUEUES, masked, unknown_variables, variables};
+use crate::report::{Report, aside};
 use anyhow::Result;
 use clap::Subcommand;
 use serde_json::json;
@@ -17,7 +17,12 @@ pub(crate) enum Verb {
 
 pub(crate) fn run(verb: &Verb, report: Report) -> Result<()> {
     match verb {
-        Verb::Show(flags) => show(&flags.layers(), report),
+        Verb::Show(flags) => {
+            for sentence in unknown_variables(variables()) {
+                aside(&format!("warning: {sentence}"));
+            }
+            show(&flags.layers(), report)
+        }
         Verb::Template => {
             report.text(&template());
             Ok(())

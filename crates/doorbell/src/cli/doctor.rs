@@ -1,11 +1,13 @@
 //! `doorbell doctor`: looks over the data folder of a stopped server and says what is damaged and what to do.
 
+use super::counted::count;
 use crate::config::{Config, Flags, human_bytes};
 use crate::remote::TOKEN_FILE;
 use crate::report::{Report, Verdict};
 use anyhow::{Result, bail};
+use doorbell_core::endpoint::Endpoint;
 use doorbell_core::source::Source;
-use doorbell_core::verifier::warnings;
+use doorbell_core::verifier::{signing_warnings, warnings};
 use doorbell_server::api::TokenText;
 use doorbell_store::embedded::config::Config as Configuration;
 use doorbell_store::embedded::{DamageKind, Inspected, OpenError, inspect};
@@ -97,10 +99,6 @@ fn journal(of: &Inspected, free_min: u64, all: &mut Vec<Found>) {
     });
 }
 
-pub(super) fn count(of: u64, what: &str) -> String {
-    format!("{of} {what}{}", if of == 1 { "" } else { "s" })
-}
-
 /// How bad it is, what it is, and what to do.
 fn meaning(kind: DamageKind) -> (Grade, &'static str, &'static str) {
     match kind {
@@ -141,7 +139,9 @@ fn configuration(file: &Path) -> Vec<Found> {
             let sources = count(size(all.sources.len()), "source");
             let detail = format!("{sources}, {}", count(size(all.endpoints.len()), "endpoint"));
             let whole = found(Grade::Good, "configuration", detail);
-            std::iter::once(whole).chain(all.sources.iter().flat_map(weak)).collect()
+            let weak_ones = all.sources.iter().flat_map(weak);
+            let weak_ones = weak_ones.chain(all.endpoints.iter().flat_map(weak_endpoint));
+            std::iter::once(whole).chain(weak_ones).collect()
         }
         Err(error) => vec![Found {
             remedy: "Restore config.sqlite from a backup, or move it away and run `doorbell apply` after the start.",
@@ -155,6 +155,14 @@ fn weak(source: &Source) -> Vec<Found> {
     let told = warnings.map(|warning| Found {
         remedy: "Have the provider make a new secret: `doorbell source rotate-secret`.",
         ..found(Grade::Note, "source", format!("{}: {warning}", source.name))
+    });
+    told.collect()
+}
+
+fn weak_endpoint(endpoint: &Endpoint) -> Vec<Found> {
+    let told = signing_warnings(&endpoint.secrets).into_iter().map(|warning| Found {
+        remedy: "Whoever guesses it can send to your service in Doorbell's name: give your service the new secret.",
+        ..found(Grade::Note, "endpoint", format!("{}: {warning}", endpoint.name))
     });
     told.collect()
 }

@@ -1,9 +1,10 @@
 //! `doorbell endpoint`: where events go.
 
+use super::counted::{COUNTED, goes};
 use super::fields::{Fields, text};
 use super::flags::EndpointFlags;
 use super::show;
-use crate::remote::{Body, Node, segment};
+use crate::remote::{Body, Node, Remote, query, segment};
 use crate::report::{Report, aside};
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -140,8 +141,13 @@ pub(crate) async fn run(verb: &Verb, node: &Node, report: Report) -> Result<()> 
             return Ok(());
         }
         Verb::Delete { endpoint } => {
+            let goes = waiting(&remote, endpoint).await.map(goes).unwrap_or_default();
             let answer = remote.call(Method::DELETE, &path(endpoint), Body::None).await?;
-            show::done(report, &answer, &format!("endpoint {endpoint} is removed"));
+            show::done(
+                report,
+                &answer,
+                &format!("endpoint {endpoint} is removed{}", goes.replacen("  ", ": ", 1)),
+            );
             return Ok(());
         }
         Verb::Pause { endpoint } => (endpoint, "pause"),
@@ -154,6 +160,18 @@ pub(crate) async fn run(verb: &Verb, node: &Node, report: Report) -> Result<()> 
     show::one(report, &answer);
     keep_secret(&answer, report);
     Ok(())
+}
+
+/// How many deliveries wait for it, as far as they are counted; whether it is there at all, its removal says.
+async fn waiting(remote: &Remote, endpoint: &str) -> Option<u64> {
+    let limit = COUNTED.to_string();
+    let query = query(&[
+        ("endpoint", Some(endpoint)),
+        ("state", Some("waiting")),
+        ("limit", Some(limit.as_str())),
+    ]);
+    let found = remote.get(&format!("/v1/deliveries{query}")).await.ok()?;
+    u64::try_from(found.get("data")?.as_array()?.len()).ok()
 }
 
 /// A secret that was just made is in this answer and in no other.

@@ -1,5 +1,6 @@
 //! `doorbell event` and `doorbell request`: what happened, and what came in.
 
+use super::moment::moment;
 use super::show;
 use crate::remote::{Body, Node, Remote, query, segment};
 use crate::report::Report;
@@ -28,10 +29,10 @@ pub(crate) struct Filter {
     /// With a delivery in this state: waiting (pending, scheduled, in flight or paused), delivered, failed (dead letters), discarded
     #[arg(long)]
     state: Option<String>,
-    /// Received at or after (RFC 3339)
+    /// Received at or after: RFC 3339, or so long ago: 90s, 15m, 2h, 7d
     #[arg(long)]
     since: Option<String>,
-    /// Received before (RFC 3339)
+    /// Received before: RFC 3339, or so long ago: 90s, 15m, 2h, 7d
     #[arg(long)]
     until: Option<String>,
     /// At most so many
@@ -50,8 +51,8 @@ impl Filter {
             ("fate", self.fate.as_deref()),
             ("endpoint", self.endpoint.as_deref()),
             ("state", self.state.as_deref()),
-            ("since", self.since.as_deref()),
-            ("until", self.until.as_deref()),
+            ("since", moment(self.since.as_deref()).as_deref()),
+            ("until", moment(self.until.as_deref()).as_deref()),
             ("limit", Some(&self.limit)),
             ("cursor", self.cursor.as_deref()),
         ])
@@ -140,10 +141,37 @@ const REQUEST_COLUMNS: &[show::Column] = &[
     ("SOURCE", "/source_name"),
     ("METHOD", "/method"),
     ("TYPE", "/event_type"),
-    ("BYTES", "/body_len"),
+    ("BYTES", "/bytes"),
     ("FATE", "/fate"),
-    ("WHY", "/rejection/detail"),
+    ("WHY", "/why"),
 ];
+
+/// The requests, each with its reason in words, whatever became of it, and with its bytes where these are known: of a body that
+/// was too large, nobody counted them.
+fn with_reasons(mut answer: Value) -> Value {
+    for item in answer.get_mut("data").and_then(Value::as_array_mut).into_iter().flatten() {
+        let too_large =
+            item.pointer("/rejection/reason").and_then(Value::as_str) == Some("body_too_large");
+        let bytes = item.get("body_len").filter(|_| !too_large).cloned().unwrap_or_default();
+        let why = why(item);
+        if let Value::Object(fields) = item {
+            fields.insert("bytes".to_owned(), bytes);
+            fields.insert("why".to_owned(), Value::from(why));
+        }
+    }
+    answer
+}
+
+fn why(request: &Value) -> Option<String> {
+    let text = |pointer: &str| request.pointer(pointer).and_then(Value::as_str);
+    match text("/fate") {
+        Some("rejected") => text("/rejection/detail").map(str::to_owned),
+        Some("duplicate") => text("/duplicate_of").map(|of| format!("it repeats {of}")),
+        Some("filtered") => Some("its source does not want this event type".to_owned()),
+        Some("no_endpoint") => Some("no endpoint wants it".to_owned()),
+        _ => None,
+    }
+}
 
 pub(crate) async fn run(verb: &Verb, node: &Node, report: Report) -> Result<()> {
     let remote = node.remote()?;
@@ -182,11 +210,9 @@ pub(crate) async fn run_requests(verb: &RequestVerb, node: &Node, report: Report
     let remote = node.remote()?;
     match verb {
         RequestVerb::List(filter) => {
-            show::list(
-                report,
-                &remote.get(&format!("/v1/requests{}", filter.query())).await?,
-                REQUEST_COLUMNS,
-            );
+            let answer = remote.get(&format!("/v1/requests{}", filter.query())).await?;
+            let answer = if report.is_json() { answer } else { with_reasons(answer) };
+            show::list(report, &answer, REQUEST_COLUMNS);
         }
         RequestVerb::Get { request } => {
             show::one(report, &remote.get(&format!("/v1/requests/{}", segment(request))).await?);
@@ -241,5 +267,30 @@ fn payload(data: Option<&str>, file: Option<&Path>) -> Result<Vec<u8>> {
             std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))
         }
         (None, None) => Ok(b"{}".to_vec()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn each_fate_has_its_reason() {
+        let told = with_reasons(json!({"data": [
+            {"fate": "accepted", "body_len": 3},
+            {"fate": "duplicate", "duplicate_of": "evt_1", "body_len": 3},
+            {"fate": "filtered", "body_len": 3},
+            {"fate": "rejected", "body_len": 0, "rejection": {"reason": "body_too_large", "detail": "larger than 10"}},
+        ]}));
+        let shown = |name: &str| -> Vec<String> {
+            let items = told["data"].as_array().unwrap().iter();
+            items.map(|item| show::cell(item.get(name))).collect()
+        };
+        assert_eq!(
+            shown("why"),
+            ["-", "it repeats evt_1", "its source does not want this event type", "larger than 10"]
+        );
+        assert_eq!(shown("bytes"), ["3", "3", "3", "-"], "nobody counted the last");
     }
 }

@@ -33,7 +33,7 @@ fn lines(found: &Value) -> Vec<String> {
         ("id", text("/event_id")),
         ("where", text("/place")),
         ("clock", clock),
-        ("url", text("/url")),
+        ("url", text("/url").filter(|_| found.get("url_signed") == Some(&Value::Bool(true)))),
         ("signature", text("/received")),
         ("signs", text("/signed_text").map(|signed| clipped(&signed))),
     ] {
@@ -77,7 +77,7 @@ mod tests {
             "refusal": {"code": "no_match", "detail": "no signature matches"},
             "findings": [{"code": "reserialised", "proved": true, "detail": "The body was parsed."}],
             "place": "the header stripe-signature", "received": "t=1,v1=ab", "signed_text": "1.{}",
-            "skew_ms": 1500, "at": "2026-01-01T00:00:00Z", "url": "https://x/in/shop",
+            "skew_ms": 1500, "at": "2026-01-01T00:00:00Z", "url": "https://x/in/shop", "url_signed": true,
             "event_type": "invoice.paid", "event_id": null, "doubt": null,
         });
         assert_eq!(
@@ -86,8 +86,10 @@ mod tests {
              stripe-signature\n  clock     2 s after the request's own time\n  url       https://x/in/shop\n  signature \
              t=1,v1=ab\n  signs     1.{}\n\nfound: The body was parsed."
         );
+        // A URL that nobody signs was perhaps called otherwise, and does not matter.
         let good = json!({
             "provider": "stripe", "verified": true, "secret": {"number": 2, "hint": "whse…ab12"}, "findings": [],
+            "url": "https://x/in/shop", "url_signed": false,
         });
         assert_eq!(lines(&good), ["verified: signed by secret 2 (whse…ab12) as stripe signs"]);
     }

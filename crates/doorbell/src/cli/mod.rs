@@ -2,6 +2,8 @@
 //! `config`, `migrate`, `export`, `import`, `restore` and `doctor` use only the public API.
 
 mod show;
+mod moment;
+mod counted;
 mod fields;
 mod flags;
 mod explained;

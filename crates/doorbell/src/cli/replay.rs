@@ -1,6 +1,7 @@
 //! `doorbell replay`: many deliveries made again: plan, run at a rate, watch, cancel.
 
 use super::fields::{text, texts};
+use super::moment::moment;
 use super::show;
 use crate::remote::{Node, Remote, segment};
 use crate::report::Report;
@@ -56,7 +57,7 @@ pub(crate) struct Choice {
     /// Everything that is kept
     #[arg(long, conflicts_with_all = ["events", "endpoint", "source", "event_type", "state", "since", "until"])]
     all: bool,
-    /// These events
+    /// These events: evt_… (or req_…)
     #[arg(long = "event")]
     events: Vec<String>,
     /// With a delivery to this endpoint (name or id)
@@ -71,10 +72,10 @@ pub(crate) struct Choice {
     /// With a delivery in this state: failed (dead letters), discarded, delivered
     #[arg(long)]
     state: Option<String>,
-    /// Received at or after (RFC 3339)
+    /// Received at or after: RFC 3339, or so long ago: 90s, 15m, 2h, 7d
     #[arg(long)]
     since: Option<String>,
-    /// Received before (RFC 3339)
+    /// Received before: RFC 3339, or so long ago: 90s, 15m, 2h, 7d
     #[arg(long)]
     until: Option<String>,
 }
@@ -87,8 +88,8 @@ impl Choice {
             ("source", text(self.source.as_ref())),
             ("event_type", text(self.event_type.as_ref())),
             ("state", text(self.state.as_ref())),
-            ("since", text(self.since.as_ref())),
-            ("until", text(self.until.as_ref())),
+            ("since", text(moment(self.since.as_deref()).as_ref())),
+            ("until", text(moment(self.until.as_deref()).as_ref())),
         ];
         let given = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
         Value::Object(given.collect::<Map<_, _>>())

@@ -22,7 +22,7 @@ use doorbell_server::clock::Clock;
 use doorbell_server::gateway::{self, GatewayConfig};
 use doorbell_server::listen::{ListenConfig, TlsFiles, TrustedProxies};
 use doorbell_server::moving::{Copy, Moving, Order, Phase};
-use doorbell_server::node::{NodeConfig, Running};
+use doorbell_server::node::{self, NodeConfig, Running};
 use doorbell_server::relocate::{self, Restart};
 use doorbell_server::roles::Role;
 use doorbell_server::sender::{AnySender, Brokers, Sender, SenderOptions};
@@ -60,6 +60,10 @@ pub(crate) async fn run(flags: &Flags, report: Report) -> Result<()> {
     files::fit(&mut config);
     let mut signals = Signals::hear()?;
     let clock = Clock::real();
+    if !config.data_dir.exists() {
+        // A first start that fails for a port that is taken leaves nothing behind.
+        node::can_listen(&gateway_config(&config, [0; 32])?.node)?;
+    }
     make_folder(&config.data_dir)?;
     let store = open_store(&config, &clock).await?;
     let token = root_token(&config.data_dir, &clock)?;
@@ -241,8 +245,7 @@ fn start_traces(node: &mut NodeConfig) -> Result<Exporting> {
 }
 
 fn start_log(config: &Config) -> Result<()> {
-    let filter = tracing_subscriber::EnvFilter::try_new(&config.log_level)
-        .with_context(|| format!("log.level: {:?} is no level or filter", config.log_level))?;
+    let filter = tracing_subscriber::EnvFilter::try_new(&config.log_level).context("log.level")?;
     // Colours are for people: a log that goes to a file or another program has none.
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)

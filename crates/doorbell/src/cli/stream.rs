@@ -1,10 +1,11 @@
 //! Answers that go on: `doorbell tail` (what happens, as it happens) and `doorbell search` (hits as they are found).
 
+use super::counted::count;
 use super::show::{cell, field, visible};
 use crate::remote::{Body, Node, query};
 use crate::report::{Report, aside};
 use anyhow::{Context, Result};
-use clap::Args;
+use clap::{ArgGroup, Args};
 use http::Method;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -27,8 +28,9 @@ pub(crate) struct Tail {
     event_type: Option<String>,
 }
 
-/// What to look for.
+/// What to look for: a text, or a JSON value at a place.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("what").args(["text", "pointer"]).required(true).multiple(true)))]
 pub(crate) struct Search {
     /// This text stands in the body, a header or the query
     text: Option<String>,
@@ -115,13 +117,13 @@ fn happened(data: &str, report: Report) {
     let time: String = shown("/at").chars().skip(11).take(12).collect();
     match line.get("kind").and_then(Value::as_str) {
         Some("received") => report.text(&format!(
-            "{time}  ──▶ {} {} {}  {} bytes  {}{}  {}",
+            "{time}  ──▶ {} {} {}  {}  {}{}  {}",
             line.get("source")
                 .filter(|source| !source.is_null())
                 .map_or_else(|| "published".to_owned(), |_| field(&line, "/source_name")),
             shown("/method"),
             shown("/event_type"),
-            shown("/body_len"),
+            bytes(&line),
             shown("/fate"),
             line.pointer("/rejection/detail")
                 .map(|why| format!(": {}", cell(Some(why))))
@@ -140,6 +142,15 @@ fn happened(data: &str, report: Report) {
             report.text(&format!("{time}  … {} more (too many to show)", shown("/count")));
         }
         _ => report.text(&visible(data)),
+    }
+}
+
+/// How large it was; of a body that was too large nobody counted the bytes.
+fn bytes(request: &Value) -> String {
+    let reason = request.pointer("/rejection/reason").and_then(Value::as_str);
+    match (reason, request.get("body_len").and_then(Value::as_u64)) {
+        (Some("body_too_large"), _) | (_, None) => "more bytes than are taken".to_owned(),
+        (_, Some(bytes)) => count(bytes, "byte"),
     }
 }
 
@@ -173,8 +184,8 @@ fn found(text: &str, report: Report) {
         )),
         Some("done") => {
             report.text(&format!(
-                "{} hits among {} requests and events",
-                field("/hits"),
+                "{} among {} requests and events",
+                count(line.get("hits").and_then(Value::as_u64).unwrap_or_default(), "hit"),
                 field("/scanned")
             ));
             if let Some(next) = line.get("next_cursor").and_then(Value::as_str) {

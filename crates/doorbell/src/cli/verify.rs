@@ -45,6 +45,7 @@ pub(crate) fn run(asked: &Verify, report: Report) -> Result<Verdict> {
     }
     if let Some(url) = &asked.url {
         captured.url.clone_from(url);
+        captured.assumed_before = None;
     }
     let incoming = Incoming {
         method: &captured.method,
@@ -120,7 +121,7 @@ fn show(
         }
         Err(refusal) => report.text(&format!("does not verify: {refusal}")),
     }
-    line("request", &format!("{} {}, {} bytes", all.method, all.url, all.body.len()));
+    line("request", &format!("{} {}, {} bytes", all.method, shown_url(all, row), all.body.len()));
     for (name, value) in [("type", &described.event_type), ("id", &described.event_id)] {
         if let Some(value) = value {
             line(name, value);
@@ -150,6 +151,12 @@ fn show(
     }
 }
 
+/// The address as the capture has it. Where it only has a path, the rest is assumed, which is told where it is signed.
+fn shown_url<'a>(all: &'a Captured, row: &Provider) -> &'a str {
+    let assumed = all.assumed_before.filter(|_| !row.signs_url());
+    assumed.and_then(|end| all.url.get(end..)).unwrap_or(&all.url)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,6 +174,19 @@ mod tests {
     /// The example that GitHub publishes.
     const SIGNED: &str = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
     const SECRET: &str = "It's a Secret to Everybody";
+
+    #[test]
+    fn what_is_assumed_of_the_address_is_told_where_it_is_signed() {
+        let raw = b"POST /in/a?b HTTP/1.1\r\nHost: h.example.com\r\n\r\n";
+        let mut all = captured::parse(raw).unwrap();
+        let shown = |all: &Captured, name| {
+            shown_url(all, webhook_signatures::find(name).unwrap()).to_owned()
+        };
+        assert_eq!(shown(&all, "github"), "/in/a?b");
+        assert_eq!(shown(&all, "twilio"), "https://h.example.com/in/a?b");
+        all = captured::parse(b"curl http://h.example.com/in/a -d x").unwrap();
+        assert_eq!(shown(&all, "github"), "http://h.example.com/in/a");
+    }
 
     #[test]
     fn one_request_in_three_forms() {

@@ -131,7 +131,7 @@ impl Config {
             ca_files: read.list("delivery.ca_files", |text| Ok(PathBuf::from(text))),
             drain: read.checked("drain", parse_duration),
             drain_delay: read.checked("drain_delay", parse_duration),
-            log_level: read.checked("log.level", |text| Ok(text.to_owned())),
+            log_level: read.checked("log.level", log_level),
             log_json: read.checked("log.format", log_format),
             queues: read.queues(),
         };
@@ -351,6 +351,20 @@ fn boolean(text: &str) -> Result<bool, String> {
     text.parse().map_err(|_| format!("{text:?} is neither true nor false"))
 }
 
+/// Words of levels, alone or behind what they are for. A bare word that is no level would be taken for the name of a module,
+/// and nothing else would be logged.
+fn log_level(text: &str) -> Result<String, String> {
+    let level = |word: &str| word.parse::<tracing_subscriber::filter::LevelFilter>().is_ok();
+    let stands = |part: &str| part.contains(['=', '[']) || part.contains("::") || level(part);
+    let fits = text.split(',').map(str::trim).all(stands)
+        && tracing_subscriber::EnvFilter::try_new(text).is_ok();
+    fits.then(|| text.to_owned()).ok_or_else(|| {
+        format!(
+            "{text:?} is no level: write error, warn, info, debug or trace, or a filter such as info,doorbell_server=debug"
+        )
+    })
+}
+
 fn log_format(text: &str) -> Result<bool, String> {
     match text {
         "json" => Ok(true),
@@ -361,7 +375,18 @@ fn log_format(text: &str) -> Result<bool, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{RESERVE_MIN, age, deadline, reserve, segment};
+    use super::{RESERVE_MIN, age, deadline, log_level, reserve, segment};
+
+    #[test]
+    fn a_level_that_would_log_nothing_is_refused() {
+        for text in ["info", "WARN", "off", "doorbell_server=debug", "info,doorbell_server=trace"] {
+            assert_eq!(log_level(text).as_deref(), Ok(text));
+        }
+        for text in ["inof", "info,debgu", "doorbell_server=inof", "doorbell_server"] {
+            let why = log_level(text).unwrap_err();
+            assert!(why.starts_with(&format!("{text:?} is no level: write error, warn")), "{why}");
+        }
+    }
 
     #[test]
     fn what_makes_no_sense_is_refused() {

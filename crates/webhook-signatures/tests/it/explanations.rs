@@ -124,6 +124,18 @@ fn bodies_that_were_changed() {
     }
 }
 
+/// Compact JSON without its last line break is also what a reader of JSON would write: that is one mistake, not two.
+#[test]
+fn one_change_is_one_finding() {
+    let github = find("github").unwrap();
+    let compact = b"{\"type\":\"a.b\"}";
+    let headers = signed(github, "a long secret", compact, URL);
+    let came = [&compact[..], b"\n"].concat();
+    let case = Case { body: &came, ..Case::new(github, "a long secret", &headers) };
+    let codes: Vec<_> = case.explained(&[]).findings.iter().map(|f| f.code).collect();
+    assert_eq!(codes, ["trailing_newline"]);
+}
+
 #[test]
 fn secrets_that_are_not_right() {
     let (github, stripe, standard) =

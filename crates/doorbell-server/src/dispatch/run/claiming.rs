@@ -1,7 +1,7 @@
 //! Which claims the loop makes.
 
 use super::Run;
-use crate::dispatch::lane::Wish;
+use crate::dispatch::lane::{Sought, Wish};
 use crate::dispatch::message::{CLAIMS_MAX, Message};
 use crate::metrics::{Metric, Timing};
 use doorbell_core::id::EndpointId;
@@ -37,7 +37,10 @@ impl Run {
         let claim = Claim {
             endpoint,
             by_key: wish.by_key,
-            due_by: now,
+            due_by: match wish.sought {
+                Sought::Due => now,
+                Sought::All => Time::MAX,
+            },
             most,
             event_bytes: if wish.events { self.payload_room().min(CLAIMED_EVENTS_MAX) } else { 0 },
             lease_until: now.after(LEASE),

@@ -188,3 +188,79 @@ async fn all_faults_are_told_at_once_and_nothing_is_done() {
     assert!(problem["errors"][0]["pointer"].as_str().unwrap().starts_with("/endpoints/0"));
     assert_eq!(world.home_text().await, before);
 }
+
+/// A part that cannot be read does not hide what is wrong with the others.
+#[tokio::test]
+async fn what_cannot_be_read_is_told_with_all_else() {
+    let world = World::new().await;
+    applied(&world, &declared()).await;
+    let before = world.home_text().await;
+    let body = json!({
+        "sources": [
+            {"name": "new", "provder": "none"},
+            {"name": "bad", "provider": "nobody"},
+        ],
+        "endpoints": [
+            {"name": "a", "url": "ftp://example.com", "urll": 1, "timeout": true, "sources": ["new"]},
+            {"name": "b", "url": "https://example.com/", "order": {"key": {"pointr": "/a"}}},
+            {"name": "c"},
+            "d",
+        ],
+    });
+    let problem = world.post("/v1/apply", body).await.problem("malformed");
+    let places = problem["errors"].as_array().unwrap().iter();
+    let mut places: Vec<&str> = places.map(|error| error["pointer"].as_str().unwrap()).collect();
+    places.sort_unstable();
+    let wanted = [
+        "/endpoints/0/timeout",
+        "/endpoints/0/url",
+        "/endpoints/0/urll",
+        "/endpoints/1/order/key",
+        "/endpoints/2/url",
+        "/endpoints/3",
+        "/sources/0/provder",
+        "/sources/0/provider",
+        "/sources/1/provider",
+    ];
+    assert_eq!(places, wanted, "{problem}");
+    let twice = world.call("POST", "/v1/apply");
+    let twice = twice.raw("application/json", r#"{"endpoints": [{"name": "a", "name": "b"}]}"#);
+    twice.answer().await.problem("malformed");
+    assert_eq!(world.home_text().await, before);
+}
+
+/// Who removes an endpoint is told how much goes with it, before and after.
+#[tokio::test]
+async fn what_waits_is_counted_before_it_goes() {
+    let world = World::new().await;
+    world.endpoint("app").await;
+    for _ in 0..3 {
+        world.publish("a").await;
+    }
+    let body = json!({"sources": [], "endpoints": [], "prune": true});
+    for dry_run in [true, false] {
+        let told = world.post("/v1/apply", with(body.clone(), "dry_run", json!(dry_run))).await;
+        let told = told.is(200);
+        assert_eq!(
+            (&told["changes"][0]["name"], &told["changes"][0]["waiting"]),
+            (&json!("app"), &json!(3))
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_weak_signing_secret_is_told() {
+    let world = World::new().await;
+    let url = "https://example.com/";
+    let weak = json!({"name": "weak", "url": url, "secret": "whsec_YWJj"});
+    let made = world.post("/v1/endpoints", weak.clone()).await.is(201);
+    assert!(made["warnings"][0].as_str().unwrap().contains("less than 24 bytes"), "{made}");
+    let told = world.post("/v1/apply", json!({"endpoints": [weak]})).await.is(200);
+    assert!(told["changes"][0]["warnings"][0].is_string(), "{told}");
+    let made = world.post("/v1/endpoints", json!({"name": "good", "url": url})).await.is(201);
+    assert_eq!(made.get("warnings"), None);
+    let foo = json!({"name": "foo", "url": url, "secret": "foo!"});
+    let problem = world.post("/v1/endpoints", foo).await.problem("invalid");
+    let why = problem["errors"][0]["detail"].as_str().unwrap();
+    assert!(why.contains("whsec_") && why.contains("24 to 64"), "{why}");
+}

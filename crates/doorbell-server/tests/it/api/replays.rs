@@ -2,7 +2,8 @@
 
 use super::world::{START, World};
 use doorbell_core::delivery::{DiscardReason, State};
-use doorbell_core::id::{EndpointId, EventId};
+use doorbell_core::event::{Fate, Rejection, RejectionReason};
+use doorbell_core::id::{EndpointId, EventId, RequestId};
 use doorbell_store::{Amendment, NewDelivery, Store as _, StoreError};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -124,6 +125,50 @@ async fn it_goes_to_another_endpoint_and_leaves_out_what_is_closed() {
         world.post("/v1/replays/plan", json!({"choice": {"endpoint": app.to_string()}})).await;
     assert_eq!(plan.is(200)["deliveries"], 0);
     world.post("/v1/replays", json!({"to": "app"})).await.problem("invalid");
+}
+
+/// Of what became no event nothing is made, and whoever asks for it hears why; what went nowhere goes where it is sent.
+#[tokio::test]
+async fn what_cannot_be_made_says_why() {
+    let world = World::new().await;
+    let (_, events) = delivered(&world, 1).await;
+    let rejection = Rejection { reason: RejectionReason::Verification, detail: "wrong".to_owned() };
+    let rejected = world.received(Fate::Rejected(rejection), None).await;
+    let repeated = world.received(Fate::Duplicate { of: events[0] }, None).await;
+    let filtered = world.received(Fate::Filtered, None).await;
+    let nowhere = world.received(Fate::NoEndpoint, None).await;
+    let gone = EventId::new(START, 99);
+    let request = format!("doorbell request explain {}", RequestId::from(rejected));
+    let repeats = format!("it only repeats {}", events[0]);
+    for (event, why) in [
+        (rejected, request.as_str()),
+        (repeated, repeats.as_str()),
+        (filtered, "name one (`to`"),
+        (nowhere, "name one (`to`"),
+        (gone, "not there"),
+    ] {
+        let body = json!({"choice": {"events": [event.to_string()]}});
+        let problem = world.post("/v1/replays", body.clone()).await.problem("invalid");
+        assert_eq!(problem["errors"][0]["pointer"], "/choice/events/0");
+        let said = problem["detail"].as_str().unwrap();
+        assert!(said.contains(why) && said.contains(&event.to_string()), "{said}");
+        let plan = world.post("/v1/replays/plan", body).await.is(200);
+        assert_eq!(
+            (&plan["deliveries"], &plan["left_out"][0]["event"]),
+            (&json!(0), &json!(event.to_string()))
+        );
+    }
+    let both = json!({"choice": {"events": [rejected.to_string(), events[0].to_string()]}});
+    world.post("/v1/replays", both).await.is(202);
+    let ids = [RequestId::from(filtered).to_string(), nowhere.to_string()];
+    world.post("/v1/replays", json!({"choice": {"events": ids}, "to": "app"})).await.is(202);
+    run(&world).await;
+    let made: BTreeSet<EventId> = replayed(&world).await.into_iter().collect();
+    assert_eq!(made, BTreeSet::from([events[0], filtered, nowhere]));
+    world.call("POST", "/v1/endpoints/app/disable").answer().await.is(200);
+    let body = json!({"choice": {"events": [events[0].to_string()]}});
+    let problem = world.post("/v1/replays", body).await.problem("invalid");
+    assert!(problem["detail"].as_str().unwrap().contains("gone or disabled"), "{problem}");
 }
 
 #[tokio::test]

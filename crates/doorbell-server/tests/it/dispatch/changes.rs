@@ -78,6 +78,27 @@ async fn what_a_dead_one_held_back_is_written_off_with_its_endpoint() {
     }
 }
 
+/// What would be tried again in hours does not go on waiting for an endpoint that is gone, however much it is.
+#[tokio::test(start_paused = true)]
+async fn what_is_due_much_later_is_written_off_with_its_endpoint() {
+    let mut later = endpoint(1);
+    later.policy.retry = Retry { schedule: vec![SECOND * 36_000], never: Vec::new() };
+    let world = World::new(Script::steps([]), vec![later.clone(), endpoint(2)]).await;
+    for n in 0..2_500 {
+        world.publish(&n.to_string(), "a").await;
+    }
+    world.pass(SECOND * 5).await;
+    let waiting = |states: &[State]| states.iter().filter(|state| !state.is_settled()).count();
+    assert_eq!(waiting(&world.states().await), 2_500);
+    world.delete(&later).await;
+    world.pass(SECOND * 5).await;
+    let states = world.states().await;
+    let deleted = |state: &&State| {
+        matches!(state, State::Discarded { why: DiscardReason::EndpointDeleted, .. })
+    };
+    assert_eq!((waiting(&states), states.iter().filter(deleted).count()), (0, 2_500));
+}
+
 /// Two of a key are under way since order was not asked for; now it is, and the third waits for both.
 #[tokio::test(start_paused = true)]
 async fn what_waits_for_its_key_is_found_however_the_tries_before_it_began() {

@@ -47,10 +47,13 @@ pub struct AppliedOut {
     pub action: AppliedAction,
     /// What an update changes.
     pub fields: Vec<AppliedField>,
+    /// How many deliveries wait for an endpoint that is removed, and are discarded with it; at most 1,000 are counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<u64>,
     /// The secret of a new endpoint that was made for it, whole, this one time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
-    /// What is weak about it though it works, such as a secret of a source that can be guessed; each a sentence.
+    /// What is weak about it though it works, such as a secret that can be guessed; each a sentence.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }

@@ -19,7 +19,7 @@ use doorbell_core::limits;
 use doorbell_core::queue_address;
 use doorbell_core::secret::SecretText;
 use doorbell_core::time::Time;
-use doorbell_core::verifier::Signer;
+use doorbell_core::verifier::{Signer, signing_warnings};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -198,6 +198,9 @@ pub struct EndpointOut {
     /// The signature beside that of Standard Webhooks, its secret masked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extra_signature: Option<ExtraSignature>,
+    /// What is weak about it though it works, such as a signing secret that can be guessed; each a sentence.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// When it was made.
     pub created_at: Moment,
     /// When it was last changed.
@@ -486,6 +489,7 @@ impl EndpointOut {
             retry: written.retry,
             order: written.order,
             extra_signature: written.extra_signature.map(ExtraSignature::hidden),
+            warnings: signing_warnings(&endpoint.secrets),
             created_at: Moment(endpoint.created),
             updated_at: Moment(endpoint.updated),
             standing: None,

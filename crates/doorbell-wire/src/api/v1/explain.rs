@@ -124,8 +124,12 @@ pub struct ExplainOut {
     pub skew_ms: Option<i64>,
     /// The moment for which it was checked.
     pub at: Moment,
-    /// The URL that was taken for the called one.
+    /// The URL that was taken for the called one: the source's public one, or else one made of the request's `Host`, for
+    /// which `https` is assumed.
     pub url: String,
+    /// Whether the provider signs the URL; otherwise it does not matter.
+    #[serde(default)]
+    pub url_signed: bool,
     /// The event type that it tells.
     pub event_type: Option<String>,
     /// The event's id that it tells.
@@ -167,7 +171,7 @@ impl ExplainOut {
     /// What was found, as it is shown.
     #[must_use]
     pub fn of(source: &Source, found: Examined, at: Time, veil: Veil<'_>) -> Self {
-        let Examined { url, explanation, described, doubt } = found;
+        let Examined { url, url_signed, explanation, described, doubt } = found;
         let number = explanation.verdict.as_ref().ok().and_then(|verified| verified.secret());
         let secret = number.and_then(|number| source.verification.secrets.get(number));
         Self {
@@ -193,6 +197,7 @@ impl ExplainOut {
             skew_ms: explanation.skew_ms,
             at: Moment(at),
             url: super::redact::query_of(veil, &url),
+            url_signed,
             event_type: described.event_type,
             event_id: described.event_id,
             doubt,

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChoiceIn {
-    /// Only these events, at most 1000. Empty: all that fit the rest.
+    /// Only these events (by their ids or those of their requests), at most 1000. Empty: all that fit the rest. A replay of
+    /// which nothing would be made is refused then, with the reason for each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<String>,
     /// With a delivery to this endpoint (name or id); only to it they go again, unless `to` is given.
@@ -63,6 +64,18 @@ pub struct PlanOut {
     pub events: u64,
     /// Whether everything was looked at; if not, there are more.
     pub complete: bool,
+    /// The events that were named one by one and of which nothing would be made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
+}
+
+/// An event that was named, and of which a replay makes nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LeftOut {
+    /// Its id.
+    pub event: String,
+    /// Why, and what to do.
+    pub why: String,
 }
 
 /// Where a replay stands.
