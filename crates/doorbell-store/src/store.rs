@@ -32,10 +32,11 @@ pub trait Store: Send + Sync + 'static {
     /// Takes an event in with its deliveries, or says that it was seen before.
     ///
     /// A repeat (same source or tenant, same dedupe key, within the window) is recorded as a request without deliveries,
-    /// with [`Fate::Duplicate`](doorbell_core::event::Fate::Duplicate) or, where it only has the key of the first one ([`Event::is_repeated_by`]), with
-    /// [`Fate::key_reused`](doorbell_core::event::Fate::key_reused); it is answered only when the first one is durable. Deliveries with
-    /// `lend` come out of [`Store::lent`] once durable, in commit order. An event that is to come [`once`](Admission::once)
-    /// and is kept already changes nothing, however many bring it at the same time.
+    /// with [`Fate::Duplicate`](doorbell_core::event::Fate::Duplicate) or, where it only has the key of the first one
+    /// ([`Event::is_repeated_by`]), with [`Fate::key_reused`](doorbell_core::event::Fate::key_reused); it is answered only
+    /// when the first one is durable. Deliveries with `lend` come out of [`Store::lent`] once durable, in commit order. An
+    /// event that is to come [`once`](Admission::once) and is kept already changes nothing, however many bring it at the
+    /// same time.
     ///
     /// # Errors
     /// [`StoreError::Busy`] when the queue to the disk is full or reading has fallen far behind, [`StoreError::Full`] when the disk is,
