@@ -106,9 +106,10 @@ async fn many(engine: &str, count: usize) {
     };
     tokio::time::timeout(LONG, taking).await.unwrap_or_else(|_| panic!("{engine}: they come"));
     putting.await.unwrap();
-    if let Some(waiting) = tap.waiting().await.unwrap() {
-        assert!(waiting <= 64, "{engine}: {waiting}");
-    }
+    // A broker may count what was confirmed a moment later.
+    let counted =
+        async { while tap.waiting().await.unwrap().is_some_and(|waiting| waiting > 64) {} };
+    tokio::time::timeout(LONG, counted).await.unwrap_or_else(|_| panic!("{engine}: all are done"));
 }
 
 /// Somebody whom the broker does not know.
