@@ -103,20 +103,17 @@ pub enum RejectionReason {
     Malformed,
     /// It was published with the idempotency key of another event.
     KeyReused,
-    /// It has been delivered by Doorbells too often already: most likely it goes round in a circle.
-    Loop,
 }
 
 impl RejectionReason {
     /// All of them, for docs and decoding.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 6] = [
         Self::Verification,
         Self::SourceDisabled,
         Self::Method,
         Self::BodyTooLarge,
         Self::Malformed,
         Self::KeyReused,
-        Self::Loop,
     ];
 
     /// The word used in the API.
@@ -129,7 +126,6 @@ impl RejectionReason {
             Self::BodyTooLarge => "body_too_large",
             Self::Malformed => "malformed",
             Self::KeyReused => "key_reused",
-            Self::Loop => "loop",
         }
     }
 }

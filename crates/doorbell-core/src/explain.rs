@@ -211,9 +211,6 @@ pub const fn rejection(reason: RejectionReason) -> &'static str {
         RejectionReason::KeyReused => {
             "The event was published with the idempotency key of another one. Use a new key for each event, and the same key only to repeat it."
         }
-        RejectionReason::Loop => {
-            "The request has been delivered by Doorbells several times in a row. Most likely an endpoint's URL leads back to a source: change the endpoint's URL, or its subscription."
-        }
     }
 }
 

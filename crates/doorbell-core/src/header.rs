@@ -10,11 +10,12 @@ pub const ORIGINAL: &str = "doorbell-original-";
 pub const ATTEMPT: &str = "doorbell-attempt";
 
 /// How many Doorbells have delivered the request before: each leaves its [`ATTEMPT`], and those of the ones before go on
-/// behind [`ORIGINAL`].
+/// behind [`ORIGINAL`]. A proxy between them may have joined the lines (RFC 9110, section 5.3).
 #[must_use]
 pub fn hops(headers: &Headers) -> usize {
     let left = |name: &str| name.strip_prefix(ORIGINAL).unwrap_or(name) == ATTEMPT;
-    headers.iter().filter(|(name, _)| left(name)).count()
+    let lines = headers.iter().filter(|(name, _)| left(name));
+    lines.map(|(_, value)| value.split(|byte| *byte == b',').count()).sum()
 }
 
 /// Lines about one connection, not about the message (RFC 9110, section 7.6.1), and those that the sender writes itself.

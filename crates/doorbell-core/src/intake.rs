@@ -290,9 +290,9 @@ fn pass(
     let hops = header::hops(&request.headers);
     if hops > limits::HOPS {
         let detail = format!(
-            "it has been delivered by {hops} Doorbells in a row, or by one {hops} times: an endpoint's URL leads back to a source (a loop)"
+            "it has been delivered by {hops} Doorbells in a row, or by one {hops} times (a loop): an endpoint's URL leads back to a source; change that URL, or the endpoint's subscription"
         );
-        return Err(Refusal::new(RejectionReason::Loop, detail));
+        return Err(Refusal::new(RejectionReason::Malformed, detail));
     }
     if request.body.len() > source.body_max {
         let (is, most) = (request.body.len(), source.body_max);
@@ -523,8 +523,6 @@ impl Refusal {
             RejectionReason::BodyTooLarge => 413,
             RejectionReason::Malformed => 400,
             RejectionReason::KeyReused => 422,
-            // Loop Detected (RFC 5842, section 7.2).
-            RejectionReason::Loop => 508,
         });
         match status {
             405 => headers.push("allow", ready.source().methods.join(", ")),

@@ -269,7 +269,11 @@ async fn first_source(store: &AnyStore, clock: &Clock) -> Result<(), StoreError>
         created: now,
         updated: now,
     };
-    store.configure(vec![Change::Put(Resource::Source(source))]).await
+    match store.configure(vec![Change::Put(Resource::Source(source))]).await {
+        // Another node starts at the same time and was quicker.
+        Err(StoreError::Conflict(_)) => Ok(()),
+        done => done,
+    }
 }
 
 async fn take_up(configured: &Configured, replays: &Replays) -> Result<(), StoreError> {

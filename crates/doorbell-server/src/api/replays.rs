@@ -56,7 +56,7 @@ pub(super) async fn plan(
     let replay = read(&state, &settings, caller, &body)?;
     let (store, clock) = (&state.admitting.store, &state.admitting.clock);
     let plan = Engine::plan((store, &settings), &replay, clock, PLAN_BUDGET).await?;
-    let left = Engine::left_out((store, &settings), &replay).await?;
+    let left = Engine::left_out((store, &settings), &replay, clock, PLAN_BUDGET).await?;
     let left = left.into_iter().map(|one| LeftOut { event: one.event.to_string(), why: one.why });
     let shown = PlanOut {
         deliveries: plan.deliveries,
@@ -89,12 +89,10 @@ async fn something_is_made(
     settings: &Directory,
     replay: &Replay,
 ) -> Result<(), Refused> {
-    let left = Engine::left_out((&state.admitting.store, settings), replay).await?;
-    if left.is_empty() || left.len() < replay.choice.events.len() {
-        return Ok(());
-    }
+    let (store, clock) = (&state.admitting.store, &state.admitting.clock);
+    let left = Engine::makes_nothing((store, settings), replay, clock, PLAN_BUDGET).await?;
     let mut faults = Faults::new();
-    for one in left {
+    for one in left.into_iter().flatten() {
         faults.add(
             format!("/choice/events/{}", one.place),
             format_args!("{}: {}", one.event, one.why),

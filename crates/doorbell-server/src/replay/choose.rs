@@ -112,19 +112,47 @@ impl Wanted {
         Ok(Some(why.to_owned()))
     }
 
-    /// The events that were named of which nothing is made, with the reason, in the order in which they were named.
+    /// The events that were named of which nothing is made, with the reason, in the order in which they were named; as many
+    /// as could be looked at before it is `late`.
     pub(super) async fn left_out(
         &self,
-        store: &AnyStore,
-        settings: &Directory,
+        (store, settings): (&AnyStore, &Directory),
+        late: impl Fn() -> bool,
     ) -> Result<Vec<LeftOut>, StoreError> {
         let mut left = Vec::new();
-        for (place, event) in self.choice.events.iter().copied().enumerate() {
+        for (place, event) in self.each_named() {
+            if late() {
+                break;
+            }
             if let Some(why) = self.why_nothing(store, settings, event).await? {
                 left.push(LeftOut { place, event, why });
             }
         }
         Ok(left)
+    }
+
+    /// The reasons for each of the events that were named; `None` where something is made of one, or it is `late` before that
+    /// is known.
+    pub(super) async fn makes_nothing(
+        &self,
+        (store, settings): (&AnyStore, &Directory),
+        late: impl Fn() -> bool,
+    ) -> Result<Option<Vec<LeftOut>>, StoreError> {
+        let mut left = Vec::new();
+        for (place, event) in self.each_named() {
+            match self.why_nothing(store, settings, event).await? {
+                Some(why) if !late() => left.push(LeftOut { place, event, why }),
+                Some(_) | None => return Ok(None),
+            }
+        }
+        Ok(Some(left))
+    }
+
+    /// Each event once, with the place at which it was named first.
+    fn each_named(&self) -> Vec<(usize, EventId)> {
+        let mut seen = BTreeSet::new();
+        let named = self.choice.events.iter().copied().enumerate();
+        named.filter(|(_, event)| seen.insert(*event)).collect()
     }
 
     fn asks_for_delivery(&self) -> bool {

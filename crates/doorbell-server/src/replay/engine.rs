@@ -286,15 +286,34 @@ impl Engine {
         Ok(u64::try_from(made).unwrap_or(u64::MAX))
     }
 
-    /// The events that are named in a replay and of which it makes nothing, with the reason for each.
+    /// The events that are named in a replay and of which it makes nothing, with the reason for each, looking for at most
+    /// `budget`.
     ///
     /// # Errors
     /// Those of reading.
     pub async fn left_out(
-        (store, settings): (&AnyStore, &Directory),
+        store: (&AnyStore, &Directory),
         replay: &Replay,
+        clock: &Clock,
+        budget: Duration,
     ) -> Result<Vec<LeftOut>, StoreError> {
-        Wanted::of(replay).left_out(store, settings).await
+        let until = clock.monotonic().saturating_add(budget);
+        Wanted::of(replay).left_out(store, || clock.monotonic() >= until).await
+    }
+
+    /// Why a replay of named events makes nothing at all, event by event; `None` where it makes something, or that is not
+    /// known within `budget`.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub async fn makes_nothing(
+        store: (&AnyStore, &Directory),
+        replay: &Replay,
+        clock: &Clock,
+        budget: Duration,
+    ) -> Result<Option<Vec<LeftOut>>, StoreError> {
+        let until = clock.monotonic().saturating_add(budget);
+        Wanted::of(replay).makes_nothing(store, || clock.monotonic() >= until).await
     }
 
     /// What a replay would make, looking for at most `budget`.

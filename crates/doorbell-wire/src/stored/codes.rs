@@ -44,7 +44,6 @@ codes! {
         BodyTooLarge = 4,
         Malformed = 5,
         KeyReused = 6,
-        Loop = 7,
     }
     /// The byte that stands for an error class, and back.
     ///

@@ -125,7 +125,6 @@ const fn rejection_code(reason: RejectionReason) -> u8 {
         RejectionReason::BodyTooLarge => 4,
         RejectionReason::Malformed => 5,
         RejectionReason::KeyReused => 6,
-        RejectionReason::Loop => 7,
     }
 }
 

@@ -107,7 +107,7 @@ impl From<&event::Fate> for Fate {
 /// Why a request was rejected. The sender never learns it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RejectionOut {
-    /// The kind: `verification_failed`, `source_disabled`, `method_not_allowed`, `body_too_large`, `malformed`, `key_reused` or `loop`.
+    /// The kind: `verification_failed`, `source_disabled`, `method_not_allowed`, `body_too_large`, `malformed` or `key_reused`.
     pub reason: String,
     /// What happened and what to do about it.
     pub detail: String,
