@@ -112,7 +112,8 @@ fn one_cycle(
         }
         Err(fault) => return Err(fault),
     }
-    let shape = Shape { connections: options.connections, events: u64::MAX, ballast: 0 };
+    let shape =
+        Shape { connections: options.connections, events: u64::MAX, ballast: 0, every: None };
     let load = Load::start(&node.ingest, &world.ledger, seed, shape);
     let ended = die(&mut node, disk.as_ref(), &plan);
     world.ended(seed);

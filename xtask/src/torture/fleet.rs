@@ -15,6 +15,7 @@ use crate::place;
 use crate::postgres::{self, Cluster, Sync};
 use crate::still::{Patience, stood_still};
 use anyhow::{Context, Result, bail, ensure};
+use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -34,8 +35,31 @@ const WATCH_BEHIND_INBOX: Duration = Duration::from_secs(12);
 /// How long before a fault a delivery may have been answered without its result being in the database.
 const IN_FLIGHT: Duration = Duration::from_secs(2);
 
+/// Which of all that, and how hard.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Choice {
+    /// For cluster: these faults only, separated by commas.
+    #[arg(long, value_enum, value_delimiter = ',', global = true)]
+    blows: Vec<Blow>,
+    /// For cluster: only the fleet without an inbox, or only the one with it.
+    #[arg(long, value_enum, global = true)]
+    only: Option<Which>,
+    /// For cluster: events each second of all connections together; without, as many as are answered.
+    #[arg(long, global = true)]
+    rate: Option<f64>,
+}
+
+/// A fleet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Which {
+    /// Without an inbox.
+    Plain,
+    /// With one.
+    Inbox,
+}
+
 /// What is done to them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Blow {
     /// SIGKILL to a node, which is started again.
     Kill,
@@ -52,8 +76,22 @@ enum Blow {
 }
 
 /// What is done to a fleet without an inbox, and to one with it.
-const BLOWS: [Blow; 5] = [Blow::Kill, Blow::Stop, Blow::Database, Blow::Connections, Blow::Promote];
-const BEHIND_INBOX: [Blow; 3] = [Blow::Kill, Blow::Promote, Blow::Broker];
+const FLEETS: [(Which, &[Blow]); 2] = [
+    (Which::Plain, &[Blow::Kill, Blow::Stop, Blow::Database, Blow::Connections, Blow::Promote]),
+    (Which::Inbox, &[Blow::Kill, Blow::Promote, Blow::Broker]),
+];
+
+impl Choice {
+    /// The blows of each fleet that gets some.
+    fn fleets(&self) -> Vec<(Which, Vec<Blow>)> {
+        let wanted = |blow: &Blow| self.blows.is_empty() || self.blows.contains(blow);
+        let fleets =
+            FLEETS.into_iter().filter(|(which, _)| self.only.is_none_or(|one| one == *which));
+        let chosen =
+            fleets.map(|(which, blows)| (which, blows.iter().copied().filter(wanted).collect()));
+        chosen.filter(|(_, blows): &(Which, Vec<Blow>)| !blows.is_empty()).collect()
+    }
+}
 
 /// The longest time that an endpoint got nothing after a blow.
 #[derive(Debug, Clone)]
@@ -101,12 +139,16 @@ pub(super) fn run(options: &Options) -> Result<Summary> {
     inbox::fits(Fault::Broker, options.inbox)?;
     let mut summary = Summary { cycles: options.cycles, ..Summary::default() };
     let bar = options.progress();
-    bar.set_length(options.cycles * (BLOWS.len() + BEHIND_INBOX.len()) as u64);
+    let fleets = options.fleet.fleets();
+    ensure!(!fleets.is_empty(), "that fleet gets none of these faults");
+    bar.set_length(
+        options.cycles * fleets.iter().map(|(_, blows)| blows.len() as u64).sum::<u64>(),
+    );
     let mut dice = Dice::new(options.seed);
-    for (inbox, blows) in [(false, &BLOWS[..]), (true, &BEHIND_INBOX[..])] {
-        let broker = inbox.then(|| Broker::start(options.inbox)).transpose()?;
+    for (which, blows) in fleets {
+        let broker = (which == Which::Inbox).then(|| Broker::start(options.inbox)).transpose()?;
         let fleet = Fleet::with(options, broker)?;
-        fleet.torture(blows, options, (&mut dice, &mut summary), &bar)?;
+        fleet.torture(&blows, options, (&mut dice, &mut summary), &bar)?;
     }
     bar.finish_and_clear();
     Ok(summary)
@@ -277,6 +319,10 @@ impl Fleet {
             connections: options.connections.div_ceil(NODES as u64),
             events: u64::MAX,
             ballast: 0,
+            every: options
+                .fleet
+                .rate
+                .map(|rate| Duration::from_secs_f64(options.connections as f64 / rate)),
         };
         if blow == Blow::Promote {
             self.standby = Some(self.database.standby(self.other_port)?);
@@ -388,20 +434,28 @@ impl Fleet {
             }
             ensure!(
                 patience.lasts(),
-                "{missing} deliveries have not arrived within {limit:?}; in the database wait {}",
-                self.waiting()?
+                "{missing} deliveries have not arrived within {limit:?}; {}",
+                self.standing()
             );
             std::thread::sleep(Duration::from_millis(50));
         }
     }
 
-    /// How many deliveries wait for which endpoint, who holds them, and who lives.
-    fn waiting(&self) -> Result<String> {
-        self.database.sql(
-            "SELECT string_agg(w::text, ' ') || ' of the nodes ' || (SELECT string_agg(id::text, ' ') FROM nodes)
-             FROM (SELECT right(endpoint::text, 4) AS endpoint, holder, count(*), min(due) AS due, max(lease) AS lease
-                   FROM deliveries WHERE state = 0 GROUP BY endpoint, holder) w",
-        )
+    /// How many deliveries wait for which endpoint, and who holds them; what the database does; what each node counts.
+    fn standing(&self) -> String {
+        let asked = STANDING.iter().map(|(what, sql)| {
+            let found = self.database.sql(sql).unwrap_or_else(|fault| fault.to_string());
+            format!("{what}:\n{found}")
+        });
+        let counted = self.nodes.iter().map(|node| {
+            let token = node.token.as_deref().unwrap_or_default();
+            let metrics = node.api(token).send("GET /metrics", "", b"");
+            let metrics = metrics.map(|answer| String::from_utf8_lossy(&answer.body).into_owned());
+            let lines = metrics.unwrap_or_else(|fault| fault.to_string());
+            let lines: Vec<&str> = lines.lines().filter(|line| is_telling(line)).collect();
+            format!("a node counts:\n{}", lines.join("\n"))
+        });
+        asked.chain(counted).collect::<Vec<_>>().join("\n")
     }
 
     /// What came twice was in flight when something broke.
@@ -426,6 +480,26 @@ impl Fleet {
     fn logs(&self) -> String {
         self.nodes.iter().map(Node::log_tail).collect::<Vec<_>>().join("\n")
     }
+}
+
+/// What is asked of the database when something does not arrive.
+const STANDING: [(&str, &str); 3] = [
+    ("nodes", "SELECT id, name, alive_until - now(), delivers FROM nodes ORDER BY id"),
+    (
+        "waiting, by endpoint and holder: how many, since when, their leases",
+        "SELECT right(endpoint::text, 4), holder, count(*), to_timestamp(min(due) / 1000.0), min(lease), max(lease)
+         FROM deliveries WHERE state = 0 GROUP BY endpoint, holder",
+    ),
+    (
+        "connections",
+        "SELECT pid, state, wait_event_type, wait_event, now() - query_start, left(regexp_replace(query, '\\s+', ' ', 'g'), 90)
+         FROM pg_stat_activity WHERE application_name = 'doorbell'",
+    ),
+];
+
+/// Whether a line of metrics is of use to whom something does not arrive: neither a comment nor 0 nor part of a histogram.
+fn is_telling(line: &str) -> bool {
+    !line.starts_with('#') && !line.ends_with(" 0") && !line.contains("_bucket{")
 }
 
 /// Waits until a node has heard of both endpoints.

@@ -132,7 +132,8 @@ fn mount(folder: &Path) -> Result<Option<SmallDisk>> {
 
 /// Loads until the first 503.
 fn fill(node: &Node, world: &World, options: &Options) -> Result<Load> {
-    let shape = Shape { connections: options.connections, events: u64::MAX, ballast: 40_000 };
+    let shape =
+        Shape { connections: options.connections, events: u64::MAX, ballast: 40_000, every: None };
     let load = Load::start(&node.ingest, &world.ledger, 1, shape);
     let begun = Instant::now();
     while load.seen.shed.load(Ordering::Relaxed) < 20 {

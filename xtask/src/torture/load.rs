@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What is known of one event that was sent.
 #[derive(Debug, Clone)]
@@ -43,6 +43,8 @@ pub(super) struct Shape {
     pub(super) events: u64,
     /// Bytes that are added to each body.
     pub(super) ballast: usize,
+    /// Each connection posts one so often; `None`: as fast as it is answered.
+    pub(super) every: Option<Duration>,
 }
 
 /// What the senders saw.
@@ -80,7 +82,13 @@ impl Load {
             };
             let stop = Arc::clone(&stop);
             std::thread::spawn(move || {
+                let mut next = Instant::now();
                 for n in 0..shape.events {
+                    if let Some(every) = shape.every {
+                        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+                        // What was missed while nothing was answered is not made up for.
+                        next = (next + every).max(Instant::now());
+                    }
                     let key = format!("{life}-{lane}-{n}");
                     if stop.load(Ordering::Relaxed) || !sender.post(&key, shape.ballast) {
                         return;

@@ -89,6 +89,8 @@ pub(crate) struct Flags {
     /// For database-away, broker and cluster: what the inbox is.
     #[arg(long, value_enum, default_value = "amqp", global = true)]
     inbox: Kind,
+    #[command(flatten)]
+    fleet: fleet::Choice,
     /// For upgrade: the binary of the version before.
     #[arg(long, global = true)]
     old: Option<PathBuf>,
@@ -116,6 +118,7 @@ struct Options {
     resume: Option<f64>,
     minutes: f64,
     inbox: Kind,
+    fleet: fleet::Choice,
     old: Option<PathBuf>,
     fault: Fault,
 }
@@ -216,6 +219,7 @@ impl Flags {
             resume: None,
             minutes: 0.05,
             inbox: Kind::Amqp,
+            fleet: fleet::Choice::default(),
             old: None,
             profile: Profile::Dev,
             binary: None,
@@ -269,6 +273,7 @@ fn options(fault: Fault, flags: &Flags, program: Program) -> Options {
         resume: flags.resume,
         minutes: flags.minutes,
         inbox: flags.inbox,
+        fleet: flags.fleet.clone(),
         old: flags.old.clone(),
         fault,
     }

@@ -15,7 +15,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 /// Events in the store that rots.
-const SHAPE: Shape = Shape { connections: 4, events: 60, ballast: 0 };
+const SHAPE: Shape = Shape { connections: 4, events: 60, ballast: 0, every: None };
 
 /// What is done to a file.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// The run: 4 connections with 50 events each.
-const SHAPE: Shape = Shape { connections: 4, events: 50, ballast: 0 };
+const SHAPE: Shape = Shape { connections: 4, events: 50, ballast: 0, every: None };
 
 /// The faults, and whether a caller can tell: half a write and an interrupted one are to be carried on with.
 const FAULTS: [(&str, &str, bool); 6] = [

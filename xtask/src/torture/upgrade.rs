@@ -38,6 +38,7 @@ fn upgrade(options: &Options, old: &Path, seed: u64, summary: &mut Summary) -> R
         connections: options.connections.div_ceil(NODES as u64),
         events: u64::MAX,
         ballast: 0,
+        every: None,
     };
     let mut loads = Vec::new();
     for which in 0..NODES {

@@ -35,6 +35,7 @@ pub(super) struct Care {
 }
 
 impl Care {
+    /// All that is due. What one step cannot do keeps no other from its own; the first fault is told.
     pub(super) async fn round(
         &mut self,
         due: Due,
@@ -44,23 +45,26 @@ impl Care {
         self.look |= due.look;
         let line = parts.keeper.open().await?;
         let doubted = parts.doubt.swap(false, Ordering::SeqCst);
+        self.look |= doubted;
+        let mut told = Ok(());
         if doubted || !self.missing.is_empty() {
             let looked = self.look_for_missing(parts, &line).await;
             parts.doubt.fetch_or(looked.is_err(), Ordering::SeqCst);
-            looked?;
+            told = told.and(looked);
         }
-        give_back(parts, &line).await?;
+        told = told.and(give_back(parts, &line).await);
         if due.free_dead {
-            free_dead(parts, &line).await?;
+            told = told.and(free_dead(parts, &line).await);
         }
-        if self.look || doubted {
-            look_round(parts).await?;
-            self.look = false;
+        if self.look {
+            let looked = look_round(parts).await;
+            self.look = looked.is_err();
+            told = told.and(looked);
         }
         if due.tidy {
-            tidy(&line, days).await?;
+            told = told.and(tidy(&line, days).await);
         }
-        Ok(())
+        told
     }
 
     /// What was lent by a statement whose answer never came is given back. Seen at two beats in a row: what was lent just

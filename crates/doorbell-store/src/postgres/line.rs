@@ -7,6 +7,7 @@ use super::address::Address;
 use super::fault::{error, told};
 use crate::store::StoreError;
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -25,6 +26,8 @@ pub(super) struct Line {
     address: Address,
     /// Said to each new connection.
     greeting: &'static str,
+    /// How long an answer may take; `None`: as long as it takes.
+    limit: Option<Duration>,
     open: Mutex<Option<Arc<Open>>>,
 }
 
@@ -35,13 +38,20 @@ pub(super) struct Open {
     prepared: Mutex<HashMap<&'static str, Statement>>,
     /// The server takes no writes any more: it is not the one that we want.
     demoted: AtomicBool,
+    /// As [`Line::limit`].
+    limit: Option<Duration>,
     /// What drives it.
     driver: AbortHandle,
 }
 
 impl Line {
     pub(super) fn new(address: Address, greeting: &'static str) -> Self {
-        Self { address, greeting, open: Mutex::new(None) }
+        Self { address, greeting, limit: None, open: Mutex::new(None) }
+    }
+
+    /// The same; a connection on which an answer takes longer counts as broken.
+    pub(super) fn within(self, limit: Duration) -> Self {
+        Self { limit: Some(limit), ..self }
     }
 
     /// The connection.
@@ -62,7 +72,7 @@ impl Line {
             Err(_) => return Err(StoreError::Busy),
         }
         let (prepared, demoted) = (Mutex::default(), AtomicBool::new(false));
-        let new = Arc::new(Open { client, prepared, demoted, driver });
+        let new = Arc::new(Open { client, prepared, demoted, limit: self.limit, driver });
         *open = Some(Arc::clone(&new));
         Ok(new)
     }
@@ -111,14 +121,29 @@ impl Open {
         sql: &'static str,
         values: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, Error> {
-        let statement = self.prepared(sql).await?;
-        let found = self.client.query(&statement, values).await;
-        found.inspect_err(|fault| self.notice(fault))
+        let asked = async {
+            let statement = self.prepared(sql).await?;
+            self.client.query(&statement, values).await
+        };
+        self.in_time(asked).await.inspect_err(|fault| self.notice(fault))
+    }
+
+    /// Waits for an answer. One that does not come in time never will: the connection is broken, and whoever waits for anything
+    /// on it is told so.
+    async fn in_time<T>(&self, asked: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let Some(limit) = self.limit else { return asked.await };
+        let mut asked = pin!(asked);
+        if let Ok(answer) = tokio::time::timeout(limit, &mut asked).await {
+            return answer;
+        }
+        tracing::warn!("the database has left a question unanswered; its connection is given up");
+        self.driver.abort();
+        asked.await
     }
 
     /// Several statements as they are, without values.
     pub(super) async fn batch(&self, sql: &str) -> Result<(), StoreError> {
-        let done = self.client.batch_execute(sql).await;
+        let done = self.in_time(self.client.batch_execute(sql)).await;
         done.map_err(|fault| {
             self.notice(&fault);
             error(&fault)
@@ -139,14 +164,17 @@ impl Open {
 mod tests {
     use super::*;
 
-    #[tokio::test]
     #[expect(
         clippy::disallowed_methods,
         reason = "a test is told by its runner where the database is"
     )]
+    fn database() -> String {
+        std::env::var("DOORBELL_TEST_POSTGRES").expect("the address of a database")
+    }
+
+    #[tokio::test]
     async fn a_database_that_refuses_writes_is_looked_for_anew() {
-        let address = std::env::var("DOORBELL_TEST_POSTGRES").expect("the address of a database");
-        let line = Line::new(Address::parse(&address, &[]).unwrap(), "");
+        let line = Line::new(Address::parse(&database(), &[]).unwrap(), "");
         let first = line.open().await.unwrap();
         first.batch("SET default_transaction_read_only = on").await.unwrap();
         assert!(Arc::ptr_eq(&first, &line.open().await.unwrap()));
@@ -155,5 +183,17 @@ mod tests {
         let second = line.open().await.unwrap();
         assert!(!Arc::ptr_eq(&first, &second), "as it is now, the old connection is of no use");
         second.batch("SELECT 1").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_question_without_an_answer_ends_the_connection() {
+        let limit = Duration::from_millis(300);
+        let line = Line::new(Address::parse(&database(), &[]).unwrap(), "").within(limit);
+        let first = line.open().await.unwrap();
+        let late = tokio::time::timeout(limit * 50, first.query("SELECT pg_sleep(60)::text", &[]));
+        assert_eq!(late.await.unwrap().map(drop), Err(StoreError::Busy));
+        let second = line.open().await.unwrap();
+        assert!(!Arc::ptr_eq(&first, &second));
+        assert_eq!(second.query("SELECT 1", &[]).await.unwrap().len(), 1, "it may take its time");
     }
 }

@@ -51,7 +51,7 @@ pub(super) fn start(parts: &Arc<Parts>, days: Arc<Days>, generation: i64) {
     tokio::spawn(async move {
         // Today's tables at once: the first webhook need not wait for them.
         let (due, care) = (Due { tidy: true, ..Due::default() }, Arc::default());
-        let mut heart = Heart { generation, beats: 0, settled: 0, due, care };
+        let mut heart = Heart { generation, pulse: None, beats: 0, settled: 0, due, care };
         while beating.check().is_ok() {
             if let Err(fault) = heart.beat(&beating, &days).await {
                 tracing::warn!(%fault, "the database was not told that this node lives");
@@ -79,6 +79,8 @@ pub(super) fn start(parts: &Arc<Parts>, days: Arc<Days>, generation: i64) {
 struct Heart {
     /// Of the configuration, as this node has it.
     generation: i64,
+    /// The connection of the last beat.
+    pulse: Option<Arc<Open>>,
     beats: u32,
     /// Beats in a row that were heard: one that was away itself must not declare others dead.
     settled: u32,
@@ -107,8 +109,9 @@ impl Heart {
         let (due, parts, days) =
             (std::mem::take(&mut self.due), Arc::clone(parts), Arc::clone(days));
         tokio::spawn(async move {
-            if let Err(fault) = care.round(due, &parts, &days).await {
-                tracing::debug!(%fault, "what is done beside the beats waits for the next one");
+            let Err(fault) = care.round(due, &parts, &days).await else { return };
+            if parts.answers.load(Ordering::Relaxed) {
+                tracing::warn!(%fault, "dead nodes, forgotten deliveries and old keys were not all seen to; trying again");
             }
         });
     }
@@ -116,6 +119,11 @@ impl Heart {
     /// Says that this node lives; whether others came or went.
     async fn tell(&mut self, parts: &Parts, asked: Instant) -> Result<bool, StoreError> {
         let line = parts.pulse.open().await?;
+        let before = self.pulse.replace(Arc::clone(&line));
+        if before.is_some_and(|before| !Arc::ptr_eq(&before, &line)) {
+            // The database was lost. What is asked on another connection may hang, on a process that the old server left.
+            parts.cut_all_but_pulse();
+        }
         let mut node = parts.node();
         let found = ask(parts, &line, node).await?;
         let Some(row) = found.first() else { return Err(StoreError::Busy) };

@@ -12,18 +12,33 @@ use doorbell_core::id::EndpointId;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::Notify;
 
 /// Lines for questions that only read.
 const READERS: usize = 3;
+/// How long an answer may take: longer than the database lets a statement take. Of a server that died one process may be left,
+/// with its connection, and never answer.
+const ANSWER: Duration = Duration::from_secs(40);
 /// Endpoints that are named in one notice to the other nodes; beyond, they look for themselves.
 const NAMED: usize = 200;
 
+/// What each connection says that writes.
+macro_rules! writer {
+    ($joins:literal) => {
+        concat!(
+            "SET jit = off; SET enable_seqscan = off; SET enable_mergejoin = off; ", $joins,
+            "; SET statement_timeout = '30s'; SET idle_in_transaction_session_timeout = '30s'; SET synchronous_commit = on"
+        )
+    };
+}
 /// Said by each connection that writes. The statements name their rows by key: the planner has nothing to choose, and
 /// what it would choose from old statistics is worse. Nothing is compiled for them (`jit`): a scan that is switched off counts
 /// as so dear that every claim would be compiled anew, which takes longer than all the rest.
-const WRITER: &str = "SET jit = off; SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; \
-     SET statement_timeout = '30s'; SET idle_in_transaction_session_timeout = '30s'; SET synchronous_commit = on";
+const WRITER: &str = writer!("SET enable_hashjoin = off");
+/// Said by the one that takes events in. What it joins is what came with the statement, of which the planner knows nothing:
+/// each with each would take the square of a batch.
+const ACCEPTER: &str = writer!("SET enable_nestloop = off");
 /// Said by each connection that reads: filters that were not asked for must cost nothing.
 const READER: &str = "SET jit = off; SET plan_cache_mode = force_custom_plan; SET statement_timeout = '30s'; \
      SET default_transaction_read_only = on";
@@ -90,9 +105,9 @@ fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Parts {
     pub(super) fn new(address: Address, channel: String, (node, delivers): (i64, bool)) -> Self {
-        let line = |greeting| Line::new(address.clone(), greeting);
+        let line = |greeting| Line::new(address.clone(), greeting).within(ANSWER);
         Self {
-            accepter: line(WRITER),
+            accepter: line(ACCEPTER),
             settler: line(WRITER),
             claimer: line(WRITER),
             amender: line(WRITER),
@@ -124,8 +139,14 @@ impl Parts {
 
     /// Breaks all connections: the database says nothing on them.
     pub(super) fn cut(&self) {
+        self.pulse.cut();
+        self.cut_all_but_pulse();
+    }
+
+    /// Breaks the others: what they ask may hang where the pulse does not.
+    pub(super) fn cut_all_but_pulse(&self) {
         let events = [&self.accepter, &self.settler, &self.claimer, &self.amender];
-        let rest = [&self.pulse, &self.keeper, &self.worker];
+        let rest = [&self.keeper, &self.worker];
         events.into_iter().chain(rest).chain(&self.readers).for_each(Line::cut);
         self.silent.notify_waiters();
     }

@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio_postgres::config::Host;
 
 /// Opens the store in one schema, again and again.
@@ -438,16 +439,21 @@ async fn freezable(to: String) -> (u16, Arc<AtomicBool>) {
     (port, frozen)
 }
 
+/// Host and port of the database.
+fn real_address(homes: &InSchema) -> String {
+    let direct: tokio_postgres::Config = homes.address.parse().unwrap();
+    match (direct.get_hosts(), direct.get_ports()) {
+        ([Host::Tcp(host)], [port]) => format!("{host}:{port}"),
+        other => panic!("one host and its port, not {other:?}"),
+    }
+}
+
 /// A host that hangs with its connections open, as a machine does whose disk is gone, is left for the other one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_that_says_nothing_any_more_is_looked_for_elsewhere() {
     let mut homes = in_schema();
     homes.make().await;
-    let direct: tokio_postgres::Config = homes.address.parse().unwrap();
-    let real = match (direct.get_hosts(), direct.get_ports()) {
-        ([Host::Tcp(host)], [port]) => format!("{host}:{port}"),
-        other => panic!("one host and its port, not {other:?}"),
-    };
+    let real = real_address(&homes);
     let (port, frozen) = freezable(real.clone()).await;
     homes.address = homes.address.replace(&real, &format!("127.0.0.1:{port},{real}"));
     let home = homes.open().await;
@@ -459,6 +465,61 @@ async fn one_that_says_nothing_any_more_is_looked_for_elsewhere() {
     assert_eq!(taken, Ok(()), "whoever sends it again is answered");
     let page = home.events(EventQuery::of(TenantId::DEFAULT)).await.unwrap();
     assert_eq!(page.items.len(), 2);
+}
+
+/// A way to the database that can be lost: the connection on which a node says that it lives is closed then, the others say
+/// nothing any more, and new ones are as before.
+async fn losable(to: String) -> (u16, watch::Sender<bool>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (port, lose) = (listener.local_addr().unwrap().port(), watch::Sender::new(false));
+    let lost = lose.clone();
+    tokio::spawn(async move {
+        while let Ok((mut near, _)) = listener.accept().await {
+            let (to, mut lost) = (to.clone(), lost.subscribe());
+            tokio::spawn(async move {
+                let mut far = TcpStream::connect(to).await.unwrap();
+                let (mut asked, mut answered) = ([0; 4096], [0; 4096]);
+                let mut beats = false;
+                loop {
+                    let (from, bytes) = tokio::select! {
+                        _ = lost.changed() => break,
+                        count = near.read(&mut asked) => (&mut far, &asked[..count.unwrap_or(0)]),
+                        count = far.read(&mut answered) => (&mut near, &answered[..count.unwrap_or(0)]),
+                    };
+                    beats |= bytes.windows(BEAT.len()).any(|bytes| bytes == BEAT);
+                    if bytes.is_empty() || from.write_all(bytes).await.is_err() {
+                        return;
+                    }
+                }
+                if !beats {
+                    std::future::pending::<()>().await;
+                }
+            });
+        }
+    });
+    (port, lose)
+}
+
+/// What is asked where a node says that it lives.
+const BEAT: &[u8] = b"WITH beat AS (UPDATE nodes SET alive_until";
+
+/// Of a server that dies one process may stay behind, with its connection: a statement on it would wait for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_hangs_when_the_database_was_lost_is_asked_anew() {
+    let mut homes = in_schema();
+    homes.make().await;
+    let real = real_address(&homes);
+    let (port, lose) = losable(real.clone()).await;
+    homes.address = homes.address.replace(&real, &format!("127.0.0.1:{port}"));
+    let home = homes.open().await;
+    let claim = |endpoint| home.claim(all_of(endpoint));
+    home.accept(admission(1, endpoint(1), false)).await.unwrap();
+    assert_eq!(claim(endpoint(2)).await.unwrap().lent.len(), 0, "the connection stands");
+    lose.send_replace(true);
+    let again =
+        async { while claim(endpoint(1)).await.map_or(0, |claims| claims.lent.len()) == 0 {} };
+    let claimed = tokio::time::timeout(Duration::from_secs(25), again).await;
+    assert_eq!(claimed, Ok(()));
 }
 
 /// Whole days are forgotten, but for one with a delivery that waits, and but for the newest.
