@@ -2,7 +2,8 @@
 
 use super::accept::{self, Door};
 use super::address::Address;
-use super::claim::{self, Turns};
+use super::by_key::{self, Turns};
+use super::claim::{self, Counter};
 use super::config;
 use super::line::{Line, Open};
 use super::node;
@@ -60,7 +61,23 @@ struct Node {
     days: Arc<Days>,
     door: Door,
     desk: Desk,
+    counter: Counter,
     turns: Arc<Turns>,
+}
+
+impl Node {
+    /// Lends what is due, if this node looks after the endpoint and may believe that it lives.
+    async fn claim(&self, claim: Claim) -> Result<Claims, StoreError> {
+        self.parts.check()?;
+        if !self.parts.owns(claim.endpoint.bytes()) || !self.parts.leases().is_alive(ticks::now()) {
+            return Ok(Claims::default());
+        }
+        if claim.by_key {
+            by_key::claim(&self.parts, &self.turns, claim).await
+        } else {
+            self.counter.claim(claim).await
+        }
+    }
 }
 
 impl Drop for Node {
@@ -129,6 +146,7 @@ impl Postgres {
         Ok(Self(Arc::new(Node {
             door: accept::start(Arc::clone(&parts), last, Arc::clone(&days)),
             desk: settle::start(Arc::clone(&parts)),
+            counter: claim::start(Arc::clone(&parts)),
             turns: Arc::default(),
             days,
             parts,
@@ -191,7 +209,7 @@ impl Store for Postgres {
     async fn claim(&self, claim: Claim) -> Result<Claims, StoreError> {
         let node = Arc::clone(&self.0);
         whole(async move {
-            let claims = claim::claim(&node.parts, &node.turns, claim).await;
+            let claims = node.claim(claim).await;
             node.parts.doubt.fetch_or(claims.is_err(), Ordering::SeqCst);
             claims
         })

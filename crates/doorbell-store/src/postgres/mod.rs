@@ -40,7 +40,11 @@ mod accept;
 
 mod settle;
 
+mod lending;
+
 mod claim;
+
+mod by_key;
 
 mod amend;
 

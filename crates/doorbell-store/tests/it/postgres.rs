@@ -288,6 +288,35 @@ async fn a_claim_that_was_cut_off_strands_nothing() {
 
 /// The next of a key comes with the settlement of the one before; what a settlement has lent whose answer was cut off comes by
 /// a claim. However often connections are cut: all, in order, none twice.
+/// Claims of several endpoints may become one statement: each gets its own, within its own limits.
+#[tokio::test]
+async fn claims_that_come_together_get_each_its_own() {
+    let mut homes = in_schema();
+    let home = homes.open().await;
+    for n in 0..12_u8 {
+        home.accept(admission(n.into(), endpoint(1 + n % 4), false)).await.unwrap();
+    }
+    let some = |n, most, event_bytes| Claim { most, event_bytes, ..all_of(endpoint(n)) };
+    let body = home.claim(some(4, 1, 1_000)).await.unwrap().lent[0].body_len;
+    let one_body = usize::try_from(body).unwrap();
+    // The third is asked for twice, the fifth has nothing.
+    let claims =
+        [some(1, 2, 0), some(2, 9, 2 * one_body), some(3, 2, 0), some(3, 9, 0), some(5, 9, 0)];
+    let made = futures_util::future::join_all(claims.map(|claim| home.claim(claim))).await;
+    let made: Vec<Claims> = made.into_iter().map(Result::unwrap).collect();
+    let count = |claims: &Claims| {
+        let events = claims.lent.iter().filter(|lent| lent.payload.is_some()).count();
+        (claims.lent.len(), events, claims.next_due.is_some())
+    };
+    let counts: Vec<_> = made.iter().map(count).collect();
+    assert_eq!(counts, [(2, 0, true), (3, 2, false), (2, 0, true), (1, 0, false), (0, 0, false)]);
+    for (claim, claims) in claims.iter().zip(&made) {
+        let due: Vec<_> = claims.lent.iter().map(|lent| lent.delivery.state).collect();
+        assert!(claims.lent.iter().all(|lent| lent.delivery.endpoint == claim.endpoint));
+        assert!(due.is_sorted_by_key(|state| format!("{state:?}")), "{due:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_goes_on_by_settlements_and_strands_nothing() {
     const COUNT: u64 = 60;
