@@ -15,6 +15,8 @@ mod store;
 mod changes;
 mod search;
 
+pub mod bodies;
+
 pub mod memory;
 
 pub mod embedded;

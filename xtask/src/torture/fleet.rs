@@ -27,11 +27,14 @@ pub(super) const NODES: usize = 3;
 const LEASE: Duration = Duration::from_secs(4);
 /// Within what a change of the configuration reaches every node.
 const HEARD: Duration = Duration::from_secs(5);
+/// Where no progress bar can be shown a line is printed after so many cycles.
+const TOLD_EVERY: u64 = 5;
 /// Within what everything must have arrived when all is whole again.
 const ARRIVES: Duration = Duration::from_secs(60);
-/// A fault is watched so long; behind an inbox another node must take over the broker's queue first, and then the endpoints.
-const WATCH: Duration = Duration::from_secs(7);
-const WATCH_BEHIND_INBOX: Duration = Duration::from_secs(12);
+/// A fault is watched so long: where a node must be missed first, and where none is; behind an inbox another node must take over
+/// the broker's queue before the endpoints.
+const WATCH: [Duration; 2] = [Duration::from_secs(7), Duration::from_secs(4)];
+const WATCH_BEHIND_INBOX: [Duration; 2] = [Duration::from_secs(9), Duration::from_secs(6)];
 /// How long before a fault a delivery may have been answered without its result being in the database.
 const IN_FLIGHT: Duration = Duration::from_secs(2);
 
@@ -218,6 +221,13 @@ impl Fleet {
                     .with_context(|| format!("after {blow:?}, cycle {cycle}"))?;
                 bar.inc(1);
             }
+            if bar.is_hidden() && (cycle + 1) % TOLD_EVERY == 0 {
+                let told = blows.iter().zip(slowest.iter().flatten());
+                let told: Vec<String> = told
+                    .map(|(blow, p)| format!("{blow:?} {:.1} s", p.lasts.as_secs_f64()))
+                    .collect();
+                println!("  {} of each so far; the longest pauses: {}", cycle + 1, told.join(", "));
+            }
         }
         self.finish(dice, summary)?;
         let behind = if self.broker.is_some() { " behind an inbox" } else { "" };
@@ -339,7 +349,7 @@ impl Fleet {
         if let (Blow::Kill, Some(node)) = (blow, self.nodes.get(which)) {
             loads.push(Load::start(&node.ingest, &self.ledger, self.lives, shape));
         }
-        std::thread::sleep(if self.broker.is_some() { WATCH_BEHIND_INBOX } else { WATCH });
+        std::thread::sleep(self.watch(blow));
         self.troubles.push(Trouble { from, until: Instant::now() });
         for load in loads {
             summary.add(&load.stop())?;
@@ -352,6 +362,12 @@ impl Fleet {
             .into_iter()
             .max_by_key(|pause| pause.lasts)
             .context("no endpoint")
+    }
+
+    /// How long a blow is watched.
+    fn watch(&self, blow: Blow) -> Duration {
+        let [missed, other] = if self.broker.is_some() { WATCH_BEHIND_INBOX } else { WATCH };
+        if matches!(blow, Blow::Kill | Blow::Stop) { missed } else { other }
     }
 
     /// Does it; when all was whole again, so far as the harness can make it.
@@ -524,6 +540,6 @@ fn pause_after(hits: &Hits, path: &'static str, since: Instant) -> Pause {
     let begins = std::iter::once(since).chain(times.iter().copied());
     let pauses = begins.zip(&times).map(|(from, to)| (from - since, *to - from));
     let (begins, lasts) =
-        pauses.max_by_key(|(_, lasts)| *lasts).unwrap_or((Duration::ZERO, WATCH * 2));
+        pauses.max_by_key(|(_, lasts)| *lasts).unwrap_or((Duration::ZERO, Duration::MAX));
     Pause { path, begins, lasts }
 }

@@ -3,6 +3,7 @@
 //! The statement is atomic by itself, so there is no BEGIN and no COMMIT, and one round trip. When the connection breaks
 //! nobody knows whether it took effect; the places of its events, which nobody else can have, tell it afterwards.
 
+use super::away::Put;
 use super::batch::{self, Batch, Load, Repeats};
 use super::kinds::Kind;
 use super::leases::Hold;
@@ -11,6 +12,7 @@ use super::partitions::Days;
 use super::parts::Parts;
 use super::place::Places;
 use super::ticks;
+use crate::bodies::LargeBodies;
 use crate::store::{Admission, Admitted, Lent, Locator, StoreError};
 use doorbell_core::id::EndpointId;
 use std::collections::{BTreeSet, VecDeque};
@@ -33,6 +35,7 @@ type Answer = Result<Admitted, StoreError>;
 struct Item {
     admission: Admission,
     answer: oneshot::Sender<Answer>,
+    body: Put,
     _room: OwnedSemaphorePermit,
 }
 
@@ -41,6 +44,7 @@ struct Item {
 pub(super) struct Door {
     items: mpsc::Sender<Item>,
     room: Arc<Semaphore>,
+    bodies: Option<LargeBodies>,
 }
 
 impl Door {
@@ -50,9 +54,10 @@ impl Door {
         let permits = u32::try_from(kib.min(WAITING_KIB)).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.room).try_acquire_many_owned(permits);
         let room = room.map_err(|_| StoreError::Busy)?;
+        let body = Put::of(self.bodies.as_ref(), &admission).await;
         let (answer, answered) = oneshot::channel();
         self.items
-            .try_send(Item { admission, answer, _room: room })
+            .try_send(Item { admission, answer, body, _room: room })
             .map_err(|_| StoreError::Busy)?;
         answered.await.unwrap_or(Err(StoreError::Busy))
     }
@@ -62,10 +67,11 @@ impl Door {
 pub(super) fn start(parts: Arc<Parts>, last: i64, days: Arc<Days>) -> Door {
     let (items, from) = mpsc::channel(WAITING);
     let room = Arc::new(Semaphore::new(WAITING_KIB));
+    let bodies = parts.bodies.clone();
     tokio::spawn(
         Writer { parts, days, places: Places::behind(last), from, behind: VecDeque::new() }.run(),
     );
-    Door { items, room }
+    Door { items, room, bodies }
 }
 
 struct Writer {
@@ -79,7 +85,10 @@ struct Writer {
 
 impl Writer {
     async fn run(mut self) {
-        while let Some(items) = self.gather().await {
+        while let Some(mut items) = self.gather().await {
+            for item in &mut items {
+                item.body.end().await;
+            }
             let began = ticks::now();
             let done = match self.parts.check() {
                 Ok(()) => self.commit(&items).await,
@@ -190,11 +199,13 @@ impl Writer {
             items.iter().flat_map(|item| batch::kinds_of(&item.admission)).collect();
         let numbers = self.parts.kinds.numbers(&wanted, line).await?;
         let mut batch = Batch::new(self.parts.node());
-        for Item { admission, .. } in items {
+        for Item { admission, body, .. } in items {
             let Some(seq) = self.places.next(admission.event.at) else {
                 return Err(StoreError::Busy);
             };
-            batch.add(seq, admission, &numbers, |endpoint| self.parts.owns(endpoint.bytes()));
+            batch.add((seq, body.is_away()), admission, &numbers, |endpoint| {
+                self.parts.owns(endpoint.bytes())
+            });
         }
         Ok(batch)
     }

@@ -1,5 +1,6 @@
 //! Changes of deliveries at someone's request. What a change does is decided in the core; here the rows are held for it.
 
+use super::away;
 use super::batch::made;
 use super::columns::Deliveries;
 use super::leases::Hold;
@@ -8,7 +9,6 @@ use super::parts::Parts;
 use super::rows::{self, Id, Kept, StateColumns, delivery_columns, get};
 use crate::store::{Amended, Amendment, Lease, Lent, Locator, NewDelivery, StoreError};
 use doorbell_core::delivery::Delivery;
-use doorbell_core::event::Event;
 use doorbell_core::id::{DeliveryId, EndpointId, EventId, TenantId};
 use doorbell_core::settle;
 use std::collections::BTreeSet;
@@ -150,8 +150,11 @@ async fn redeliver(
     let Some(row) = found.first() else { return Ok(Amended::Unknown) };
     let seq: i64 = get(row, 0)?;
     let first: i32 = get(row, 1)?;
-    let event: Event = rows::decode_event(get(row, 2)?)?;
-    let (event, node) = (Arc::new(event), parts.node());
+    let kept = away::decode(get(row, 2)?)?;
+    // What lies elsewhere is read when its turn comes.
+    let is_whole = kept.is_whole();
+    let (event, node) = (Arc::new(kept.event()), parts.node());
+    let body_len = rows::count(get(row, 3)?);
     let (mut columns, mut lends) = (Deliveries::default(), Vec::new());
     for (nth, new) in (first..).zip(deliveries) {
         let waits = !new.state.is_settled();
@@ -162,7 +165,7 @@ async fn redeliver(
         if lend {
             let (locator, hold) = (Locator(seq.cast_unsigned()), Hold::new(1, nth, node));
             let lease = Lease(0);
-            let (body_len, payload) = (event.request.body.len() as u64, Some(Arc::clone(&event)));
+            let payload = is_whole.then(|| Arc::clone(&event));
             done.lent.push((Lent { delivery, locator, lease, body_len, payload }, hold));
         } else if waits {
             done.stirred.insert(new.endpoint);
@@ -198,7 +201,7 @@ const BEFORE: &str = "SELECT 1 FROM deliveries WHERE endpoint = $1 AND order_key
 AND (state = 0 OR (state = 2 AND holds_key)) AND (seq, nth) <> ($3, $4)
 AND ((seq, nth) < ($3, $4) OR holder IN (SELECT id FROM nodes)) LIMIT 1";
 
-const EVENT: &str = "SELECT e.seq, coalesce((SELECT max(nth) + 1 FROM deliveries d WHERE d.seq = e.seq), 0), e.record
+const EVENT: &str = "SELECT e.seq, coalesce((SELECT max(nth) + 1 FROM deliveries d WHERE d.seq = e.seq), 0), e.record, e.body_len
 FROM events e JOIN kinds k ON k.id = e.kind WHERE e.id = $1 AND k.tenant = $2 FOR UPDATE OF e";
 
 /// Two nodes may believe for a moment that a replay is theirs; both would make the same ids.

@@ -160,7 +160,7 @@ impl Batch {
 
     pub(super) fn add(
         &mut self,
-        seq: i64,
+        (seq, away): (i64, bool),
         admission: &Admission,
         numbers: &HashMap<Kind, i32>,
         owns: impl Fn(EndpointId) -> bool,
@@ -168,7 +168,7 @@ impl Batch {
         let event = &admission.event;
         let mut kinds = kinds_of(admission).map(|kind| numbers.get(&kind).copied());
         let kind = kinds.next().flatten().unwrap_or_default();
-        self.events.add((seq, kind), event, &admission.fate);
+        self.events.add((seq, kind), (event, &admission.fate), away);
         self.kind_of_repeat.push(kinds.next().flatten());
         self.kind_of_reused.push(kinds.next().flatten());
         self.print.push(print_of(event));

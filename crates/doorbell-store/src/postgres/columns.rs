@@ -1,5 +1,6 @@
 //! Columns of events and deliveries as every statement has them that makes some: an array each.
 
+use super::away;
 use super::rows::{self, Id, StateColumns, ms, whole};
 use doorbell_core::delivery::Delivery;
 use doorbell_core::event::{Event, Fate};
@@ -21,7 +22,13 @@ pub(super) struct Events {
 }
 
 impl Events {
-    pub(super) fn add(&mut self, (seq, kind): (i64, i32), event: &Event, fate: &Fate) {
+    /// `away`: its body lies elsewhere.
+    pub(super) fn add(
+        &mut self,
+        (seq, kind): (i64, i32),
+        (event, fate): (&Event, &Fate),
+        away: bool,
+    ) {
         let (reason, detail) = rows::rejection(fate);
         self.seq.push(seq);
         self.id.push(event.id.into());
@@ -32,7 +39,8 @@ impl Events {
         self.body_len.push(whole(event.request.body.len()));
         self.reason.push(reason);
         self.detail.push(detail.map(str::to_owned));
-        self.record.push(rows::encode_event(event, fate));
+        let encode = if away { away::encode } else { rows::encode_event };
+        self.record.push(encode(event, fate));
     }
 
     /// In their order.

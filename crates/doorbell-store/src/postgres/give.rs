@@ -1,11 +1,13 @@
 //! Giving everything out for another home, as it stood at one moment.
 
 use super::address::Address;
+use super::away;
 use super::batch::scope_of;
 use super::line::{Line, Open};
 use super::rows::{self, Id, count, get, time, whole};
 use super::take::fits;
 use super::{Options, config};
+use crate::bodies::LargeBodies;
 use crate::store::StoreError;
 use doorbell_core::configuration::Configuration;
 use doorbell_core::id::EventId;
@@ -24,6 +26,7 @@ const GREETING: &str =
 #[derive(Debug)]
 pub struct Giver {
     line: Arc<Open>,
+    bodies: Option<LargeBodies>,
     /// The place of the last event that was given out.
     last: i64,
 }
@@ -37,7 +40,7 @@ impl Giver {
         let line = Line::new(Address::parse(&options.address, &options.extra_roots)?, GREETING);
         let line = line.open().await?;
         fits(&line).await?;
-        Ok(Self { line, last: -1 })
+        Ok(Self { line, bodies: options.bodies.clone(), last: -1 })
     }
 
     /// Everything that is configured.
@@ -68,7 +71,8 @@ impl Giver {
         for row in self.line.query(EVENTS, &[&self.last, &most, &bytes]).await? {
             let seq: i64 = get(&row, 0)?;
             let fate = rows::fate(get(&row, 1)?, get(&row, 2)?, get(&row, 3)?, get(&row, 4)?)?;
-            let event = rows::decode_event(get(&row, 5)?)?;
+            let kept = away::decode(get(&row, 5)?)?;
+            let event = away::whole(self.bodies.as_ref(), kept).await?;
             places.insert(seq, pasts.len());
             pasts.push(Past { event, fate, dedupe_window: Duration::ZERO, deliveries: Vec::new() });
             self.last = seq;

@@ -13,7 +13,8 @@ use super::rows::get;
 use super::schema::{self, Layout};
 use super::settle::{self, Desk};
 use super::ticks;
-use super::{amend, prune, read};
+use super::{amend, away, prune, read};
+use crate::bodies::LargeBodies;
 use crate::store::{
     Admission, Admitted, Amended, Amendment, Backlog, Claim, Claims, DeliveryQuery, DeliveryRow,
     EventDetail, EventQuery, EventRow, Lease, Lent, Locator, Page, Pruned, Retention, Search,
@@ -39,6 +40,8 @@ pub struct Options {
     pub extra_roots: Vec<CertificateDer<'static>>,
     /// Whether this node delivers; one that does not looks after no endpoint.
     pub delivers: bool,
+    /// Where large bodies lie, if not in the database.
+    pub bodies: Option<LargeBodies>,
 }
 
 impl Options {
@@ -139,7 +142,12 @@ impl Postgres {
         let number = node::register(line, options.delivers).await?;
         let generation = config::generation(line).await?;
         let address = Address::parse(&options.address, &options.extra_roots)?;
-        let parts = Arc::new(Parts::new(address, channel, (number, options.delivers)));
+        let parts = Arc::new(Parts::new(
+            address,
+            channel,
+            (number, options.delivers),
+            options.bodies.clone(),
+        ));
         parts.meet(number, alive.unwrap_or_default());
         let days = Arc::new(Days::default());
         node::start(&parts, Arc::clone(&days), generation);
@@ -306,7 +314,14 @@ impl Store for Postgres {
 
     async fn prune(&self, now: Time, retention: Retention) -> Result<Pruned, StoreError> {
         let node = Arc::clone(&self.0);
-        whole(async move { prune::prune(&node.parts, &node.days, now, retention).await }).await
+        whole(async move {
+            let pruned = prune::prune(&node.parts, &node.days, now, retention).await?;
+            if let Err(fault) = away::forget(&node.parts).await {
+                tracing::warn!(%fault, "old bodies are not forgotten yet; trying again");
+            }
+            Ok(pruned)
+        })
+        .await
     }
 
     /// The database may come back at any time, so this home is never broken; it is busy.

@@ -32,6 +32,8 @@ mod config;
 
 mod schema;
 
+mod away;
+
 mod columns;
 
 mod batch;

@@ -6,6 +6,7 @@ use super::leases::Leases;
 use super::line::Line;
 use super::members::Members;
 use super::ticks;
+use crate::bodies::LargeBodies;
 use crate::store::{Lent, StoreError};
 use crate::vitals::{PostgresVitals, Timings};
 use doorbell_core::id::EndpointId;
@@ -86,6 +87,8 @@ pub(super) struct Parts {
     pub(super) closing: Notify,
     /// Whether this node looks after endpoints.
     pub(super) delivers: bool,
+    /// Where large bodies lie, if not in the database.
+    pub(super) bodies: Option<LargeBodies>,
     /// How long it took to write down batches of events.
     pub(super) commits: Timings,
     /// Whether the database answered this node's last beat.
@@ -104,7 +107,12 @@ fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Parts {
-    pub(super) fn new(address: Address, channel: String, (node, delivers): (i64, bool)) -> Self {
+    pub(super) fn new(
+        address: Address,
+        channel: String,
+        (node, delivers): (i64, bool),
+        bodies: Option<LargeBodies>,
+    ) -> Self {
         let line = |greeting| Line::new(address.clone(), greeting).within(ANSWER);
         Self {
             accepter: line(ACCEPTER),
@@ -131,6 +139,7 @@ impl Parts {
             closed: Mutex::new(None),
             closing: Notify::new(),
             delivers,
+            bodies,
             commits: Timings::default(),
             answers: AtomicBool::new(true),
             address,

@@ -1,5 +1,6 @@
 //! Lists, look-ups, counts and the search.
 
+use super::away;
 use super::kinds;
 use super::line::Line;
 use super::parts::Parts;
@@ -163,7 +164,7 @@ pub(super) async fn event(
     let seq: i64 = get(row, 0)?;
     let tally = tallies(line, &[seq]).await?.remove(&seq).unwrap_or_default();
     Ok(Some(EventDetail {
-        event: rows::decode_event(get(row, 11)?)?,
+        event: away::whole(parts.bodies.as_ref(), away::decode(get(row, 11)?)?).await?,
         fate: event_row(row)?.fate,
         tally,
     }))
@@ -175,7 +176,8 @@ pub(super) async fn event_at(parts: &Parts, locator: Locator) -> Result<Arc<Even
     let Some(row) = found.first() else {
         return Err(StoreError::Failed("there is no event at that place".to_owned()));
     };
-    Ok(Arc::new(rows::decode_event(get(row, 0)?)?))
+    let kept = away::decode(get(row, 0)?)?;
+    Ok(Arc::new(away::whole(parts.bodies.as_ref(), kept).await?))
 }
 
 /// See [`crate::Store::deliveries`].
@@ -350,9 +352,9 @@ pub(super) async fn look_for(parts: &Parts, search: &Search) -> Result<SearchPag
 async fn bodies(parts: &Parts, ids: &[Id]) -> Result<HashMap<Id, (i64, Event)>, StoreError> {
     let mut found = HashMap::new();
     for row in parts.reader()?.query(RECORDS, &[&ids]).await? {
-        // A damaged one is passed over: the rest stays readable.
-        if let Ok(event) = rows::decode_event(get(&row, 2)?) {
-            found.insert(get(&row, 1)?, (get(&row, 0)?, event));
+        // A damaged one is passed over: the rest stays readable. What lies elsewhere is not looked through.
+        if let Ok(kept) = away::decode(get(&row, 2)?) {
+            found.insert(get(&row, 1)?, (get(&row, 0)?, kept.event()));
         }
     }
     Ok(found)

@@ -122,7 +122,7 @@ impl From<State> for StateColumns {
     }
 }
 
-fn corrupt(what: &str) -> StoreError {
+pub(super) fn corrupt(what: &str) -> StoreError {
     StoreError::Corrupt(format!("the database holds {what} that this version does not know"))
 }
 

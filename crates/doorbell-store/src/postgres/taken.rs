@@ -104,7 +104,7 @@ impl Columns {
 
     pub(super) fn add(&mut self, past: &Past, Place { seq, new }: Place, kind: i32) {
         if new {
-            self.events.add((seq, kind), &past.event, &past.fate);
+            self.events.add((seq, kind), (&past.event, &past.fate), false);
         }
         self.add_key(past, seq);
         self.number_anew(past, seq);

@@ -2,6 +2,7 @@
 //! The promises of the store, on every home.
 
 mod backup;
+mod bodies;
 mod config;
 mod embedded;
 mod index;

@@ -7,6 +7,7 @@ use doorbell_core::event::{Event, Fate, Origin};
 use doorbell_core::id::{DeliveryId, EndpointId, EventId, TenantId};
 use doorbell_core::request::{Headers, Request};
 use doorbell_core::time::Time;
+use doorbell_store::bodies::LargeBodies;
 use doorbell_store::contract::Homes;
 use doorbell_store::postgres::{Options, Postgres};
 use doorbell_store::{
@@ -27,6 +28,8 @@ pub(super) struct InSchema {
     address: String,
     schema: String,
     made: bool,
+    /// Where large bodies lie, if not in the database.
+    pub(super) bodies: Option<LargeBodies>,
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test is told by its runner where the database is")]
@@ -36,7 +39,7 @@ pub(super) fn in_schema() -> InSchema {
         "DOORBELL_TEST_POSTGRES says no database; `cargo xtask ci` starts one, or give the address of yours",
     );
     let schema = format!("test_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-    InSchema { address, schema, made: false }
+    InSchema { address, schema, made: false, bodies: None }
 }
 
 impl InSchema {
@@ -45,7 +48,7 @@ impl InSchema {
         let (address, schema) = (&self.address, &self.schema);
         let address =
             format!("{address}{link}options=-csearch_path%3D{schema}&application_name={schema}");
-        Options { address, extra_roots: Vec::new(), delivers: true }
+        Options { address, extra_roots: Vec::new(), delivers: true, bodies: self.bodies.clone() }
     }
 
     pub(super) async fn make(&mut self) {
