@@ -43,12 +43,14 @@ impl Flags {
     /// all of delivery, and what an operator sees. Everything runs there too: `cargo xtask e2e --store postgres`.
     pub(crate) fn on_postgres() -> Vec<Self> {
         let files = ["test_main_job.py", "test_delivery.py", "test_operations.py"];
-        let pytest = files.map(str::to_owned).to_vec();
+        // moto plays an object store beside SQS.
+        let files =
+            |inbox| files.into_iter().chain((inbox == Some(Kind::Sqs)).then_some("test_bodies.py"));
         let inboxes = [None, Some(Kind::Amqp), Some(Kind::Nats), Some(Kind::Sqs)].into_iter();
         let on = |inbox| Self {
             store: Home::Postgres,
             inbox,
-            pytest: pytest.clone(),
+            pytest: files(inbox).map(str::to_owned).collect(),
             ..Self::default()
         };
         inboxes.map(on).collect()

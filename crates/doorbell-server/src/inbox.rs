@@ -20,8 +20,10 @@ use std::time::Duration;
 const ITSELF: [u8; 16] = *b"doorbell's inbox";
 /// How long is waited for something to come.
 const WAIT: Duration = Duration::from_secs(1);
-/// After a failure, and while another node empties it.
+/// After a failure.
 const PAUSE: Duration = Duration::from_millis(500);
+/// How often it is looked whether it is still another node that empties it: where that one has died, everything waits for this.
+const LOOK: Duration = Duration::from_millis(100);
 /// How often it is asked how much waits.
 const COUNT: Duration = Duration::from_secs(5);
 
@@ -40,6 +42,13 @@ pub struct Drain {
 
 /// So often the store may refuse an event while it works.
 const REFUSALS: u32 = 20;
+
+async fn pause(span: Duration, stop: &mut Stop) {
+    tokio::select! {
+        () = stop.reached(Stage::Draining) => {}
+        () = tokio::time::sleep(span) => {}
+    }
+}
 
 /// A letter that was read.
 struct Letter {
@@ -63,7 +72,7 @@ impl Drain {
                 if std::mem::take(&mut ours) {
                     self.let_go(Vec::new()).await;
                 }
-                self.pause(&mut stop).await;
+                pause(LOOK, &mut stop).await;
                 continue;
             }
             ours = true;
@@ -76,7 +85,7 @@ impl Drain {
                 Err(error) => {
                     tracing::warn!(%error, "nothing can be taken from the inbox; trying again");
                     self.admitting.metrics.count(Metric::InboxStuck);
-                    self.pause(&mut stop).await;
+                    pause(PAUSE, &mut stop).await;
                 }
             }
             self.count().await;
@@ -102,13 +111,6 @@ impl Drain {
             self.inbox.close(left.into_iter().map(|letter| letter.taken).collect()).await
         {
             tracing::debug!(%error, "what was taken from the inbox comes to others later");
-        }
-    }
-
-    async fn pause(&self, stop: &mut Stop) {
-        tokio::select! {
-            () = stop.reached(Stage::Draining) => {}
-            () = tokio::time::sleep(PAUSE) => {}
         }
     }
 
@@ -148,7 +150,7 @@ impl Drain {
             }
             if failed.is_some() {
                 let all = tokens(&left);
-                self.holding(&all, self.pause(&mut stop.clone())).await;
+                self.holding(&all, pause(PAUSE, &mut stop.clone())).await;
                 if stop.stage() != Stage::Running {
                     break;
                 }

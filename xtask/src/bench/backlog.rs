@@ -87,7 +87,8 @@ fn going(gateway: &Gateway, sink: &Sink, flags: &Flags) -> Result<Row> {
         .number("rss_mb", gateway.rss_mb()?))
 }
 
-fn set_all(api: &mut Client, verb: &str) -> Result<()> {
+/// Pauses (`pause`) or enables (`enable`) all endpoints.
+pub(super) fn set_all(api: &mut Client, verb: &str) -> Result<()> {
     let page = api.api("GET /v1/endpoints?limit=1000", None)?;
     for endpoint in page.get("data").and_then(Value::as_array).into_iter().flatten() {
         let id = endpoint.get("id").and_then(Value::as_str).unwrap_or_default();

@@ -1,6 +1,7 @@
 //! The gateway on `PostgreSQL`, one node and two, against what the same server takes when `pgbench` writes the same rows:
 //! an event with its key and its delivery, then the delivery's new state and its attempt.
 
+use super::backlog::set_all;
 use super::load::{self, Spec, Template};
 use super::report::{self, Row};
 use super::sample::{Histogram, median};
@@ -33,14 +34,16 @@ pub(super) fn run(flags: &Flags) -> Result<()> {
         Some(binary) => binary.clone(),
         None => place::build("doorbell", Profile::Dist)?,
     };
-    let (one, ceiling) = side(flags, &program, 1)?;
+    let (one, rest) = side(flags, &program, 1)?;
     let (two, _) = side(flags, &program, 2)?;
     let ratio = |of: &Side| of.delivered.iter().zip(&of.ceiling).map(|(a, b)| a / b).collect();
     let (with_one, with_two): (Vec<f64>, Vec<f64>) = (ratio(&one), ratio(&two));
+    let [ceiling, waited] = rest;
     let rows = [
         ceiling,
         one.row("one node"),
         two.row("two nodes"),
+        waited,
         Row::new("delivered / ceiling, of pairs")
             .number("one", median(&with_one))
             .number("two", median(&with_two))
@@ -75,7 +78,8 @@ impl Side {
     }
 }
 
-fn side(flags: &Flags, program: &Path, count: usize) -> Result<(Side, Row)> {
+/// With the ceiling's own row, and that of what had waited.
+fn side(flags: &Flags, program: &Path, count: usize) -> Result<(Side, [Row; 2])> {
     let epoch = Instant::now();
     let fleet = Fleet::start(program, count)?;
     let sink = Sink::start(epoch)?;
@@ -105,7 +109,7 @@ fn side(flags: &Flags, program: &Path, count: usize) -> Result<(Side, Row)> {
         .number("events", median(&side.ceiling))
         .number("database_us", median(&bound_us))
         .number("statements", 2.0 / BATCH as f64);
-    Ok((side, row))
+    Ok((side, [row, fleet.what_had_waited(flags, &sink, epoch)?]))
 }
 
 struct Round {
@@ -157,10 +161,42 @@ impl Fleet {
         self.nodes.iter().map(|node| process::cpu_seconds(node.pid())).sum()
     }
 
+    /// How fast a backlog goes, claimed piece by piece: nothing comes in meanwhile.
+    fn what_had_waited(&self, flags: &Flags, sink: &Sink, epoch: Instant) -> Result<Row> {
+        let node = self.nodes.first().context("no node")?;
+        let mut api = node.api(node.token.as_deref().context("the start printed no token")?);
+        set_all(&mut api, "pause")?;
+        let arrived = sink.count();
+        let (count, _, _) = self.post(flags, epoch)?;
+        let (cpu, database) = (self.cpu()?, self.cluster.cpu_seconds()?);
+        let begun = Instant::now();
+        set_all(&mut api, "enable")?;
+        let end = sink.wait_for(arrived + count, DRAIN_MAX)?;
+        let deliveries = count as f64;
+        Ok(Row::new("what had waited")
+            .number("delivered", deliveries / end.saturating_duration_since(begun).as_secs_f64())
+            .number("node_us", (self.cpu()? - cpu) * 1e6 / deliveries)
+            .number("database_us", (self.cluster.cpu_seconds()? - database) * 1e6 / deliveries))
+    }
+
     fn round(&self, flags: &Flags, sink: &Sink, epoch: Instant) -> Result<Round> {
         let (cpu, database) = (self.cpu()?, self.cluster.cpu_seconds()?);
         let (commits, arrived) = (commits(&self.cluster)?, sink.count());
         let begun = Instant::now();
+        let (count, accepted, answers) = self.post(flags, epoch)?;
+        let end = sink.wait_for(arrived + count, DRAIN_MAX)?;
+        let events = count as f64;
+        Ok(Round {
+            rates: (accepted, events / end.saturating_duration_since(begun).as_secs_f64()),
+            node_us: (self.cpu()? - cpu) * 1e6 / events,
+            database_us: (self.cluster.cpu_seconds()? - database) * 1e6 / events,
+            statements: (self::commits(&self.cluster)? - commits) / events,
+            answers,
+        })
+    }
+
+    /// Load on all nodes for a while: how many events were taken in, how many a second, and how long the answers took.
+    fn post(&self, flags: &Flags, epoch: Instant) -> Result<(u64, f64, Histogram)> {
         let share = (flags.connections / self.nodes.len() as u64).max(1);
         let mut loads = Vec::new();
         for node in &self.nodes {
@@ -182,16 +218,7 @@ impl Fleet {
             accepted += done.rate();
             answers.merge(&done.answers);
         }
-        let count = answers.count();
-        let end = sink.wait_for(arrived + count, DRAIN_MAX)?;
-        let events = count as f64;
-        Ok(Round {
-            rates: (accepted, events / end.saturating_duration_since(begun).as_secs_f64()),
-            node_us: (self.cpu()? - cpu) * 1e6 / events,
-            database_us: (self.cluster.cpu_seconds()? - database) * 1e6 / events,
-            statements: (self::commits(&self.cluster)? - commits) / events,
-            answers,
-        })
+        Ok((answers.count(), accepted, answers))
     }
 }
 

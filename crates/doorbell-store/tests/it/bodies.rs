@@ -5,12 +5,11 @@ use bytes::Bytes;
 use doorbell_core::event::Event;
 use doorbell_core::id::TenantId;
 use doorbell_core::time::Time;
-use doorbell_store::bodies::{Bodies, BodiesError, LargeBodies, Listed};
+use doorbell_store::bodies::{Answer, Bodies, BodiesError, LargeBodies, Listed};
 use doorbell_store::contract::Homes;
 use doorbell_store::postgres::{Giver, Postgres};
 use doorbell_store::{Admission, Admitted, EventQuery, Retention, Store as _, StoreError};
 use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -42,7 +41,7 @@ impl Shelf {
 }
 
 impl Bodies for Shelf {
-    fn put<'a>(&'a self, name: &'a str, body: Bytes) -> BoxFuture<'a, Result<(), BodiesError>> {
+    fn put<'a>(&'a self, name: &'a str, body: Bytes) -> Answer<'a, ()> {
         async move {
             if self.is_slow.load(Ordering::SeqCst) {
                 self.go_on.notified().await;
@@ -54,15 +53,15 @@ impl Bodies for Shelf {
         .boxed()
     }
 
-    fn get<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Bytes>, BodiesError>> {
+    fn get<'a>(&'a self, name: &'a str) -> Answer<'a, Option<Bytes>> {
         async move { self.answer(self.kept.lock().unwrap().get(name).cloned()) }.boxed()
     }
 
-    fn delete<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), BodiesError>> {
+    fn delete<'a>(&'a self, name: &'a str) -> Answer<'a, ()> {
         async move { self.answer(self.kept.lock().unwrap().remove(name)).map(drop) }.boxed()
     }
 
-    fn list<'a>(&'a self, folder: Option<&'a str>) -> BoxFuture<'a, Result<Listed, BodiesError>> {
+    fn list<'a>(&'a self, folder: Option<&'a str>) -> Answer<'a, Listed> {
         async move {
             let mut listed = Listed::default();
             for name in self.names() {

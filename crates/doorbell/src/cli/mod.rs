@@ -26,6 +26,7 @@ pub(crate) mod trigger;
 pub(crate) mod doctor;
 mod health;
 pub(crate) mod backup;
+mod bodies;
 pub(crate) mod migrate;
 pub(crate) mod export;
 pub(crate) mod import;

@@ -1,5 +1,6 @@
 //! `doorbell serve`: opens the store, starts the gateway, says where it is, and ends in good order.
 
+use crate::cli::bodies::large_bodies;
 use crate::cli::files;
 use crate::config::{
     Config, DATA_DIR, Flags, Listener, Queue, human_bytes, unknown_variables, variable, variables,
@@ -292,7 +293,8 @@ pub(crate) fn database(config: &Config) -> Result<Option<postgres::Options>> {
 /// How to reach the database at this address, with the certificates that the settings name.
 fn options(config: &Config, address: String) -> Result<postgres::Options> {
     let delivers = config.roles.has(Role::Deliver);
-    let mut options = postgres::Options { address, extra_roots: Vec::new(), delivers };
+    let bodies = large_bodies(config)?;
+    let mut options = postgres::Options { address, extra_roots: Vec::new(), delivers, bodies };
     for file in &config.ca_files {
         options.extra_roots.extend(read_certificates(file)?);
     }
@@ -307,17 +309,20 @@ fn inbox(config: &Config, clock: &Clock) -> Result<Option<Arc<Inbox>>> {
         address.engine() != Engine::Sqs || address.credentials().is_some(),
         "inbox.url: set {AWS_KEY} and {AWS_SECRET}"
     );
+    let inbox = Inbox::new(&address, &operators_dialer(config, clock)?).context("inbox.url")?;
+    tracing::info!("events wait in {} before they get to the store", inbox.shown());
+    Ok(Some(Arc::new(inbox)))
+}
+
+/// For what the operator has named: any address may be called.
+pub(crate) fn operators_dialer(config: &Config, clock: &Clock) -> Result<Dialer> {
     let mut roots = Vec::new();
     for file in &config.ca_files {
         roots.extend(read_certificates(file)?);
     }
     let clock = clock.clone();
-    // The operator named it: any address may be called.
     let dialer = Dialer::new(Arc::new(Plain), &roots, Arc::new(move || clock.now()));
-    let dialer = dialer.context("delivery.ca_files")?;
-    let inbox = Inbox::new(&address, &dialer).context("inbox.url")?;
-    tracing::info!("events wait in {} before they get to the store", inbox.shown());
-    Ok(Some(Arc::new(inbox)))
+    dialer.context("delivery.ca_files")
 }
 
 fn sender(config: &Config, clock: &Clock) -> Result<Sender> {
@@ -345,17 +350,25 @@ fn brokers(config: &Config, clock: &Clock, roots: &[CertificateDer<'static>]) ->
     Ok(Brokers::new(dialer, addresses.collect::<Result<_>>()?))
 }
 
-/// Amazon SQS without credentials in its URL: those that AWS's own tools find in the environment, if both are there.
+/// Amazon SQS without credentials in its URL: those of the environment.
 fn with_aws_credentials(address: Address) -> Result<Address> {
-    let found = variable(AWS_KEY).zip(variable(AWS_SECRET));
-    let Some((user, secret)) = found else { return Ok(address) };
     if address.engine() != Engine::Sqs || address.credentials().is_some() {
         return Ok(address);
     }
+    Ok(match aws_credentials()? {
+        Some(found) => address.with_credentials(found),
+        None => address,
+    })
+}
+
+/// What AWS's own tools find in the environment, if key and secret are there.
+pub(crate) fn aws_credentials() -> Result<Option<Credentials>> {
+    let found = variable(AWS_KEY).zip(variable(AWS_SECRET));
+    let Some((user, secret)) = found else { return Ok(None) };
     let password = Some(SecretText::parse(&secret).context(AWS_SECRET)?);
     let session = variable(AWS_SESSION).map(|text| SecretText::parse(&text)).transpose();
     let session = session.context(AWS_SESSION)?;
-    Ok(address.with_credentials(Credentials { user, password, session }))
+    Ok(Some(Credentials { user, password, session }))
 }
 
 /// What endpoints and sources may know of the message brokers.

@@ -119,6 +119,12 @@ pub(crate) const KEYS: &[Key] = &[
         "Database that all nodes share: postgres://user:password@host/database; empty: an embedded store in data_dir",
     ),
     one(
+        "store.bodies",
+        "",
+        "Object store in which large bodies lie instead of in the database: s3+https://s3.REGION.amazonaws.com/BUCKET/FOLDER, s3+http:// without TLS; empty: none",
+    ),
+    one("store.bodies_over", "256KiB", "Bodies of more bytes lie there"),
+    one(
         "store.retention_age",
         "7d",
         "What is older is forgotten, unless it still waits; empty: never",

@@ -43,6 +43,9 @@ pub(crate) struct Config {
     pub(crate) admin_hosts: Vec<String>,
     /// The database, for a store that nodes share.
     pub(crate) store_url: Option<String>,
+    /// The object store in which large bodies lie.
+    pub(crate) bodies: Option<String>,
+    pub(crate) bodies_over: usize,
     /// Where events wait before they get to the store.
     pub(crate) inbox_url: Option<Address>,
     pub(crate) roles: Roles,
@@ -118,6 +121,8 @@ impl Config {
             admin: read.listener("admin"),
             admin_hosts: read.list("admin.hosts", |text| Ok(text.to_owned())),
             store_url: read.optional("store.url", store_url),
+            bodies: read.optional("store.bodies", |text| Ok(text.to_owned())),
+            bodies_over: read.checked("store.bodies_over", size),
             inbox_url: read.optional("inbox.url", inbox_url),
             roles: read.list("role", role).into_iter().collect(),
             retention_age: read.optional("store.retention_age", age),
@@ -137,6 +142,10 @@ impl Config {
         };
         if !config.roles.are_all() && config.store_url.is_none() {
             let fault = "role: a node that leaves something out needs others that do it, and a database that they share: set store.url";
+            read.errors.push(fault.to_owned());
+        }
+        if config.bodies.is_some() && config.store_url.is_none() {
+            let fault = "store.bodies: only bodies of a database lie elsewhere; an embedded store keeps its own: set store.url, or leave this out";
             read.errors.push(fault.to_owned());
         }
         if read.errors.is_empty() { Ok(config) } else { Err(ConfigErrors(read.errors)) }

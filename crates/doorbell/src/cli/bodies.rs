@@ -1,0 +1,58 @@
+//! The object store of the settings, as the store wants it.
+
+use crate::cli::serve::{aws_credentials, operators_dialer};
+use crate::config::Config;
+use anyhow::{Context, Result, ensure};
+use bytes::Bytes;
+use doorbell_queue::QueueError;
+use doorbell_queue::s3::Bucket;
+use doorbell_server::clock::Clock;
+use doorbell_store::bodies::{Answer, Bodies, BodiesError, LargeBodies, Listed};
+use std::sync::Arc;
+
+/// Where large bodies lie, where the settings say so.
+pub(crate) fn large_bodies(config: &Config) -> Result<Option<LargeBodies>> {
+    let Some(address) = &config.bodies else { return Ok(None) };
+    let dialer = operators_dialer(config, &Clock::real())?;
+    let mut bucket = Bucket::new(address, dialer).context("store.bodies")?;
+    if bucket.credentials().is_none()
+        && let Some(found) = aws_credentials()?
+    {
+        bucket = bucket.with_credentials(found);
+    }
+    ensure!(
+        bucket.credentials().is_some(),
+        "store.bodies: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or write them into the address"
+    );
+    tracing::info!(over = config.bodies_over, "large bodies lie in {}", bucket.shown());
+    Ok(Some(LargeBodies { at: Arc::new(InBucket(bucket)), over: config.bodies_over }))
+}
+
+/// A bucket under the store's names.
+#[derive(Debug)]
+struct InBucket(Bucket);
+
+fn told(fault: QueueError) -> BodiesError {
+    BodiesError(fault.to_string())
+}
+
+impl Bodies for InBucket {
+    fn put<'a>(&'a self, name: &'a str, body: Bytes) -> Answer<'a, ()> {
+        Box::pin(async move { self.0.put(name, body).await.map_err(told) })
+    }
+
+    fn get<'a>(&'a self, name: &'a str) -> Answer<'a, Option<Bytes>> {
+        Box::pin(async move { self.0.get(name).await.map_err(told) })
+    }
+
+    fn delete<'a>(&'a self, name: &'a str) -> Answer<'a, ()> {
+        Box::pin(async move { self.0.delete(name).await.map_err(told) })
+    }
+
+    fn list<'a>(&'a self, folder: Option<&'a str>) -> Answer<'a, Listed> {
+        Box::pin(async move {
+            let found = self.0.list(folder.unwrap_or_default()).await.map_err(told)?;
+            Ok(Listed { names: found.names, folders: found.folders })
+        })
+    }
+}
