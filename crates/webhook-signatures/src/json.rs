@@ -662,6 +662,41 @@ mod tests {
         assert_eq!(elements(b"[1, [2,3] ,{}]", 9).unwrap().len(), 3);
     }
 
+    /// Which of the keys a pointer leads to, however either is spelt.
+    #[test]
+    fn a_key_is_a_token_or_not() {
+        let body = r#"{"a":1,"ab":2,"a/b":3,"~c":4,"/d":5,"":{"":6,"e":7},"\u0066g":8,"h~1":9,"\u007ei":10,"é":11}"#;
+        for (pointer, value) in [
+            ("/a", Some("1")),
+            ("/ab", Some("2")),
+            ("/abc", None),
+            ("/a/b", None),
+            ("/a~1b", Some("3")),
+            ("/~0c", Some("4")),
+            ("/~1d", Some("5")),
+            ("//", Some("6")),
+            ("//e", Some("7")),
+            ("///e", None),
+            ("/fg", Some("8")),
+            ("/f", None),
+            ("/\\u0066g", None),
+            ("/h~01", Some("9")),
+            ("/h~1", None),
+            ("/~0i", Some("10")),
+            ("/é", Some("11")),
+            ("a", None),
+        ] {
+            assert_eq!(at(body, pointer), value, "{pointer}");
+            let known = Known::of([pointer, "/ab"], body.as_bytes());
+            assert_eq!(known.raw(pointer), value.map(str::as_bytes), "{pointer}");
+        }
+        let twice = Known::of(["/a", "/no"], br#"{"a":1,"a":2}"#);
+        assert_eq!(
+            (twice.raw("/a"), twice.get("/no"), twice.get("/b")),
+            (Some(&b"1"[..]), Some(None), None)
+        );
+    }
+
     #[test]
     fn several_members_are_found_as_one_each_is() {
         for body in [
