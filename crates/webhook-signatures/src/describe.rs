@@ -1,6 +1,6 @@
 //! What a request says it is: its event's id and type. Nothing here is verified.
 
-use crate::field::{self, Known};
+use crate::field;
 use crate::incoming::Incoming;
 use crate::provider::Provider;
 use crate::scheme::Field;
@@ -25,7 +25,7 @@ pub const TYPE_MAX: usize = 256;
 #[must_use]
 pub fn describe(provider: &Provider, incoming: &Incoming<'_>) -> Described {
     let fields = [&provider.event_id, &provider.event_type].map(Option::as_ref);
-    let known = Known::of(&fields, incoming.body);
+    let known = field::known(&fields, incoming.body);
     let read = |field: &Option<Field>, most: usize| {
         let bytes = field::read_knowing(field.as_ref()?, incoming, incoming.body, &known)?;
         let text = match bytes {

@@ -1,35 +1,17 @@
 //! Reading a [`Field`] out of a request.
 
 use crate::encoding::Encoding;
+use crate::form;
 use crate::incoming::Incoming;
+use crate::json::{self, Known};
 use crate::scheme::Field;
-use crate::survey::look_up;
-use crate::{form, json};
 use std::borrow::Cow;
 
-/// Values of a JSON body that were looked up together.
-#[derive(Debug, Default)]
-pub(crate) struct Known<'a, 'p> {
-    pointers: Vec<&'p str>,
-    values: Vec<Option<&'a [u8]>>,
-}
-
-impl<'a, 'p> Known<'a, 'p> {
-    /// Those that these fields stand for, where there are several.
-    pub(crate) fn of(fields: &[Option<&'p Field>], body: &'a [u8]) -> Self {
-        let mut pointers = Vec::new();
-        fields.iter().flatten().for_each(|field| collect(field, &mut pointers));
-        if pointers.len() < 2 {
-            return Self::default();
-        }
-        let values = look_up(body, &pointers);
-        Self { pointers, values }
-    }
-
-    fn get(&self, wanted: &str) -> Option<Option<&'a [u8]>> {
-        let at = self.pointers.iter().position(|pointer| *pointer == wanted)?;
-        self.values.get(at).copied()
-    }
+/// What these fields read of a JSON body, where that is several values: they are looked up together.
+pub(crate) fn known<'a, 'p>(fields: &[Option<&'p Field>], body: &'a [u8]) -> Known<'a, 'p> {
+    let mut pointers = Vec::new();
+    fields.iter().flatten().for_each(|field| collect(field, &mut pointers));
+    if pointers.len() < 2 { Known::default() } else { Known::of(pointers, body) }
 }
 
 fn collect<'p>(field: &'p Field, pointers: &mut Vec<&'p str>) {
@@ -131,8 +113,8 @@ fn claim<'a>(incoming: &Incoming<'a>, header: &str, pointer: &str) -> Option<Cow
 
 fn xml_in<'a>(form: Option<&str>, element: &str, body: &'a [u8]) -> Option<Cow<'a, [u8]>> {
     let Some(name) = form else { return xml(body, element).map(Cow::Borrowed) };
-    let mut text = form::value(body, name)?;
-    text.retain(|byte| !byte.is_ascii_whitespace());
+    let text = form::value(body, name)?;
+    let text = text.split(u8::is_ascii_whitespace).collect::<Vec<_>>().concat();
     let document = Encoding::Base64.decode(&text)?;
     xml(&document, element).map(|found| Cow::Owned(found.to_vec()))
 }

@@ -5,20 +5,13 @@
 //! equal keys wins. A scan costs about a microsecond a kilobyte.
 
 use std::borrow::Cow;
-use std::cmp::Ordering;
 
 /// The raw value at `pointer` (RFC 6901; an empty pointer is the whole text): for a string with its quotes.
 ///
 /// `None` when there is no such value, or when the text is broken before it.
 #[must_use]
 pub fn find<'a>(body: &'a [u8], pointer: &str) -> Option<&'a [u8]> {
-    let mut scan = Scan::new(body);
-    if !pointer.is_empty() {
-        for token in pointer.strip_prefix('/')?.split('/') {
-            scan.enter(token)?;
-        }
-    }
-    scan.value()
+    Scan::new(body).find(pointer)
 }
 
 /// The text of a raw value: a string unescaped, a number or boolean as written; `None` for null, arrays and objects.
@@ -55,39 +48,106 @@ pub fn keys(body: &[u8], limit: usize) -> Vec<Cow<'_, str>> {
     found
 }
 
-/// The raw values of these keys of the object that `body` is: what [`find`] finds for each, in one walk.
-pub(crate) fn members<'a, const COUNT: usize>(
-    body: &'a [u8],
-    names: [&str; COUNT],
-) -> [Option<&'a [u8]>; COUNT] {
-    let mut scan = Scan::new(body);
-    let mut found = [None; COUNT];
-    let mut before = scan.take(b'{');
-    while before.is_some()
-        && let Some(key) = scan.string()
-        && scan.take(b':').is_some()
-        && let Some(value) = scan.value()
-    {
-        let places = names.iter().zip(&mut found);
-        places.filter(|(name, _)| is_key(key, name)).for_each(|(_, place)| {
-            place.get_or_insert(value);
-        });
-        before = scan.take(b',');
-    }
-    found
+/// What [`find`] finds at each of several pointers.
+#[derive(Debug, Default)]
+pub(crate) struct Known<'a, 'p>(Vec<Sought<'a, 'p>>);
+
+#[derive(Debug)]
+struct Sought<'a, 'p> {
+    pointer: &'p str,
+    /// What of it leads on from the object that is walked over; none once its value was looked for.
+    to_go: Option<&'p str>,
+    value: Option<&'a [u8]>,
 }
 
-/// Whether a key as it stands in the text is the one that a pointer's token names. Each escape in a text makes it longer.
-fn is_key(key: &[u8], token: &str) -> bool {
-    match key.len().cmp(&token.len()) {
-        Ordering::Equal => key == token.as_bytes() && !token.contains('~'),
-        Ordering::Less => token.contains('~') && unescape(key) == plain(token),
-        Ordering::Greater => memchr::memchr(b'\\', key).is_some() && unescape(key) == plain(token),
+impl<'a, 'p> Known<'a, 'p> {
+    /// Looks for them in one walk over the members of the object into which all of them lead.
+    pub(crate) fn of(pointers: impl IntoIterator<Item = &'p str>, body: &'a [u8]) -> Self {
+        let unknown = |pointer| Sought { pointer, to_go: None, value: None };
+        let mut sought: Vec<_> = pointers.into_iter().map(unknown).collect();
+        let mut scan = Scan::new(body);
+        let shared = shared(&sought).filter(|path| scan.follow(path).is_some());
+        if let Some(path) = shared.filter(|_| scan.take(b'{').is_some()) {
+            sought.iter_mut().for_each(|one| one.to_go = one.pointer.get(path.len()..));
+            let _ends_early = scan.members(&mut sought);
+        } else {
+            sought.iter_mut().for_each(|one| one.value = find(body, one.pointer));
+        }
+        Self(sought)
     }
+
+    /// What is there; `None` for a pointer that is none of them.
+    #[inline]
+    pub(crate) fn get(&self, wanted: &str) -> Option<Option<&'a [u8]>> {
+        self.0.iter().find(|one| one.pointer == wanted).map(|one| one.value)
+    }
+
+    #[inline]
+    pub(crate) fn raw(&self, wanted: &str) -> Option<&'a [u8]> {
+        self.get(wanted).flatten()
+    }
+
+    #[inline]
+    pub(crate) fn text(&self, wanted: &str) -> Option<Cow<'a, str>> {
+        self.raw(wanted).and_then(text)
+    }
+}
+
+/// The longest path into which all pointers lead.
+fn shared<'p>(sought: &[Sought<'_, 'p>]) -> Option<&'p str> {
+    let parent = |path: &'p str| path.rsplit_once('/').map(|(parent, _)| parent);
+    let leads_into = |path: &str, pointer: &str| {
+        pointer.strip_prefix(path).is_some_and(|to_go| to_go.starts_with('/'))
+    };
+    let first = parent(sought.first()?.pointer);
+    std::iter::successors(first, |path| parent(path))
+        .find(|path| sought.iter().all(|one| leads_into(path, one.pointer)))
+}
+
+/// What is to go of a pointer behind this key, where the key is its next token.
+#[inline]
+pub(crate) fn below<'p>(to_go: &'p str, key: &[u8], is_escaped: bool) -> Option<&'p str> {
+    let [b'/', path @ ..] = to_go.as_bytes() else { return None };
+    // Nearly all keys are told apart by their first letters.
+    let differs = key.first().is_some_and(|letter| path.first() != Some(letter));
+    if differs && !is_escaped && path.first() != Some(&b'~') {
+        return None;
+    }
+    below_alike(to_go, key, is_escaped)
+}
+
+fn below_alike<'p>(to_go: &'p str, key: &[u8], is_escaped: bool) -> Option<&'p str> {
+    // Only what a pointer escapes is spelt otherwise in it.
+    if is_escaped || memchr::memchr2(b'/', b'~', key).is_some() {
+        let (token, below) = first_token(to_go)?;
+        return (unescape(key) == plain(token)).then_some(below);
+    }
+    let path = to_go.strip_prefix('/')?;
+    let below = path.get(key.len()..)?;
+    let ends = below.is_empty() || below.starts_with('/');
+    (ends && path.as_bytes().starts_with(key)).then_some(below)
+}
+
+/// The same for an element of an array.
+pub(crate) fn below_index(to_go: &str, index: usize) -> Option<&str> {
+    let (number, below) = numbered(to_go)?;
+    (number == index).then_some(below)
+}
+
+fn numbered(to_go: &str) -> Option<(usize, &str)> {
+    let (token, below) = first_token(to_go)?;
+    let number = crate::time::digits(token.as_bytes())?;
+    Some((usize::try_from(number).ok()?, below))
+}
+
+/// The pointer's next token, and what is to go behind it.
+fn first_token(to_go: &str) -> Option<(&str, &str)> {
+    let path = to_go.strip_prefix('/')?;
+    path.split_at_checked(memchr::memchr(b'/', path.as_bytes()).unwrap_or(path.len()))
 }
 
 /// A pointer's token without its escapes.
-pub(crate) fn plain(token: &str) -> String {
+fn plain(token: &str) -> String {
     token.replace("~1", "/").replace("~0", "~")
 }
 
@@ -299,6 +359,7 @@ impl<'a> Scan<'a> {
         Self { rest: body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body) }
     }
 
+    #[inline]
     pub(crate) fn blank(&mut self) {
         if self.rest.first().is_some_and(|byte| *byte > b' ') {
             return;
@@ -311,10 +372,12 @@ impl<'a> Scan<'a> {
         self.skip(count);
     }
 
+    #[inline]
     pub(crate) fn skip(&mut self, count: usize) {
         self.rest = self.rest.get(count..).unwrap_or_default();
     }
 
+    #[inline]
     pub(crate) fn take(&mut self, byte: u8) -> Option<()> {
         self.blank();
         if self.rest.first() != Some(&byte) {
@@ -324,38 +387,73 @@ impl<'a> Scan<'a> {
         Some(())
     }
 
-    /// Moves to the value under `token` of the object or array that stands here.
-    fn enter(&mut self, token: &str) -> Option<()> {
+    /// The value at this pointer into the one that stands here.
+    fn find(&mut self, pointer: &str) -> Option<&'a [u8]> {
+        self.follow(pointer)?;
+        self.value()
+    }
+
+    fn follow(&mut self, pointer: &str) -> Option<()> {
+        let mut to_go = pointer;
+        while !to_go.is_empty() {
+            to_go = self.enter(to_go)?;
+        }
+        Some(())
+    }
+
+    /// Moves to the value under the pointer's next token in the object or array that stands here; what is to go then.
+    fn enter<'p>(&mut self, to_go: &'p str) -> Option<&'p str> {
         self.blank();
         match self.rest.first()? {
-            b'{' => self.enter_key(token),
-            b'[' => self.enter_index(token),
+            b'{' => self.enter_key(to_go),
+            b'[' => self.enter_index(to_go),
             _ => None,
         }
     }
 
-    fn enter_key(&mut self, token: &str) -> Option<()> {
+    fn enter_key<'p>(&mut self, to_go: &'p str) -> Option<&'p str> {
         self.take(b'{')?;
         loop {
-            let key = self.string()?;
+            let (key, is_escaped) = self.string_with_escapes()?;
             self.take(b':')?;
-            if is_key(key, token) {
-                return Some(());
+            if let Some(below) = below(to_go, key, is_escaped) {
+                return Some(below);
             }
             self.value()?;
             self.take(b',')?;
         }
     }
 
-    fn enter_index(&mut self, token: &str) -> Option<()> {
-        let index = crate::time::digits(token.as_bytes())?;
+    fn enter_index<'p>(&mut self, to_go: &'p str) -> Option<&'p str> {
+        let (index, below) = numbered(to_go)?;
         self.take(b'[')?;
         for _ in 0..index {
             self.value()?;
             self.take(b',')?;
         }
         self.blank();
-        (self.rest.first()? != &b']').then_some(())
+        (self.rest.first()? != &b']').then_some(below)
+    }
+
+    /// Goes over the members that stand here until all is found.
+    fn members(&mut self, sought: &mut [Sought<'a, '_>]) -> Option<()> {
+        let mut left = sought.len();
+        loop {
+            let (key, is_escaped) = self.string_with_escapes()?;
+            self.take(b':')?;
+            for one in &mut *sought {
+                if let Some(below) = one.to_go.and_then(|to_go| below(to_go, key, is_escaped)) {
+                    one.to_go = None;
+                    one.value = Self { rest: self.rest }.find(below);
+                    left -= 1;
+                }
+            }
+            if left == 0 {
+                return Some(());
+            }
+            self.value()?;
+            self.take(b',')?;
+        }
     }
 
     /// A string's bytes between its quotes.
@@ -364,6 +462,7 @@ impl<'a> Scan<'a> {
     }
 
     /// The same, and whether there are escapes in it.
+    #[inline]
     pub(crate) fn string_with_escapes(&mut self) -> Option<(&'a [u8], bool)> {
         self.take(b'"')?;
         let first = quote_or_backslash(self.rest)?;
@@ -375,6 +474,7 @@ impl<'a> Scan<'a> {
     }
 
     /// The whole value that stands here.
+    #[inline]
     pub(crate) fn value(&mut self) -> Option<&'a [u8]> {
         self.blank();
         let length = match self.rest.first()? {
@@ -394,6 +494,7 @@ fn ends_scalar(byte: u8) -> bool {
 }
 
 /// Where the string ends whose first byte is at 0.
+#[inline]
 fn closing_quote(inside: &[u8]) -> Option<usize> {
     let mut at = 0;
     loop {
@@ -561,6 +662,41 @@ mod tests {
         assert_eq!(elements(b"[1, [2,3] ,{}]", 9).unwrap().len(), 3);
     }
 
+    /// Which of the keys a pointer leads to, however either is spelt.
+    #[test]
+    fn a_key_is_a_token_or_not() {
+        let body = r#"{"a":1,"ab":2,"a/b":3,"~c":4,"/d":5,"":{"":6,"e":7},"\u0066g":8,"h~1":9,"\u007ei":10,"é":11}"#;
+        for (pointer, value) in [
+            ("/a", Some("1")),
+            ("/ab", Some("2")),
+            ("/abc", None),
+            ("/a/b", None),
+            ("/a~1b", Some("3")),
+            ("/~0c", Some("4")),
+            ("/~1d", Some("5")),
+            ("//", Some("6")),
+            ("//e", Some("7")),
+            ("///e", None),
+            ("/fg", Some("8")),
+            ("/f", None),
+            ("/\\u0066g", None),
+            ("/h~01", Some("9")),
+            ("/h~1", None),
+            ("/~0i", Some("10")),
+            ("/é", Some("11")),
+            ("a", None),
+        ] {
+            assert_eq!(at(body, pointer), value, "{pointer}");
+            let known = Known::of([pointer, "/ab"], body.as_bytes());
+            assert_eq!(known.raw(pointer), value.map(str::as_bytes), "{pointer}");
+        }
+        let twice = Known::of(["/a", "/no"], br#"{"a":1,"a":2}"#);
+        assert_eq!(
+            (twice.raw("/a"), twice.get("/no"), twice.get("/b")),
+            (Some(&b"1"[..]), Some(None), None)
+        );
+    }
+
     #[test]
     fn several_members_are_found_as_one_each_is() {
         for body in [
@@ -572,8 +708,10 @@ mod tests {
             "{}",
             "",
         ] {
-            let each = ["/a", "/b", "/c"].map(|pointer| find(body.as_bytes(), pointer));
-            assert_eq!(members(body.as_bytes(), ["a", "b", "c"]), each, "{body}");
+            let pointers = ["/a", "/b", "/c"];
+            let known = Known::of(pointers, body.as_bytes());
+            let each = pointers.map(|pointer| find(body.as_bytes(), pointer));
+            assert_eq!(pointers.map(|pointer| known.raw(pointer)), each, "{body}");
         }
     }
 

@@ -4,12 +4,13 @@
 use crate::check::{Check, Verified, after_word, fits, supported, within};
 use crate::encoding::Encoding;
 use crate::hash::{self, Hash};
+use crate::json::{self, Known};
 use crate::message::{self, Source};
 use crate::refusal::Refusal;
 use crate::scheme::{Algorithm, Claims, Jwt, Tolerance};
 use crate::secret::Key;
 
-use crate::{field, json};
+use crate::field;
 use std::borrow::Cow;
 
 /// What `alg` calls an algorithm (RFC 7518, 3.1; RFC 8037).
@@ -33,7 +34,7 @@ pub(crate) fn name(algorithm: Algorithm) -> &'static str {
 /// A token taken apart; nothing of it is verified yet.
 struct Token<'a> {
     /// Header, dot and payload as they are signed.
-    signed: [&'a [u8]; 3],
+    signed: Cow<'a, [u8]>,
     header: Vec<u8>,
     claims: Vec<u8>,
     signature: Vec<u8>,
@@ -48,19 +49,19 @@ pub(crate) fn verify(check: Check<'_>, jwt: &Jwt) -> Result<Verified, Refusal> {
     let text = after_word(&text, "bearer").unwrap_or(&text);
     let payload = detached(check, jwt)?;
     let token = take_apart(text, payload.as_deref())?;
-    let [named, critical, kid] = json::members(&token.header, ["alg", "crit", "kid"]);
-    let named = named.and_then(json::text).unwrap_or_default();
+    let said = Known::of(["/alg", "/crit", "/kid"], &token.header);
+    let named = said.text("/alg").unwrap_or_default();
     let algorithm = jwt.algorithms.iter().copied().find(|algorithm| name(*algorithm) == named);
     let algorithm =
         algorithm.ok_or_else(|| Refusal::Algorithm { found: named.chars().take(16).collect() })?;
     supported(algorithm)?;
-    if critical.is_some() {
+    if said.raw("/crit").is_some() {
         return Err(bad("the token", "it has critical extensions, and none is known here"));
     }
     if !fits(algorithm, &token.signature) {
         return Err(bad("the token", "its signature has another length than its algorithm's"));
     }
-    let kid = kid.and_then(json::text);
+    let kid = said.text("/kid");
     let keys = check.keys_from(&jwt.source, check.incoming.body, kid.as_deref())?;
     let found = keys.iter().find(|(_, _, key)| matches(key, algorithm, &token, kid.as_deref()));
     let (at, _, _) = found.ok_or(Refusal::NoMatch { signatures: 1, secrets: keys.len() })?;
@@ -84,12 +85,16 @@ fn take_apart<'a>(text: &'a [u8], detached: Option<&'a str>) -> Result<Token<'a>
     if detached.is_some() && !payload.is_empty() {
         return Err(bad("the token", "it has a payload where a detached one has none"));
     }
+    let signed = match detached {
+        Some(payload) => Cow::Owned([header, b".", payload.as_bytes()].concat()),
+        None => Cow::Borrowed(text.get(..header.len() + 1 + payload.len()).unwrap_or_default()),
+    };
     let payload = detached.map_or(payload, str::as_bytes);
     let decode = |part| {
         Encoding::Base64Url.decode(part).ok_or_else(|| bad("the token", "a part is not base64url"))
     };
     Ok(Token {
-        signed: [header, b".", payload],
+        signed,
         header: decode(header)?,
         claims: decode(payload)?,
         signature: decode(signature)?,
@@ -107,11 +112,10 @@ fn three_parts(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
 fn matches(key: &Key, algorithm: Algorithm, token: &Token<'_>, kid: Option<&str>) -> bool {
     match (algorithm, key) {
         (Algorithm::Hmac(hash), key) => {
-            key.hmac(hash).is_some_and(|key| key.tag(&token.signed).is(&token.signature))
+            key.hmac(hash).is_some_and(|key| key.tag(&[&token.signed]).is(&token.signature))
         }
         (algorithm, Key::Asymmetric(keys)) if algorithm.is_asymmetric() => {
-            let signed = token.signed.concat();
-            keys.candidates(kid).any(|key| key.verifies(algorithm, &signed, &token.signature))
+            keys.candidates(kid).any(|key| key.verifies(algorithm, &token.signed, &token.signature))
         }
         _ => false,
     }
@@ -153,12 +157,12 @@ fn fresh(check: Check<'_>, jwt: &Jwt) -> Result<Option<i64>, Refusal> {
 const LEEWAY_S: i64 = 1;
 
 fn claims(check: Check<'_>, wanted: &Claims, claims: &[u8]) -> Result<Option<i64>, Refusal> {
-    let [issuer, expires, begins, issued] = json::members(claims, ["iss", "exp", "nbf", "iat"]);
-    let issuer = issuer.and_then(json::text);
+    let claimed = claimed(wanted, claims);
     let wrong = |claim: &str, why| Refusal::Claim {
         claim: Cow::Owned(claim.trim_start_matches('/').to_owned()),
         why,
     };
+    let issuer = claimed.text("/iss");
     if !wanted.issuers.is_empty()
         && !wanted.issuers.iter().any(|known| Some(known.as_ref()) == issuer.as_deref())
     {
@@ -167,22 +171,28 @@ fn claims(check: Check<'_>, wanted: &Claims, claims: &[u8]) -> Result<Option<i64
     for (claim, setting) in &wanted.equal {
         let value =
             check.provider.setting(setting).ok_or_else(|| Refusal::NotSet(setting.clone()))?;
-        if !is_or_has(claims, claim, value) {
+        if !claimed.raw(claim).is_some_and(|raw| is_or_has(raw, value)) {
             return Err(wrong(claim, "is not the configured value"));
         }
     }
-    if let Some(claim) =
-        wanted.truths.iter().find(|claim| json::find(claims, claim) != Some(b"true"))
-    {
+    if let Some(claim) = wanted.truths.iter().find(|claim| claimed.raw(claim) != Some(b"true")) {
         return Err(wrong(claim, "is not true"));
     }
-    hashes(check, wanted, claims)?;
-    times(check.now, wanted, [expires, begins, issued])
+    hashes(check, wanted, &claimed)?;
+    times(check.now, wanted, ["/exp", "/nbf", "/iat"].map(|claim| claimed.raw(claim)))
+}
+
+/// All that a scheme looks at, found in one walk.
+fn claimed<'a, 'p>(wanted: &'p Claims, claims: &'a [u8]) -> Known<'a, 'p> {
+    let equal = wanted.equal.iter().map(|(claim, _)| claim);
+    let body_hash = wanted.body_hash.iter().map(|(claim, _)| claim);
+    let others = equal.chain(&wanted.truths).chain(body_hash).chain(&wanted.url_hash);
+    let pointers = ["/iss", "/exp", "/nbf", "/iat"].into_iter().chain(others.map(AsRef::as_ref));
+    Known::of(pointers, claims)
 }
 
 /// A claim that is this text, or a list with it (`aud`, RFC 7519, 4.1.3).
-fn is_or_has(claims: &[u8], pointer: &str, value: &str) -> bool {
-    let Some(raw) = json::find(claims, pointer) else { return false };
+fn is_or_has(raw: &[u8], value: &str) -> bool {
     match json::elements(raw, 20) {
         Some(elements) => {
             elements.into_iter().filter_map(json::text).any(|element| element == value)
@@ -191,11 +201,10 @@ fn is_or_has(claims: &[u8], pointer: &str, value: &str) -> bool {
     }
 }
 
-fn hashes(check: Check<'_>, wanted: &Claims, claims: &[u8]) -> Result<(), Refusal> {
+fn hashes(check: Check<'_>, wanted: &Claims, claimed: &Known<'_, '_>) -> Result<(), Refusal> {
     if let Some((claim, encoding)) = &wanted.body_hash {
         let body = check.incoming.body;
-        let said = json::find_text(claims, claim);
-        match said {
+        match claimed.text(claim) {
             None if wanted.body_may_be_empty && body.is_empty() => {}
             Some(said) if !(wanted.body_may_be_empty && body.is_empty()) => {
                 let said = encoding.decode(said.as_bytes()).unwrap_or_default();
@@ -207,7 +216,7 @@ fn hashes(check: Check<'_>, wanted: &Claims, claims: &[u8]) -> Result<(), Refusa
         }
     }
     if let Some(claim) = &wanted.url_hash {
-        let said = json::find_text(claims, claim).unwrap_or_default();
+        let said = claimed.text(claim).unwrap_or_default();
         let said = Encoding::Hex.decode(said.as_bytes()).unwrap_or_default();
         if !hash::same(&said, &Hash::Sha256.of(check.incoming.url.as_bytes())) {
             return Err(Refusal::Claim {

@@ -5,7 +5,7 @@
 //! first, another the last, and some do not care for case. So all keys are looked at, and the values on the way are found
 //! at no further cost.
 
-use crate::json::{self, Scan, plain, unescape};
+use crate::json::{self, Scan, below, below_index, unescape};
 use std::collections::HashSet;
 use std::ops::Range;
 
@@ -31,23 +31,6 @@ pub(crate) struct Sought<'p> {
     pub(crate) parts_max: usize,
 }
 
-/// What [`json::find`] finds at each pointer, but for objects and arrays, in one walk that ends once all is found.
-pub(crate) fn look_up<'a>(body: &'a [u8], pointers: &[&str]) -> Vec<Option<&'a [u8]>> {
-    let mut walk = Walk::new(body, Sought { each: None, pointers, parts_max: 1 }, Keys::First);
-    // What was found before the text breaks off is found.
-    let _broken = walk.run();
-    walk.parts.pop().map(|part| part.values).unwrap_or_default()
-}
-
-/// What equal keys in an object mean.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Keys {
-    /// That the text is ambiguous.
-    Once,
-    /// That the first one counts.
-    First,
-}
-
 /// The parts of a body; `None` where a key stands twice in an object, in whatever case, or where it is broken or nested
 /// more than 32 deep.
 pub(crate) fn survey<'a>(body: &'a [u8], sought: Sought<'_>) -> Option<Vec<Part<'a>>> {
@@ -58,7 +41,7 @@ pub(crate) fn survey<'a>(body: &'a [u8], sought: Sought<'_>) -> Option<Vec<Part<
         let whole = sought.each.is_none().then(|| Part { text: body, values: values() });
         return Some(whole.into_iter().collect());
     }
-    let mut walk = Walk::new(body, sought, Keys::Once);
+    let mut walk = Walk::new(body, sought);
     walk.run()?;
     Some(walk.parts)
 }
@@ -66,15 +49,12 @@ pub(crate) fn survey<'a>(body: &'a [u8], sought: Sought<'_>) -> Option<Vec<Part<
 struct Walk<'a, 'p> {
     scan: Scan<'a>,
     sought: Sought<'p>,
-    equal: Keys,
-    /// How many values were found.
-    found: usize,
     /// The objects and arrays that are not closed yet.
     open: Vec<Level<'a>>,
     /// The keys of all open objects, one behind the other.
     keys: Vec<&'a [u8]>,
     /// The pointers that lead to the open values: which, or [`EACH`], and what of it is still to go.
-    wanted: Vec<(usize, &'p [u8])>,
+    wanted: Vec<(usize, &'p str)>,
     parts: Vec<Part<'a>>,
 }
 
@@ -89,14 +69,12 @@ struct Next {
 }
 
 impl<'a, 'p> Walk<'a, 'p> {
-    fn new(body: &'a [u8], sought: Sought<'p>, equal: Keys) -> Self {
+    fn new(body: &'a [u8], sought: Sought<'p>) -> Self {
         Self {
             scan: Scan::new(body),
             sought,
-            equal,
-            found: 0,
             open: Vec::with_capacity(6),
-            keys: Vec::with_capacity(if equal == Keys::Once { 64 } else { 0 }),
+            keys: Vec::with_capacity(64),
             wanted: Vec::with_capacity(4 * sought.pointers.len()),
             parts: Vec::new(),
         }
@@ -106,14 +84,13 @@ impl<'a, 'p> Walk<'a, 'p> {
         let mut next = match self.sought.each {
             None => self.part(),
             Some(each) => {
-                self.wanted.push((EACH, each.as_bytes()));
+                self.wanted.push((EACH, each));
                 Next { wanted: 0, is_part: false }
             }
         };
         loop {
             self.scan.blank();
-            let leads = self.equal == Keys::Once || next.wanted < self.wanted.len();
-            if leads && matches!(self.scan.rest.first()?, b'{' | b'[') {
+            if matches!(self.scan.rest.first()?, b'{' | b'[') {
                 let end = self.enter(&next)?;
                 if self.scan.take(end).is_none() {
                     next = self.member()?;
@@ -123,9 +100,6 @@ impl<'a, 'p> Walk<'a, 'p> {
             } else {
                 let raw = self.scan.value()?;
                 self.scalar(&next, raw);
-                if self.equal == Keys::First && self.found == self.sought.pointers.len() {
-                    return Some(());
-                }
             }
             match self.after_value()? {
                 Some(following) => next = following,
@@ -150,8 +124,7 @@ impl<'a, 'p> Walk<'a, 'p> {
     /// A part stands next: all pointers lead from here.
     fn part(&mut self) -> Next {
         let wanted = self.wanted.len();
-        let pointers = self.sought.pointers.iter().map(|pointer| pointer.as_bytes());
-        self.wanted.extend(pointers.enumerate());
+        self.wanted.extend(self.sought.pointers.iter().copied().enumerate());
         self.parts.push(Part { text: b"", values: vec![None; self.sought.pointers.len()] });
         Next { wanted, is_part: true }
     }
@@ -168,7 +141,6 @@ impl<'a, 'p> Walk<'a, 'p> {
             for (index, _) in leading.iter().filter(|(_, to_go)| to_go.is_empty()) {
                 if let Some(value) = part.values.get_mut(*index) {
                     *value = Some(raw);
-                    self.found += 1;
                 }
             }
         }
@@ -178,8 +150,8 @@ impl<'a, 'p> Walk<'a, 'p> {
     /// The letters by one of which a key begins that leads to something wanted.
     fn letters(&self, wanted: usize) -> u64 {
         let leading = self.wanted.get(wanted..).unwrap_or_default().iter();
-        let tokens = leading.filter_map(|(_, to_go)| to_go.strip_prefix(b"/"));
-        tokens.fold(0, |all, token| all | letter(token))
+        let tokens = leading.filter_map(|(_, to_go)| to_go.strip_prefix('/'));
+        tokens.fold(0, |all, token| all | letter(token.as_bytes()))
     }
 
     /// Into an object or array; what ends it.
@@ -222,23 +194,17 @@ impl<'a, 'p> Walk<'a, 'p> {
         if !level.is_object {
             return self.element();
         }
-        let (key, escaped) = self.scan.string_with_escapes()?;
+        let (key, is_escaped) = self.scan.string_with_escapes()?;
         self.scan.take(b':')?;
-        if self.equal == Keys::Once && !level.is_new(key, escaped, &mut self.keys) {
+        if !level.is_new(key, is_escaped, &mut self.keys) {
             return None;
         }
-        let leads = if escaped { u64::MAX } else { letter(key) };
+        let leads = if is_escaped { u64::MAX } else { letter(key) };
         if level.letters & leads == 0 {
             return Some(Next { wanted: self.wanted.len(), is_part: false });
         }
         let range = level.wanted.clone();
-        // Only what a pointer escapes is spelt otherwise in it.
-        let is_plain = !escaped && memchr::memchr2(b'/', b'~', key).is_none();
-        Some(if is_plain {
-            self.narrowed(range, |to_go| below_literal(to_go, key))
-        } else {
-            self.narrowed(range, |to_go| below(to_go, key))
-        })
+        Some(self.narrowed(range, |to_go| below(to_go, key, is_escaped)))
     }
 
     fn element(&mut self) -> Option<Next> {
@@ -246,8 +212,7 @@ impl<'a, 'p> Walk<'a, 'p> {
         let index = level.count;
         level.count += 1;
         let range = level.wanted.clone();
-        let are_parts =
-            self.wanted.get(range.clone()).is_some_and(|all| all.contains(&(EACH, b"")));
+        let are_parts = self.wanted.get(range.clone()).is_some_and(|all| all.contains(&(EACH, "")));
         if are_parts && self.parts.len() < self.sought.parts_max {
             return Some(self.part());
         }
@@ -258,7 +223,7 @@ impl<'a, 'p> Walk<'a, 'p> {
     fn narrowed(
         &mut self,
         range: Range<usize>,
-        below: impl Fn(&'p [u8]) -> Option<&'p [u8]>,
+        below: impl Fn(&'p str) -> Option<&'p str>,
     ) -> Next {
         let wanted = self.wanted.len();
         for at in range {
@@ -266,7 +231,7 @@ impl<'a, 'p> Walk<'a, 'p> {
                 && let Some(to_go) = below(old.1)
             {
                 let index = old.0;
-                // It leads to the first of equal keys only.
+                // Nothing else has its key, so it need not be looked at again.
                 old.1 = NOWHERE;
                 self.wanted.push((index, to_go));
             }
@@ -276,37 +241,7 @@ impl<'a, 'p> Walk<'a, 'p> {
 }
 
 /// No pointer has this to go.
-const NOWHERE: &[u8] = b"nowhere";
-
-/// What is to go behind this key, where the pointer's next token is it.
-fn below<'p>(to_go: &'p [u8], key: &[u8]) -> Option<&'p [u8]> {
-    let (token, below) = first_token(to_go)?;
-    (unescape(key) == plain(&String::from_utf8_lossy(token))).then_some(below)
-}
-
-/// The pointer's next token, and what is to go behind it.
-fn first_token(to_go: &[u8]) -> Option<(&[u8], &[u8])> {
-    let path = to_go.strip_prefix(b"/")?;
-    path.split_at_checked(memchr::memchr(b'/', path).unwrap_or(path.len()))
-}
-
-/// The same for a key that stands in the pointer as it is in the text.
-#[inline]
-fn below_literal<'p>(to_go: &'p [u8], key: &[u8]) -> Option<&'p [u8]> {
-    let path = to_go.strip_prefix(b"/")?;
-    // Nearly all keys are told apart by their first letters.
-    if key.first().is_some_and(|letter| path.first() != Some(letter)) {
-        return None;
-    }
-    path.strip_prefix(key).filter(|below| matches!(below, [] | [b'/', ..]))
-}
-
-/// The same for an element of an array.
-fn below_index(to_go: &[u8], index: usize) -> Option<&[u8]> {
-    let (token, below) = first_token(to_go)?;
-    let number = crate::time::digits(token)?;
-    (u64::try_from(number) == u64::try_from(index)).then_some(below)
-}
+const NOWHERE: &str = "nowhere";
 
 /// An object or array that is not closed yet.
 struct Level<'a> {
@@ -336,9 +271,9 @@ impl<'a> Level<'a> {
         if self.is_object { b'}' } else { b']' }
     }
 
-    fn is_new(&mut self, key: &'a [u8], escaped: bool, keys: &mut Vec<&'a [u8]>) -> bool {
+    fn is_new(&mut self, key: &'a [u8], is_escaped: bool, keys: &mut Vec<&'a [u8]>) -> bool {
         let own = keys.get(self.keys..).unwrap_or_default();
-        if !escaped && key.is_ascii() && self.many.is_none() && own.len() < FEW {
+        if !is_escaped && key.is_ascii() && self.many.is_none() && own.len() < FEW {
             let bit = mark(key);
             let is_new =
                 self.marks & bit == 0 || !own.iter().any(|other| other.eq_ignore_ascii_case(key));
@@ -368,6 +303,7 @@ fn mark(key: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::json::Known;
     use proptest::collection::vec;
     use proptest::prelude::*;
     use proptest::sample;
@@ -425,10 +361,13 @@ mod tests {
             pointers in vec("(/(a|b|ab|~0|~0a|a~1b|é|0|1|)){0,3}", 1..6),
         ) {
             let pointers: Vec<&str> = pointers.iter().map(String::as_str).collect();
+            let each: Vec<_> =
+                pointers.iter().map(|pointer| json::find(body.as_bytes(), pointer)).collect();
+            let known = Known::of(pointers.iter().copied(), body.as_bytes());
+            let all: Vec<_> = pointers.iter().map(|pointer| known.raw(pointer)).collect();
+            prop_assert_eq!(&all, &each);
             let is_value = |raw: &&[u8]| !matches!(raw.first(), Some(b'{' | b'['));
-            let one = |pointer: &&str| json::find(body.as_bytes(), pointer).filter(is_value);
-            let each: Vec<_> = pointers.iter().map(one).collect();
-            prop_assert_eq!(&look_up(body.as_bytes(), &pointers), &each);
+            let each: Vec<_> = each.into_iter().map(|raw| raw.filter(is_value)).collect();
             if let Some(parts) = survey(body.as_bytes(), sought(None, &pointers)) {
                 prop_assert_eq!(&parts[0].values, &each);
             }
@@ -447,10 +386,10 @@ mod tests {
         ];
         let pointers = ["/a", "/a/b", "/c/b", "/c/d", "/0/a", "/d", "/c/b"];
         for text in texts {
-            let one = pointers.map(|pointer| {
-                json::find(text, pointer).filter(|raw| !matches!(raw.first(), Some(b'{' | b'[')))
-            });
-            assert_eq!(look_up(text, &pointers), one, "{}", String::from_utf8_lossy(text));
+            let known = Known::of(pointers, text);
+            let one = pointers.map(|pointer| json::find(text, pointer));
+            let all = pointers.map(|pointer| known.raw(pointer));
+            assert_eq!(all, one, "{}", String::from_utf8_lossy(text));
         }
     }
 
