@@ -14,6 +14,8 @@ pub mod limits;
 
 mod message;
 
+mod site;
+
 mod address;
 
 mod dial;

@@ -81,7 +81,7 @@ impl Client {
     }
 
     async fn open(&self) -> Result<Sender, QueueError> {
-        let stream = self.dialer.open(&self.address).await?;
+        let stream = self.dialer.open(self.address.site()).await?;
         let (sender, connection) =
             handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
         tokio::spawn(async move {
