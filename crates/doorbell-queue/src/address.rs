@@ -125,6 +125,11 @@ impl Address {
         &self.site
     }
 
+    #[cfg(feature = "sqs")]
+    pub(crate) fn into_site(self) -> Site {
+        self.site
+    }
+
     /// Engine, host and port, for a log.
     #[must_use]
     pub fn shown(&self) -> String {

@@ -26,6 +26,9 @@ mod room;
 
 mod kept;
 
+#[cfg(feature = "sqs")]
+mod aws;
+
 #[cfg(feature = "amqp")]
 mod amqp;
 

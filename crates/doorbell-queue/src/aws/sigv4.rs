@@ -1,7 +1,7 @@
 //! AWS Signature Version 4 (docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html), for
 //! requests whose path and query need no rewriting.
 
-use crate::address::Credentials;
+use crate::site::Credentials;
 use doorbell_core::time::Time;
 use ring::digest::{SHA256, digest};
 use ring::hmac::{HMAC_SHA256, Key, sign};
