@@ -67,7 +67,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 pub(crate) type Stream = Box<dyn Io>;
 
 impl Dialer {
-    /// Calls by `dial`; believes certificates by the Mozilla roots and `extra`; `now` dates what is signed (SQS).
+    /// Calls by `dial`; believes certificates by the Mozilla roots and `extra`; `now` dates what is signed (SQS, S3).
     ///
     /// # Errors
     /// [`TlsSetupError`].

@@ -7,5 +7,9 @@ mod error;
 
 mod client;
 
-pub(crate) use client::{Answer, Client, Question, host};
+#[cfg(feature = "sqs")]
+pub(crate) use client::host;
+pub(crate) use client::{Answer, Client, Question};
 pub(crate) use error::{by_status, error};
+#[cfg(feature = "s3")]
+pub(crate) use sigv4::{CONTENT_HASH, hash_in_turns};
