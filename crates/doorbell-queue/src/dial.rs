@@ -1,8 +1,8 @@
 //! Opening a connection: whom to call is the caller's affair ([`Dial`]), TLS is ours.
 
-use crate::address::Address;
 use crate::limits;
 use crate::message::QueueError;
+use crate::site::Site;
 use doorbell_core::time::Time;
 use rustls::pki_types::{CertificateDer, IpAddr, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -67,7 +67,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 pub(crate) type Stream = Box<dyn Io>;
 
 impl Dialer {
-    /// Calls by `dial`; believes certificates by the Mozilla roots and `extra`; `now` dates what is signed (SQS).
+    /// Calls by `dial`; believes certificates by the Mozilla roots and `extra`; `now` dates what is signed (SQS, S3).
     ///
     /// # Errors
     /// [`TlsSetupError`].
@@ -94,28 +94,24 @@ impl Dialer {
         (self.now)()
     }
 
-    /// A connection as the address wants it.
-    pub(crate) async fn open(&self, address: &Address) -> Result<Stream, QueueError> {
-        let tcp = self.tcp(address).await?;
-        if address.is_tls() { self.secure(tcp, address).await } else { Ok(Box::new(tcp)) }
+    /// A connection as its address wants it.
+    pub(crate) async fn open(&self, site: &Site) -> Result<Stream, QueueError> {
+        let tcp = self.tcp(site).await?;
+        if site.tls { self.secure(tcp, site).await } else { Ok(Box::new(tcp)) }
     }
 
-    pub(crate) async fn tcp(&self, address: &Address) -> Result<TcpStream, QueueError> {
-        let dialing = self.dial.dial(address.host(), address.port());
+    pub(crate) async fn tcp(&self, site: &Site) -> Result<TcpStream, QueueError> {
+        let dialing = self.dial.dial(&site.host, site.port);
         let tcp = tokio::time::timeout(limits::OPEN, dialing).await.map_err(|_| no_answer())?;
         let tcp = tcp.map_err(|error| unreachable(&error))?;
         tcp.set_nodelay(true).map_err(|error| unreachable(&error))?;
         Ok(tcp)
     }
 
-    pub(crate) async fn secure(
-        &self,
-        tcp: TcpStream,
-        address: &Address,
-    ) -> Result<Stream, QueueError> {
-        let name = match address.host().parse::<std::net::IpAddr>() {
+    pub(crate) async fn secure(&self, tcp: TcpStream, site: &Site) -> Result<Stream, QueueError> {
+        let name = match site.host.parse::<std::net::IpAddr>() {
             Ok(ip) => ServerName::IpAddress(IpAddr::from(ip)),
-            Err(_) => ServerName::try_from(address.host().to_owned()).map_err(|_| {
+            Err(_) => ServerName::try_from(site.host.clone()).map_err(|_| {
                 QueueError::Refused("no certificate can be for this name".to_owned())
             })?,
         };

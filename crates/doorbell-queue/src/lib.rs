@@ -6,6 +6,8 @@
 //! and bytes; and the connection is opened by a [`Dial`] that the caller gives, so that an address that a tenant chose is
 //! vetted like that of any endpoint. They bring no crate that Doorbell does not have already.
 //!
+//! Beside them stands the client of a [`Bucket`] for large bodies, which is called like SQS.
+//!
 //! Not here: Kafka. The one Rust client that is widely used (rdkafka) wraps a C library, and those in Rust alone lack what we
 //! would promise with them (idempotent producers, consumer groups), nor can a Kafka be started for the tests from what
 //! Debian packages.
@@ -13,6 +15,8 @@
 pub mod limits;
 
 mod message;
+
+mod site;
 
 mod address;
 
@@ -23,6 +27,9 @@ mod wire;
 mod room;
 
 mod kept;
+
+#[cfg(any(feature = "sqs", feature = "s3"))]
+mod aws;
 
 #[cfg(feature = "amqp")]
 mod amqp;
@@ -39,6 +46,9 @@ mod redis;
 #[cfg(feature = "mqtt")]
 mod mqtt;
 
+#[cfg(feature = "s3")]
+mod s3;
+
 mod any;
 
 mod inbox;
@@ -48,3 +58,5 @@ pub use any::{Outlet, Tap};
 pub use dial::{Dial, Dialer, Dialing, Plain, TlsSetupError};
 pub use inbox::{Inbox, InboxError};
 pub use message::{Message, QueueError, Taken, Token};
+#[cfg(feature = "s3")]
+pub use s3::{Bucket, Listed};

@@ -29,7 +29,7 @@ pub(super) async fn open(
     address: &Address,
     purpose: &Purpose,
 ) -> Result<Opened, QueueError> {
-    let mut wire = Wire::new(dialer.open(address).await?);
+    let mut wire = Wire::new(dialer.open(address.site()).await?);
     wire.out.put_slice(b"AMQP\0\0\x09\x01");
     wait(&mut wire, FRAME_MAX, (10, 10)).await?;
     let (user, password) = login(address.credentials());

@@ -30,7 +30,7 @@ impl Opener for Connecting {
     type Line = Line;
 
     async fn open(&self) -> Result<Line, QueueError> {
-        let stream = self.dialer.open(&self.address).await?;
+        let stream = self.dialer.open(self.address.site()).await?;
         driver::open(stream, self.address.credentials(), &self.client, self.tap.as_ref()).await
     }
 

@@ -25,13 +25,13 @@ const MAX_PAYLOAD: usize = 1 << 20;
 
 pub(super) async fn open(dialer: &Dialer, address: &Address) -> Result<Opened, QueueError> {
     // The server speaks first, and in the clear; whether TLS comes next is its or our wish.
-    let mut tcp = dialer.tcp(address).await?;
+    let mut tcp = dialer.tcp(address.site()).await?;
     let info = greeting(&mut tcp).await?;
     let info: Value =
         serde_json::from_slice(&info).map_err(|_| QueueError::odd("an INFO that is none"))?;
     let wants_tls = info.get("tls_required").and_then(Value::as_bool) == Some(true);
     let mut wire = if address.is_tls() || wants_tls {
-        Wire::new(dialer.secure(tcp, address).await?)
+        Wire::new(dialer.secure(tcp, address.site()).await?)
     } else {
         Wire::new(Box::new(tcp))
     };

@@ -51,7 +51,7 @@ impl Opener for Connecting {
     type Line = Line;
 
     async fn open(&self) -> Result<Line, QueueError> {
-        let line = driver::start(self.dialer.open(&self.address).await?);
+        let line = driver::start(self.dialer.open(self.address.site()).await?);
         if let Some(who) = self.address.credentials() {
             let mut auth = vec!["AUTH"];
             if !who.user.is_empty() {

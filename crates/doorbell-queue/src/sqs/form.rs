@@ -1,5 +1,6 @@
 //! Messages as SQS carries them: text, and at most ten attributes of text.
 
+use crate::aws::error;
 use crate::message::{Message, QueueError, Taken, Token};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -99,41 +100,6 @@ pub(super) fn result(answer: &Value, at: usize) -> Result<(), QueueError> {
 
 fn word(value: &Value, name: &str) -> String {
     value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
-}
-
-/// One of AWS's errors as ours. Codes come as `com.amazonaws.sqs#QueueDoesNotExist` or, from older hands, as
-/// `AWS.SimpleQueueService.NonExistentQueue`.
-pub(super) fn error(code: &str, text: &str) -> QueueError {
-    let short = code.rsplit(['#', '.']).next().unwrap_or_default();
-    let text = format!("{short} {text}");
-    let says = |words: &[&str]| words.iter().any(|word| short.contains(word));
-    if says(&["DoesNotExist", "NonExistentQueue", "QueueDeletedRecently"]) {
-        QueueError::NoSuchQueue(text)
-    } else if says(&[
-        "AccessDenied",
-        "InvalidClientTokenId",
-        "SignatureDoesNotMatch",
-        "UnrecognizedClient",
-        "ExpiredToken",
-        "InvalidAccessKeyId",
-        "MissingAuthentication",
-        "InvalidSecurity",
-    ]) {
-        QueueError::Refused(text)
-    } else if says(&["TooLong", "TooLarge"]) || text.contains("must be shorter than") {
-        QueueError::TooLarge(text)
-    } else if says(&[
-        "Throttl",
-        "OverLimit",
-        "Unavailable",
-        "InternalError",
-        "InternalFailure",
-        "RequestTimeout",
-    ]) {
-        QueueError::Busy(text)
-    } else {
-        QueueError::Failed(text)
-    }
 }
 
 /// One attribute of a queue.

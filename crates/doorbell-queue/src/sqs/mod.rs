@@ -1,13 +1,12 @@
 //! Amazon SQS: its JSON protocol over HTTP/1.1, signed with Signature Version 4. Standard queues and FIFO queues (whose name
 //! ends with `.fifo`).
 
-mod sigv4;
-
 mod form;
 
 mod http;
 
 use crate::address::Address;
+use crate::aws;
 use crate::dial::Dialer;
 use crate::limits;
 use crate::message::{Message, QueueError, Taken, Token};
@@ -59,7 +58,7 @@ struct Queue {
 impl Queue {
     fn new(address: Address, dialer: Dialer) -> Self {
         let scheme = if address.is_tls() { "https" } else { "http" };
-        let host = http::host(&address);
+        let host = aws::host(address.site());
         let url = format!("{scheme}://{host}/{}", address.path());
         let fifo = address.path().ends_with(".fifo");
         Self { client: Client::new(address, dialer), url, fifo, largest: OnceCell::new() }

@@ -8,3 +8,5 @@ mod silence;
 mod brokers;
 
 mod inbox;
+
+mod s3;

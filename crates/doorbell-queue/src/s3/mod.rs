@@ -1,0 +1,176 @@
+//! A bucket on Amazon S3, or on what speaks like it (`MinIO`, Ceph, R2 and others): things are put, got, deleted and listed under
+//! names. No broker, but it is called like SQS: signed HTTP/1.1 on kept connections that a [`Dialer`] opens. A bucket is named in
+//! the path, not in the host, since a host of one's own has seldom a name for each. Names are of such characters only that
+//! nothing is escaped anywhere.
+
+mod place;
+
+mod xml;
+
+mod answer;
+
+pub use answer::Listed;
+
+use crate::aws::{Answer, CONTENT_HASH, Client, Question, hash_in_turns};
+use crate::dial::Dialer;
+use crate::limits;
+use crate::message::QueueError;
+use crate::site::Credentials;
+use answer::{is_nothing, listed, well};
+use bytes::Bytes;
+use place::Place;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// Bytes of a listing: as many keys as are asked for, each of the longest kind and half of it entities, and what stands around.
+const LISTING_BYTES: usize = 8 << 20;
+/// Bytes of an answer that says nothing but whether something went well.
+const WORD_BYTES: usize = 64 << 10;
+
+/// A bucket, or a folder in it. Clones share their connections.
+///
+/// What can go wrong is said as brokers' errors are: [`QueueError::NoSuchQueue`] means that there is no such bucket.
+#[derive(Debug, Clone)]
+pub struct Bucket {
+    place: Place,
+    dialer: Dialer,
+    asked: Arc<Asked>,
+}
+
+#[derive(Debug)]
+struct Asked {
+    client: Client,
+    /// As many as may be asked at once.
+    room: Semaphore,
+}
+
+impl Asked {
+    fn new(place: &Place, dialer: Dialer) -> Self {
+        let client = Client::new(place.site.clone(), dialer, "s3", place.region.clone());
+        Self { client, room: Semaphore::new(limits::S3_AT_ONCE) }
+    }
+}
+
+impl Bucket {
+    /// The bucket of an address; nothing is opened yet. To be used within one runtime.
+    ///
+    /// `s3+https://KEY:SECRET@s3.eu-central-1.amazonaws.com/bucket/prefix`, or `s3+http://` without TLS; what in the secret is no
+    /// letter or digit is written `%2F`. The prefix is of letters, digits and `_-.`, may be several folders, or none.
+    /// `?region=…` where the host does not say it and it is not `us-east-1`. Without credentials in it, see
+    /// [`with_credentials`](Self::with_credentials).
+    ///
+    /// # Errors
+    /// [`QueueError::Failed`] where it is no such address; the text says nothing of it that may be secret.
+    pub fn new(address: &str, dialer: Dialer) -> Result<Self, QueueError> {
+        let place = Place::parse(address)?;
+        let asked = Arc::new(Asked::new(&place, dialer.clone()));
+        Ok(Self { place, dialer, asked })
+    }
+
+    /// Who we are there. Nobody: whatever is asked is refused.
+    #[must_use]
+    pub const fn credentials(&self) -> Option<&Credentials> {
+        self.place.site.credentials.as_ref()
+    }
+
+    /// The same bucket for somebody else.
+    #[must_use]
+    pub fn with_credentials(mut self, credentials: Credentials) -> Self {
+        self.place.site.credentials = Some(credentials);
+        self.asked = Arc::new(Asked::new(&self.place, self.dialer.clone()));
+        self
+    }
+
+    /// Puts something there, in the place of what was under that name. `Ok`: S3 has it, and whoever gets it sees it. A name is
+    /// of `a-z0-9_-.`, with `/` between folders. Within [`limits::S3_MOVE`].
+    ///
+    /// # Errors
+    /// [`QueueError`]; [`QueueError::TooLarge`] above [`limits::S3_BODY`]. After [`QueueError::Unreachable`] and
+    /// [`QueueError::Busy`] nobody knows whether it is there.
+    pub async fn put(&self, name: &str, body: Bytes) -> Result<(), QueueError> {
+        let path = self.path(name)?;
+        if body.len() > limits::S3_BODY {
+            return Err(too_large());
+        }
+        let question = question("PUT", &path, &body);
+        well(self.ask(question, limits::S3_MOVE).await?, self.credentials())?;
+        Ok(())
+    }
+
+    /// What is there under that name; `None`: nothing. Within [`limits::S3_MOVE`].
+    ///
+    /// # Errors
+    /// [`QueueError`]; [`QueueError::TooLarge`] where it is more than [`limits::S3_BODY`].
+    pub async fn get(&self, name: &str) -> Result<Option<Bytes>, QueueError> {
+        let path = self.path(name)?;
+        let question = Question { most: limits::S3_BODY, ..question("GET", &path, &NOTHING) };
+        let answer = self.ask(question, limits::S3_MOVE).await?;
+        if is_nothing(&answer) {
+            return Ok(None);
+        }
+        well(answer, self.credentials())?.body.map(Some).ok_or_else(too_large)
+    }
+
+    /// Makes that nothing is there under that name. Within [`limits::S3_ANSWER`].
+    ///
+    /// # Errors
+    /// [`QueueError`]; none where nothing was there.
+    pub async fn delete(&self, name: &str) -> Result<(), QueueError> {
+        let path = self.path(name)?;
+        let answer = self.ask(question("DELETE", &path, &NOTHING), limits::S3_ANSWER).await?;
+        // S3 does not say whether there was something; others do.
+        if is_nothing(&answer) {
+            return Ok(());
+        }
+        well(answer, self.credentials())?;
+        Ok(())
+    }
+
+    /// The first [`limits::S3_LISTED`] of what is in a folder; empty: that of the address. What is deeper is told by its folder.
+    /// Within [`limits::S3_ANSWER`].
+    ///
+    /// # Errors
+    /// [`QueueError`]; none where there is no such folder: nothing is in it.
+    pub async fn list(&self, under: &str) -> Result<Listed, QueueError> {
+        let asked = self.place.under(under)?;
+        let path = self.place.path();
+        let prefix = asked.replace('/', "%2F");
+        let most = limits::S3_LISTED;
+        let query = format!("delimiter=%2F&list-type=2&max-keys={most}&prefix={prefix}");
+        let question = question("GET", &path, &NOTHING);
+        let question = Question { query: &query, most: LISTING_BYTES, ..question };
+        let answer = well(self.ask(question, limits::S3_ANSWER).await?, self.credentials())?;
+        listed(&answer.body.unwrap_or_default(), &self.place, &asked)
+    }
+
+    /// Where it is, for a log.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        self.place.shown()
+    }
+
+    fn path(&self, name: &str) -> Result<String, QueueError> {
+        Ok(format!("{}/{}", self.place.path(), self.place.key(name)?))
+    }
+
+    async fn ask(&self, question: Question<'_>, within: Duration) -> Result<Answer, QueueError> {
+        let asking = async {
+            let _room = self.asked.room.acquire().await.map_err(|_| QueueError::ended())?;
+            let hash = hash_in_turns(question.body).await;
+            let headers = [(CONTENT_HASH, hash.as_str())];
+            self.asked.client.ask(Question { headers: &headers, ..question }, within).await
+        };
+        tokio::time::timeout(within, asking).await.unwrap_or_else(|_| Err(QueueError::late()))
+    }
+}
+
+static NOTHING: Bytes = Bytes::new();
+
+const fn question<'a>(method: &'a str, path: &'a str, body: &'a Bytes) -> Question<'a> {
+    Question { method, path, query: "", headers: &[], body, most: WORD_BYTES }
+}
+
+fn too_large() -> QueueError {
+    QueueError::TooLarge(format!("{} bytes are the most", limits::S3_BODY))
+}
