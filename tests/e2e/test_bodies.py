@@ -20,7 +20,7 @@ def test_large_bodies_lie_in_the_object_store(tmp_path, receiver):
     assert sorted(item.body for item in receiver.wait(2)) == sorted([LARGE, b"small"])
     [kept] = s3.list_objects_v2(Bucket="bodies")["Contents"]
     assert kept["Key"].startswith("of/doorbell/") and kept["Size"] == len(LARGE)
-    event = next(row["id"] for row in doorbell.api("GET", "/v1/events")["data"] if row["body_bytes"] == len(LARGE))
+    event = next(row["id"] for row in doorbell.api("GET", "/v1/events")["data"] if row["body_len"] == len(LARGE))
     assert doorbell.ask("GET", f"/v1/events/{event}/body").body == LARGE
     assert "test:test" not in (tmp_path / "node.log").read_text()
 

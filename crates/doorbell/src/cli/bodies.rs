@@ -5,7 +5,7 @@ use crate::config::Config;
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use doorbell_queue::QueueError;
-use doorbell_queue::s3::Bucket;
+use doorbell_queue::Bucket;
 use doorbell_server::clock::Clock;
 use doorbell_store::bodies::{Answer, Bodies, BodiesError, LargeBodies, Listed};
 use std::sync::Arc;
