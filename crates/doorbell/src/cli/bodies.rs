@@ -4,8 +4,8 @@ use crate::cli::serve::{aws_credentials, operators_dialer};
 use crate::config::Config;
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
-use doorbell_queue::QueueError;
 use doorbell_queue::Bucket;
+use doorbell_queue::QueueError;
 use doorbell_server::clock::Clock;
 use doorbell_store::bodies::{Answer, Bodies, BodiesError, LargeBodies, Listed};
 use std::sync::Arc;
@@ -32,26 +32,27 @@ pub(crate) fn large_bodies(config: &Config) -> Result<Option<LargeBodies>> {
 #[derive(Debug)]
 struct InBucket(Bucket);
 
-fn told(fault: QueueError) -> BodiesError {
+fn told(fault: &QueueError) -> BodiesError {
     BodiesError(fault.to_string())
 }
 
 impl Bodies for InBucket {
     fn put<'a>(&'a self, name: &'a str, body: Bytes) -> Answer<'a, ()> {
-        Box::pin(async move { self.0.put(name, body).await.map_err(told) })
+        Box::pin(async move { self.0.put(name, body).await.map_err(|fault| told(&fault)) })
     }
 
     fn get<'a>(&'a self, name: &'a str) -> Answer<'a, Option<Bytes>> {
-        Box::pin(async move { self.0.get(name).await.map_err(told) })
+        Box::pin(async move { self.0.get(name).await.map_err(|fault| told(&fault)) })
     }
 
     fn delete<'a>(&'a self, name: &'a str) -> Answer<'a, ()> {
-        Box::pin(async move { self.0.delete(name).await.map_err(told) })
+        Box::pin(async move { self.0.delete(name).await.map_err(|fault| told(&fault)) })
     }
 
     fn list<'a>(&'a self, folder: Option<&'a str>) -> Answer<'a, Listed> {
         Box::pin(async move {
-            let found = self.0.list(folder.unwrap_or_default()).await.map_err(told)?;
+            let found =
+                self.0.list(folder.unwrap_or_default()).await.map_err(|fault| told(&fault))?;
             Ok(Listed { names: found.names, folders: found.folders })
         })
     }
