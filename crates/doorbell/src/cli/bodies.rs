@@ -1,6 +1,6 @@
 //! The object store of the settings, as the store wants it.
 
-use crate::cli::serve::{aws_credentials, operators_dialer};
+use crate::cli::reach::{aws_credentials, operators_dialer};
 use crate::config::Config;
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;

@@ -2,6 +2,7 @@
 
 use crate::cli::bodies::large_bodies;
 use crate::cli::files;
+use crate::cli::reach::{AWS_KEY, AWS_SECRET, operators_dialer, with_aws_credentials};
 use crate::config::{
     Config, DATA_DIR, Flags, Listener, Queue, human_bytes, unknown_variables, variable, variables,
 };
@@ -15,9 +16,8 @@ use doorbell_core::endpoint_url::{PlainHttp, Ports, UrlPolicy};
 use doorbell_core::name::Label;
 use doorbell_core::places::Places;
 use doorbell_core::queue_address::{Connection, Connections, Engine};
-use doorbell_core::secret::SecretText;
 use doorbell_core::time::Time;
-use doorbell_queue::{Address, Credentials, Dialer, Inbox, Plain};
+use doorbell_queue::{Dialer, Inbox, Plain};
 use doorbell_server::api::{LoginCode, TokenText, token_hash};
 use doorbell_server::clock::Clock;
 use doorbell_server::gateway::{self, GatewayConfig};
@@ -47,11 +47,6 @@ use tokio::task::JoinHandle;
 
 /// How long a stop waits for the tracing collector.
 const LAST_SPANS: Duration = Duration::from_secs(2);
-/// Where AWS's own tools find their credentials.
-const AWS_KEY: &str = "AWS_ACCESS_KEY_ID";
-const AWS_SECRET: &str = "AWS_SECRET_ACCESS_KEY";
-const AWS_SESSION: &str = "AWS_SESSION_TOKEN";
-
 pub(crate) async fn run(flags: &Flags, report: Report) -> Result<()> {
     let mut config = Config::from_layers(&flags.layers())?;
     start_log(&config)?;
@@ -314,17 +309,6 @@ fn inbox(config: &Config, clock: &Clock) -> Result<Option<Arc<Inbox>>> {
     Ok(Some(Arc::new(inbox)))
 }
 
-/// For what the operator has named: any address may be called.
-pub(crate) fn operators_dialer(config: &Config, clock: &Clock) -> Result<Dialer> {
-    let mut roots = Vec::new();
-    for file in &config.ca_files {
-        roots.extend(read_certificates(file)?);
-    }
-    let clock = clock.clone();
-    let dialer = Dialer::new(Arc::new(Plain), &roots, Arc::new(move || clock.now()));
-    dialer.context("delivery.ca_files")
-}
-
 fn sender(config: &Config, clock: &Clock) -> Result<Sender> {
     let mut options = SenderOptions::new(clock.clone());
     options.allow_private = allow_private(config)?;
@@ -348,27 +332,6 @@ fn brokers(config: &Config, clock: &Clock, roots: &[CertificateDer<'static>]) ->
         Ok((name.clone(), address.with_context(|| format!("queues.{name}"))?))
     });
     Ok(Brokers::new(dialer, addresses.collect::<Result<_>>()?))
-}
-
-/// Amazon SQS without credentials in its URL: those of the environment.
-fn with_aws_credentials(address: Address) -> Result<Address> {
-    if address.engine() != Engine::Sqs || address.credentials().is_some() {
-        return Ok(address);
-    }
-    Ok(match aws_credentials()? {
-        Some(found) => address.with_credentials(found),
-        None => address,
-    })
-}
-
-/// What AWS's own tools find in the environment, if key and secret are there.
-pub(crate) fn aws_credentials() -> Result<Option<Credentials>> {
-    let found = variable(AWS_KEY).zip(variable(AWS_SECRET));
-    let Some((user, secret)) = found else { return Ok(None) };
-    let password = Some(SecretText::parse(&secret).context(AWS_SECRET)?);
-    let session = variable(AWS_SESSION).map(|text| SecretText::parse(&text)).transpose();
-    let session = session.context(AWS_SESSION)?;
-    Ok(Some(Credentials { user, password, session }))
 }
 
 /// What endpoints and sources may know of the message brokers.
