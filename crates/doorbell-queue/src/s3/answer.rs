@@ -81,34 +81,36 @@ fn without_credentials(text: String, who: Option<&Credentials>) -> String {
 
 /// A listing of what begins with `asked`.
 pub(super) fn listed(bytes: &[u8], place: &Place, asked: &str) -> Result<Listed, QueueError> {
-    let (mut keys, mut prefixes, mut more) = (Vec::new(), Vec::new(), None);
-    let read = xml::read(bytes, |path, text| match path {
-        ["ListBucketResult", "Contents", "Key"] => keys.push(text.to_owned()),
-        ["ListBucketResult", "CommonPrefixes", "Prefix"] => prefixes.push(text.to_owned()),
-        ["ListBucketResult", "IsTruncated"] => more = Some(text == "true"),
-        _ => {}
-    });
     // Who is told of nothing may take it for empty: what is not understood is not taken for a listing.
-    let (Some(()), Some(more)) = (read, more) else {
-        return Err(QueueError::odd("a listing that is none"));
-    };
-    if keys.len() + prefixes.len() > limits::S3_LISTED {
+    let mut all = all(bytes).ok_or_else(|| QueueError::odd("a listing that is none"))?;
+    if all.names.len() + all.folders.len() > limits::S3_LISTED {
         return Err(QueueError::odd("a listing longer than what was asked for"));
     }
     // Consoles make folders by an empty thing that is named like them.
-    keys.retain(|key| key != asked);
+    all.names.retain(|key| key != asked);
     let name = |key: &String| {
         let name = place.name(key).filter(|_| key.starts_with(asked));
         name.map(str::to_owned).ok_or_else(|| QueueError::odd("a key that was not asked for"))
     };
-    let names = keys.iter().map(name).collect::<Result<_, _>>()?;
     let folder = |key: &String| {
-        let mut folder = name(key)?;
-        folder.truncate(folder.trim_end_matches('/').len());
-        Ok(folder)
+        let name = name(key)?;
+        Ok(name.strip_suffix('/').map(str::to_owned).unwrap_or(name))
     };
-    let folders = prefixes.iter().map(folder).collect::<Result<_, QueueError>>()?;
-    Ok(Listed { names, folders, more })
+    let names = all.names.iter().map(name).collect::<Result<_, _>>()?;
+    let folders = all.folders.iter().map(folder).collect::<Result<_, QueueError>>()?;
+    Ok(Listed { names, folders, more: all.more })
+}
+
+/// All keys and common beginnings of keys, as they stand there.
+fn all(bytes: &[u8]) -> Option<Listed> {
+    let (mut names, mut folders, mut more) = (Vec::new(), Vec::new(), None);
+    xml::read(bytes, |path, text| match path {
+        ["ListBucketResult", "Contents", "Key"] => names.push(text.to_owned()),
+        ["ListBucketResult", "CommonPrefixes", "Prefix"] => folders.push(text.to_owned()),
+        ["ListBucketResult", "IsTruncated"] => more = Some(text == "true"),
+        _ => {}
+    })?;
+    Some(Listed { names, folders, more: more? })
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
-/// Bytes of a listing: as many keys as are asked for, each of the longest kind and half of it entities, and what stands around.
+/// Bytes of a listing: as many keys as are asked for, each of the longest kind and all of it entities, and what stands around.
 const LISTING_BYTES: usize = 8 << 20;
 /// Bytes of an answer that says nothing but whether something went well.
 const WORD_BYTES: usize = 64 << 10;
@@ -55,8 +55,8 @@ impl Asked {
 impl Bucket {
     /// The bucket of an address; nothing is opened yet. To be used within one runtime.
     ///
-    /// `s3+https://KEY:SECRET@s3.eu-central-1.amazonaws.com/bucket/prefix`, or `s3+http://` without TLS; what in the secret is no
-    /// letter or digit is written `%2F`. The prefix is of letters, digits and `_-.`, may be several folders, or none.
+    /// `s3+https://KEY:SECRET@s3.eu-central-1.amazonaws.com/bucket/prefix`, or `s3+http://` without TLS; a slash in the
+    /// secret is written `%2F`. The prefix is of letters, digits and `_-.`, may be several folders, or none.
     /// `?region=…` where the host does not say it and it is not `us-east-1`. Without credentials in it, see
     /// [`with_credentials`](Self::with_credentials).
     ///

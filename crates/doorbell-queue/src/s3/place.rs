@@ -22,32 +22,30 @@ pub(super) struct Place {
 impl Place {
     /// What an address says. What is refused is not said again: it may be a secret that stands in the wrong place.
     pub(super) fn parse(address: &str) -> Result<Self, QueueError> {
-        let url = site::url(address).map_err(|error| no_address(&error.to_string()))?;
-        let scheme = SCHEMES.iter().find(|(scheme, ..)| *scheme == url.scheme());
-        let (_, tls, port) =
-            scheme.ok_or_else(|| no_address("its scheme is neither s3+https nor s3+http"))?;
-        let site = Site::read(&url, *tls, *port).map_err(|error| no_address(&error.to_string()))?;
-        if site.options.iter().any(|(name, _)| name != "region") {
-            return Err(no_address("it says more than a region"));
-        }
-        if site.credentials.as_ref().is_some_and(|who| who.password.is_none()) {
-            return Err(no_address("it has a key's id and no secret"));
-        }
+        let site = site_of(address)?;
         let region = region(&site);
-        if !is_word(&region) {
-            return Err(no_address("its region is none"));
-        }
         let (bucket, prefix) = site.path.split_once('/').unwrap_or((&site.path, ""));
         let (bucket, prefix) = (bucket.to_owned(), folder(prefix));
-        if !is_bucket(&bucket) {
-            return Err(no_address("it names no bucket"));
-        }
-        if !(prefix.is_empty() || is_path(prefix.trim_end_matches('/'))) {
-            return Err(no_address(
-                "its prefix has other than letters, digits and _-. in its folders",
-            ));
-        }
-        Ok(Self { site, region, bucket, prefix })
+        let place = Self { site, region, bucket, prefix };
+        place.fault().map_or(Ok(place), |why| Err(no_address(why)))
+    }
+
+    /// Why this is no place.
+    fn fault(&self) -> Option<&'static str> {
+        let Self { site, region, bucket, prefix } = self;
+        let no_secret = site.credentials.as_ref().is_some_and(|who| who.password.is_none());
+        let folders = prefix.strip_suffix('/');
+        let all = [
+            (site.options.iter().any(|(name, _)| name != "region"), "it says more than a region"),
+            (no_secret, "it has a key's id and no secret"),
+            (!is_word(region), "its region is none"),
+            (!is_bucket(bucket), "it names no bucket"),
+            (
+                folders.is_some_and(|path| !is_path(path)),
+                "folders of its prefix are empty or have other than letters, digits and _-.",
+            ),
+        ];
+        all.into_iter().find_map(|(is_so, why)| is_so.then_some(why))
     }
 
     /// Where in the bucket something of that name is.
@@ -81,6 +79,14 @@ impl Place {
     pub(super) fn shown(&self) -> String {
         format!("S3 at {:?}/{}/{}", self.site, self.bucket, self.prefix.trim_end_matches('/'))
     }
+}
+
+fn site_of(address: &str) -> Result<Site, QueueError> {
+    let url = site::url(address).map_err(|error| no_address(&error.to_string()))?;
+    let scheme = SCHEMES.iter().find(|(scheme, ..)| *scheme == url.scheme());
+    let (_, tls, port) =
+        scheme.ok_or_else(|| no_address("its scheme is neither s3+https nor s3+http"))?;
+    Site::read(&url, *tls, *port).map_err(|error| no_address(&error.to_string()))
 }
 
 fn no_address(why: &str) -> QueueError {
@@ -195,8 +201,8 @@ mod tests {
         }
         assert!(place.key(&"a".repeat(LONGEST_KEY - 2)).is_ok());
         assert!(place.key(&"a".repeat(LONGEST_KEY - 1)).is_err());
-        for name in ["/", ".."] {
-            assert!(place.under(name).is_err() || name == "/", "{name:?}");
+        for name in ["..", "a//", "//", "A/", "/a"] {
+            assert!(matches!(place.under(name), Err(QueueError::Failed(_))), "{name:?}");
         }
     }
 }
