@@ -11,6 +11,7 @@ mod keys;
 mod properties;
 mod setups;
 mod signed;
+mod signing;
 mod symmetric;
 mod tokens;
 mod vectors;
