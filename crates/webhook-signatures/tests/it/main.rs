@@ -7,6 +7,7 @@ mod explanations;
 mod handshakes;
 mod hostile;
 mod httpsig;
+mod json;
 mod keys;
 mod properties;
 mod setups;
