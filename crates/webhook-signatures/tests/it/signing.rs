@@ -78,6 +78,20 @@ fn a_secret_of_another_kind_signs_nothing() {
     assert_eq!(sign(standard, &secret(standard, &public), &request), Err(SignError::Secret));
 }
 
+/// HubSpot's older signatures: no HMAC, but a digest of a text with the secret in it.
+#[test]
+fn a_digest_with_the_secret_in_it_is_signed_too() {
+    let provider = row(|signed| {
+        signed.algorithm = Algorithm::Digest(Hash::Sha256);
+        signed.message = vec![Piece::Secret, Piece::Body];
+    });
+    let headers: Given<'_> = &[];
+    let signed = sign(&provider, &secret(&provider, "a secret"), &request(&headers, b"{}"));
+    let digest = Encoding::Hex.encode(&Hash::Sha256.of(b"a secret{}"));
+    assert_eq!(value(&signed.unwrap(), "x-signature"), Some(digest.as_str()));
+    sent(&provider, &[], b"{}");
+}
+
 /// Two signatures behind one prefix would be read as one that is wrong.
 #[test]
 fn only_the_first_secret_signs_where_a_header_has_room_for_one() {
