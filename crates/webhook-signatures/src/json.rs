@@ -760,4 +760,75 @@ mod tests {
         let open = vec![b'['; 100_000];
         assert_eq!(find(&open, "/0"), None);
     }
+
+    /// What stands within a string is no sign of the text's shape.
+    const SHAPES: [&str; 9] = [
+        "{}",
+        "[]",
+        "[[],{}]",
+        r#"{"a":1,"b":[1,2,{"c":null}],"d":{}}"#,
+        r#"{"a\"b, c: {":"x: [1, 2] } \\","d":"\\"}"#,
+        r#"["é","\n",-1.5,true]"#,
+        r#"[{"a":[[1]]}]"#,
+        "\"a b\"",
+        "7",
+    ];
+
+    #[test]
+    fn the_same_text_is_written_in_other_ways() {
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        for shape in SHAPES {
+            let value: serde_json::Value = serde_json::from_str(shape).unwrap();
+            let pretty = serde_json::to_string_pretty(&value).unwrap();
+            assert_eq!(text(indented(shape.as_bytes(), 2)), pretty, "{shape}");
+            assert_eq!(text(minified(pretty.as_bytes())), shape);
+            let wide = text(spaced(shape.as_bytes()));
+            assert_eq!(text(minified(wide.as_bytes())), shape);
+        }
+        assert_eq!(text(spaced(br#"{"a,b":[1,2]}"#)), r#"{"a,b": [1, 2]}"#);
+        assert_eq!(text(minified(b" [ 1 ,\t2 ]\r\n")), "[1,2]");
+        assert_eq!(text(minified(br#"[1, "a b]"#)), r#"[1,"a b]"#);
+    }
+
+    #[test]
+    fn indenting_stops_at_64_levels() {
+        let deep = "[".repeat(70);
+        let width = |bytes: &[u8]| bytes.split(|byte| *byte == b'\n').map(<[u8]>::len).max();
+        assert_eq!(width(&indented(deep.as_bytes(), 2)), Some(129));
+        assert_eq!(indented(b"]]1", 2), b"\n]\n]1", "as far out as it goes");
+    }
+
+    #[test]
+    fn letters_beyond_ascii_are_written_both_ways() {
+        let (plain, coded) = (r#"{"é":"a €😀\n\\"}"#, r#"{"\u00e9":"a \u20ac\ud83d\ude00\n\\"}"#);
+        assert_eq!(escaped(plain.as_bytes()), coded.as_bytes());
+        assert_eq!(unescaped(coded.as_bytes()), plain.as_bytes());
+        for same in [r#""\u0041\n\/\"""#, r#""\ud83d""#, r#""\\u00e9""#, r"\", r"\u00e", ""] {
+            assert_eq!(unescaped(same.as_bytes()), same.as_bytes(), "{same}");
+        }
+    }
+
+    /// The signs of an escape may stand anywhere in a word of eight bytes, beside any others.
+    #[test]
+    fn the_first_sign_is_found_wherever_it_stands() {
+        let signs = |byte: &u8| matches!(byte, b'"' | b'\\');
+        let filled = |fill: u8, first: (usize, u8), second: (usize, u8)| {
+            let mut text = [fill; 40];
+            text[second.0] = second.1;
+            text[first.0] = first.1;
+            text
+        };
+        for fill in [b'!', b'#', b'[', b']', b' ', 0x1f, 0x7f, 0x80, 0xa2, 0xdc, 0xff] {
+            for (first, second) in [(b'"', b'\\'), (b'\\', b'"'), (b'\n', b'"'), (b'"', b'\x1f')] {
+                for at in 0..40 {
+                    for after in [at, 39.min(at + 1), 39.min(at + 8)] {
+                        let text = filled(fill, (at, first), (after, second));
+                        assert_eq!(quote_or_backslash(&text), text.iter().position(signs));
+                        let low = |byte: &u8| signs(byte) || *byte < b' ';
+                        assert_eq!(to_escape(&text), text.iter().position(low));
+                    }
+                }
+            }
+        }
+    }
 }

@@ -188,10 +188,6 @@ impl Keys {
     pub(crate) fn sign(&self, algorithm: Algorithm, message: &[u8]) -> Option<Vec<u8>> {
         imp::sign(self.private.as_ref()?, algorithm, message)
     }
-
-    pub(crate) fn can_sign(&self) -> bool {
-        self.private.is_some()
-    }
 }
 
 /// The label and the bytes of the first PEM block.

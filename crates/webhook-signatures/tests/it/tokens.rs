@@ -2,7 +2,8 @@
 
 use webhook_signatures::{
     Algorithm, Claims, Encoding, Field, Hash, Incoming, Jwt, KeyForm, KeySource, Piece, Provider,
-    Refusal, Scheme, Secret, Setting, Stamp, ToSign, Tolerance, Unit, Verified, sign, verify,
+    Refusal, Scheme, Secret, Setting, Stamp, ToSign, Tolerance, Unit, Verified, describe, find,
+    sign, verify,
 };
 
 const NOW: i64 = 1_767_225_600;
@@ -346,4 +347,29 @@ fn a_fetched_key_counts_only_for_the_id_it_was_asked_for() {
     assert!(need(&plaid.headers, &[fetched(&plaid.headers)]).is_none());
     let again = need(&plaid.headers, &[fetched(&other)]).unwrap();
     assert!(!again.is_again(), "this one was never asked for");
+}
+
+/// By its id a repetition is known, so it must be the token's own, wherever that stands.
+#[test]
+fn a_token_says_its_events_id_and_type() {
+    let token = token(HEADER, r#"{"jti":"evt_1","events":{"https://a.example/gone":{"x":1}}}"#);
+    let told = |name: &str, headers: &[(&str, &str)], body: &str| {
+        let body = body.as_bytes();
+        let incoming = Incoming { method: "POST", url: URL, headers: &headers, body };
+        let described = describe(find(name).unwrap(), &incoming);
+        (described.event_id, described.event_type)
+    };
+    let id = Some("evt_1".to_owned());
+    for value in [&token, &format!("Bearer {token}")] {
+        assert_eq!(told("vonage", &[("Authorization", value)], "{}").0, id);
+    }
+    let signed = [("messagebird-signature-jwt", token.as_str())];
+    let kind = Some("created".to_owned());
+    assert_eq!(told("messagebird", &signed, r#"{"type":"created"}"#), (id.clone(), kind));
+    let set = told("security-events", &[], &token);
+    assert_eq!(set, (id, Some("https://a.example/gone".to_owned())));
+    for broken in ["", ".", "x", "a.!.b", &part("{}")] {
+        assert_eq!(told("vonage", &[("authorization", broken)], "{}"), (None, None), "{broken}");
+        assert_eq!(told("security-events", &[], broken), (None, None), "{broken}");
+    }
 }
