@@ -11,7 +11,7 @@ def test_large_bodies_lie_in_the_object_store(tmp_path, receiver):
     s3 = boto3.client("s3", endpoint_url=f"http://{host}", region_name="us-east-1", aws_access_key_id="test",
                       aws_secret_access_key="test")
     s3.create_bucket(Bucket="bodies")
-    doorbell = Doorbell(tmp_path, {"DOORBELL_STORE_BODIES": f"s3+http://test:test@{host}/bodies/of/doorbell",
+    doorbell = Doorbell(tmp_path, {"DOORBELL_STORE_BODIES_URL": f"s3+http://test:test@{host}/bodies/of/doorbell",
                                    "DOORBELL_STORE_BODIES_OVER": "4KiB"})
     doorbell.source("shop", provider="none")
     doorbell.endpoint("all", receiver.url)
@@ -29,7 +29,8 @@ def test_large_bodies_lie_in_the_object_store(tmp_path, receiver):
     s3.delete_bucket(Bucket="bodies")
     assert 200 <= doorbell.post("shop", [], OTHER).status < 300
     assert receiver.wait(3)[2].body == OTHER
-    until("a line about it", lambda: "stays in the database" in (tmp_path / "node.log").read_text())
+    until("a line about it", lambda: "stay in the database" in (tmp_path / "node.log").read_text())
+    assert "test:***@" in doorbell.command("config", "show", "--store", "postgres://x/y", "--bodies-url", f"s3+http://test:test@{host}/b").stdout
     lost = doorbell.ask("GET", f"/v1/events/{event}/body")
     assert lost.status >= 500, (lost.status, lost.body)
     assert doorbell.stop() == 0

@@ -81,7 +81,7 @@ enum Blow {
 /// What is done to a fleet without an inbox, and to one with it.
 const FLEETS: [(Which, &[Blow]); 2] = [
     (Which::Plain, &[Blow::Kill, Blow::Stop, Blow::Database, Blow::Connections, Blow::Promote]),
-    (Which::Inbox, &[Blow::Kill, Blow::Promote, Blow::Broker]),
+    (Which::Inbox, &[Blow::Kill, Blow::Database, Blow::Connections, Blow::Promote, Blow::Broker]),
 ];
 
 impl Choice {
@@ -332,6 +332,7 @@ impl Fleet {
             every: options
                 .fleet
                 .rate
+                .filter(|rate| *rate > 0.0)
                 .map(|rate| Duration::from_secs_f64(options.connections as f64 / rate)),
         };
         if blow == Blow::Promote {

@@ -33,12 +33,13 @@ pub(super) fn is_nothing(answer: &Answer) -> bool {
 }
 
 fn failure(answer: &Answer, who: Option<&Credentials>) -> QueueError {
+    // Whole: of a secret that is cut short the rest would be said.
     let (code, text) = said(answer);
+    let [code, text] = [code, text].map(|said| shortened(&without_credentials(said, who)));
     if code.is_empty() {
         let text = answer.status.to_string();
         return by_status(QueueError::Failed(text.clone()), answer.status, text);
     }
-    let text = without_credentials(text, who);
     let both = format!("{code} {text}");
     match code.as_str() {
         "NoSuchBucket" => QueueError::NoSuchQueue(both),
@@ -57,8 +58,8 @@ fn said(answer: &Answer) -> (String, String) {
     let (mut code, mut message) = (String::new(), String::new());
     let bytes = answer.body.as_deref().unwrap_or_default();
     let read = xml::read(bytes, |path, text| match path {
-        ["Error", "Code"] => code = shortened(text),
-        ["Error", "Message"] => message = shortened(text),
+        ["Error", "Code"] => text.clone_into(&mut code),
+        ["Error", "Message"] => text.clone_into(&mut message),
         _ => {}
     });
     read.map(|()| (code, message)).unwrap_or_default()

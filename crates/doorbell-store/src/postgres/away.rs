@@ -1,30 +1,90 @@
 //! Bodies that lie in an object store, and not in the record of their event.
 //!
-//! They lie in a folder for each day, so that they go with the day. A body is put there before its event is written down:
-//! what is left of an event that was never written goes with its day, too. Where the object store does not take one in time
-//! it stays in the database, and nothing waits for it.
+//! A body is put there, under the event's id, before its event is written down. Nothing is deleted there by us: the bucket's own
+//! rules let it expire, so that no clock, no second installation and no fault of ours can take away what is still wanted.
+//! What the object store does not take in time stays in the database. Then it is left alone for a while, and before it is
+//! trusted (again) it must have given back what was put there: much on the way to it answers 200 and keeps nothing.
 
-use super::partitions::{self, Day};
-use super::parts::Parts;
-use super::place::first_at;
 use super::rows;
+use super::ticks;
 use crate::bodies::{Bodies, BodiesError, LargeBodies};
 use crate::store::{Admission, StoreError};
 use bytes::Bytes;
 use doorbell_core::event::{Event, Fate};
-use doorbell_core::id::EventId;
-use doorbell_core::time::Time;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
-/// How long whoever sent an event may wait for the object store.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// How long whoever sent an event may wait for the object store: senders have little patience.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long it is left alone when it failed.
+const REST: Duration = Duration::from_secs(30);
+/// How long a body may take to come back; the delivery has its place meanwhile.
+const BACK: Duration = Duration::from_secs(10);
 /// Begins the record of an event whose body lies elsewhere. No record of the journal's begins so: a node that knows nothing of
 /// this takes it for damaged, and delivers nothing without its body.
 const MARK: u8 = 0xA0;
-/// Bodies that are forgotten in one round.
-const FORGOTTEN: usize = 500;
+
+/// The object store, as this node knows it.
+#[derive(Debug)]
+pub(super) struct Shelf {
+    at: Arc<dyn Bodies>,
+    over: usize,
+    trust: Mutex<Trust>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trust {
+    /// It has not shown yet that it gives back what it takes.
+    New,
+    Earned,
+    /// It failed, and is left alone until then.
+    Lost(Instant),
+}
+
+impl Shelf {
+    pub(super) fn new(LargeBodies { at, over }: LargeBodies) -> Self {
+        Self { at, over, trust: Mutex::new(Trust::New) }
+    }
+
+    fn trust(&self) -> Trust {
+        *self.trust.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn judge(&self, trust: Trust) {
+        *self.trust.lock().unwrap_or_else(PoisonError::into_inner) = trust;
+    }
+
+    /// Whether the body of what is handed in should lie there. What is refused is no event, and anybody may send it.
+    fn wants(&self, admission: &Admission) -> bool {
+        let rests = matches!(self.trust(), Trust::Lost(until) if ticks::now() < until);
+        admission.event.request.body.len() > self.over && admission.fate.is_event() && !rests
+    }
+
+    /// Puts a body there, if that can be done in time; whether it lies there now.
+    async fn put(&self, event: &Event) -> bool {
+        let name = event.id.to_string();
+        let putting = tokio::time::timeout(PATIENCE, self.put_and_see(&name, &event.request.body));
+        let late = |_| Err(BodiesError(format!("it was not done within {PATIENCE:?}")));
+        let done = putting.await.unwrap_or_else(late);
+        if let Err(fault) = &done {
+            self.judge(Trust::Lost(ticks::now() + REST));
+            tracing::warn!(%fault, "large bodies stay in the database for {REST:?}: the object store failed");
+        }
+        done.is_ok()
+    }
+
+    async fn put_and_see(&self, name: &str, body: &Bytes) -> Result<(), BodiesError> {
+        self.at.put(name, body.clone()).await?;
+        if self.trust() != Trust::Earned {
+            if self.at.get(name).await?.as_ref() != Some(body) {
+                return Err(BodiesError("it does not give back what was put there".to_owned()));
+            }
+            self.judge(Trust::Earned);
+        }
+        Ok(())
+    }
+}
 
 /// An event as its record has it.
 #[derive(Debug)]
@@ -93,12 +153,11 @@ pub(super) enum Put {
 impl Put {
     /// Puts the body of what is handed in away, where it is a large one. What comes from a queue keeps its order: its body is
     /// waited for when its turn comes.
-    pub(super) async fn of(bodies: Option<&LargeBodies>, admission: &Admission) -> Self {
-        let event = &admission.event;
-        let large = bodies.filter(|large| event.request.body.len() > large.over);
-        let Some(large) = large.cloned() else { return Self::Done(false) };
-        let event = Arc::clone(event);
-        let mut put = Self::Running(tokio::spawn(async move { put(&large, &event).await }));
+    pub(super) async fn of(shelf: Option<&Arc<Shelf>>, admission: &Admission) -> Self {
+        let shelf = shelf.filter(|shelf| shelf.wants(admission));
+        let Some(shelf) = shelf.cloned() else { return Self::Done(false) };
+        let event = Arc::clone(&admission.event);
+        let mut put = Self::Running(tokio::spawn(async move { shelf.put(&event).await }));
         if !admission.once {
             put.end().await;
         }
@@ -117,70 +176,25 @@ impl Put {
     }
 }
 
-/// Puts a body away, if that can be done in time; whether it lies there now.
-async fn put(large: &LargeBodies, event: &Event) -> bool {
-    let body = &event.request.body;
-    let name = name(event.at, event.id);
-    let putting = tokio::time::timeout(PATIENCE, large.at.put(&name, body.clone()));
-    let late = |_| Err(BodiesError(format!("no answer within {PATIENCE:?}")));
-    match putting.await.unwrap_or_else(late) {
-        Ok(()) => true,
-        Err(fault) => {
-            tracing::warn!(event = %event.id, %fault, "a large body stays in the database: the object store did not take it");
-            false
-        }
-    }
-}
-
 /// The whole event.
-pub(super) async fn whole(bodies: Option<&LargeBodies>, kept: Kept) -> Result<Event, StoreError> {
+pub(super) async fn whole(shelf: Option<&Arc<Shelf>>, kept: Kept) -> Result<Event, StoreError> {
     let Away { mut event, length, crc } = match kept {
         Kept::Whole(event) => return Ok(event),
         Kept::Away(away) => away,
     };
-    let large = bodies.ok_or_else(|| {
-        StoreError::Failed(
-            "its body lies in an object store, and store.bodies says none".to_owned(),
-        )
-    })?;
-    let found = large.at.get(&name(event.at, event.id)).await;
-    let found = found.map_err(|fault| StoreError::Failed(format!("the object store: {fault}")))?;
-    let body = found.ok_or_else(|| {
-        StoreError::Corrupt(format!("the body of {} is not in the object store", event.id))
-    })?;
+    let failed = |what: &str| StoreError::Failed(format!("the body of {}: {what}", event.id));
+    let unset = "it lies in an object store, and store.bodies_url names none";
+    let shelf = shelf.ok_or_else(|| failed(unset))?;
+    let name = event.id.to_string();
+    let found = tokio::time::timeout(BACK, shelf.at.get(&name)).await;
+    let found = found.map_err(|_| failed("the object store does not answer"))?;
+    let found = found.map_err(|fault| failed(&format!("the object store: {fault}")))?;
+    // It may be there again: a mistaken setting, a bucket that is restored.
+    let body = found.ok_or_else(|| failed("it is not in the object store"))?;
     if body.len() as u64 != length || crc32c::crc32c(&body) != crc {
-        return Err(StoreError::Corrupt(format!(
-            "the body of {} in the object store is not the one that was put there",
-            event.id
-        )));
+        let what = "what is in the object store is not what was put there";
+        return Err(StoreError::Corrupt(format!("the body of {}: {what}", event.id)));
     }
     event.request.body = body;
     Ok(event)
-}
-
-/// By the day of the event, which the place of its row may follow by one.
-fn name(at: Time, id: EventId) -> String {
-    format!("{}/{id}", Day::of_place(first_at(at)).number())
-}
-
-/// Forgets some of the bodies whose events are gone: those of the days before the first that is kept, and one more.
-pub(super) async fn forget(parts: &Parts) -> Result<(), StoreError> {
-    let Some(large) = &parts.bodies else { return Ok(()) };
-    let days = partitions::all(&*parts.keeper.open().await?).await?;
-    let Some(first) = days.first() else { return Ok(()) };
-    let done = forget_before(&large.at, first.number().saturating_sub(1)).await;
-    done.map_err(|fault| StoreError::Failed(format!("the object store: {fault}")))
-}
-
-async fn forget_before(bodies: &Arc<dyn Bodies>, first: u64) -> Result<(), BodiesError> {
-    let mut left = FORGOTTEN;
-    for folder in bodies.list(None).await?.folders {
-        if folder.parse::<u64>().is_ok_and(|day| day < first) {
-            for name in bodies.list(Some(&folder)).await?.names.iter().take(left) {
-                bodies.delete(&format!("{folder}/{name}")).await?;
-                left = left.saturating_sub(1);
-            }
-        }
-    }
-    Ok(())
 }

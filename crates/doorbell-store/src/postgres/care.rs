@@ -7,14 +7,19 @@ use super::parts::Parts;
 use super::place::first_at;
 use super::read;
 use super::rows::{Id, get, time};
+use super::ticks;
 use crate::store::StoreError;
 use doorbell_core::id::{DeliveryId, EndpointId};
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 use tokio_postgres::Row;
 
 /// Keys that are forgotten at once.
 const KEYS_AT_ONCE: i64 = 10_000;
+
+/// How long something must be missing before it is given back.
+const MISSED: Duration = Duration::from_secs(2);
 
 /// What is to be done in a round beside what always is.
 #[derive(Debug, Default, Clone, Copy)]
@@ -28,8 +33,10 @@ pub(super) struct Due {
 /// What is remembered from round to round.
 #[derive(Debug, Default)]
 pub(super) struct Care {
-    /// What the database believed at the last round that this node has, and it did not.
-    missing: HashSet<DeliveryId>,
+    /// What the database believes that this node has, and it has not; since when.
+    missing: HashMap<DeliveryId, Instant>,
+    /// The last round could not do all, which was told.
+    told: bool,
     /// It was to be looked round, and that failed.
     look: bool,
 }
@@ -47,7 +54,8 @@ impl Care {
         let doubted = parts.doubt.swap(false, Ordering::SeqCst);
         self.look |= doubted;
         let mut told = Ok(());
-        if doubted || !self.missing.is_empty() {
+        // In doubt at once; and whenever it is looked round, since what was asked on a connection that broke may be done later.
+        if self.look || !self.missing.is_empty() {
             let looked = self.look_for_missing(parts, &line).await;
             parts.doubt.fetch_or(looked.is_err(), Ordering::SeqCst);
             told = told.and(looked);
@@ -67,16 +75,24 @@ impl Care {
         told
     }
 
-    /// What was lent by a statement whose answer never came is given back. Seen at two beats in a row: what was lent just
-    /// now is written down here a moment after the database has it.
+    /// Whether the last round's outcome is news.
+    pub(super) fn is_news(&mut self, failed: bool) -> bool {
+        std::mem::replace(&mut self.told, failed) != failed && failed
+    }
+
+    /// What was lent by a statement whose answer never came is given back. Seen for a while: what was lent just now is written
+    /// down here a moment after the database has it.
     async fn look_for_missing(&mut self, parts: &Parts, line: &Open) -> Result<(), StoreError> {
         let held = line.query(HELD, &[&parts.node()]).await?;
         let held: Vec<DeliveryId> =
             held.iter().map(|row| get::<Id>(row, 0).map(Into::into)).collect::<Result<_, _>>()?;
         let mut leases = parts.leases();
-        let missing: HashSet<DeliveryId> =
-            held.into_iter().filter(|delivery| !leases.holds(*delivery)).collect();
-        leases.never_got(self.missing.intersection(&missing).copied());
+        let now = ticks::now();
+        let missing = held.into_iter().filter(|delivery| !leases.holds(*delivery));
+        let since = |id: DeliveryId| (id, self.missing.get(&id).copied().unwrap_or(now));
+        let (gone, missing): (HashMap<_, _>, HashMap<_, _>) =
+            missing.map(since).partition(|(_, since)| now.duration_since(*since) >= MISSED);
+        leases.never_got(gone.into_keys());
         drop(leases);
         self.missing = missing;
         Ok(())

@@ -13,9 +13,10 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 use tokio_postgres::Row;
 
-/// Claims of one statement, and deliveries that all of them get together.
-const BATCH: usize = 64;
+/// Claims of one statement, and deliveries and bytes of bodies that all of them get together.
+const BATCH: usize = 16;
 const LENT: usize = 2_048;
+const EVENT_BYTES: usize = 4 << 20;
 
 /// A claim that waits.
 #[derive(Debug)]
@@ -33,7 +34,8 @@ impl Counter {
     pub(super) async fn claim(&self, claim: Claim) -> Result<Claims, StoreError> {
         let (answer, answered) = oneshot::channel();
         self.0.send(Item { claim, answer }).await.map_err(|_| StoreError::Busy)?;
-        answered.await.unwrap_or(Err(StoreError::Busy))
+        // Not answered: it is another node's.
+        answered.await.unwrap_or_else(|_| Ok(Claims::default()))
     }
 }
 
@@ -48,6 +50,8 @@ async fn run(parts: Arc<Parts>, mut from: mpsc::Receiver<Item>) {
     let mut items = Vec::new();
     while from.recv_many(&mut items, BATCH).await > 0 {
         while !items.is_empty() {
+            // Since they were handed in another node may have taken over.
+            items.retain(|item| parts.looks_after(item.claim.endpoint));
             let (batch, again) = once_each(std::mem::take(&mut items));
             answer(&parts, batch).await;
             items = again;
@@ -75,11 +79,12 @@ async fn make(parts: &Parts, items: &[Item]) -> Result<HashMap<EndpointId, Claim
     let line = parts.claimer.open().await?;
     let node = parts.node();
     let share = LENT.div_ceil(items.len().max(1));
+    let room = EVENT_BYTES.div_ceil(items.len().max(1));
     let claims = || items.iter().map(|item| &item.claim);
     let endpoints: Vec<Id> = claims().map(|claim| claim.endpoint.into()).collect();
     let due: Vec<i64> = claims().map(|claim| ms(claim.due_by)).collect();
     let most: Vec<i64> = claims().map(|claim| rows::whole(claim.most.min(share))).collect();
-    let bytes: Vec<i64> = claims().map(|claim| rows::whole(claim.event_bytes)).collect();
+    let bytes: Vec<i64> = claims().map(|claim| rows::whole(claim.event_bytes.min(room))).collect();
     let found =
         line.query(PLAIN, &[&endpoints, &due, &most, &bytes, &node, &parts.generation()]).await?;
     let (mut made, mut given) = (HashMap::<EndpointId, Claims>::new(), Vec::new());

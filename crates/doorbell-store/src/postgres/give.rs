@@ -1,13 +1,12 @@
 //! Giving everything out for another home, as it stood at one moment.
 
 use super::address::Address;
-use super::away;
+use super::away::{self, Shelf};
 use super::batch::scope_of;
 use super::line::{Line, Open};
 use super::rows::{self, Id, count, get, time, whole};
 use super::take::fits;
 use super::{Options, config};
-use crate::bodies::LargeBodies;
 use crate::store::StoreError;
 use doorbell_core::configuration::Configuration;
 use doorbell_core::id::EventId;
@@ -26,7 +25,7 @@ const GREETING: &str =
 #[derive(Debug)]
 pub struct Giver {
     line: Arc<Open>,
-    bodies: Option<LargeBodies>,
+    bodies: Option<Arc<Shelf>>,
     /// The place of the last event that was given out.
     last: i64,
 }
@@ -40,7 +39,7 @@ impl Giver {
         let line = Line::new(Address::parse(&options.address, &options.extra_roots)?, GREETING);
         let line = line.open().await?;
         fits(&line).await?;
-        Ok(Self { line, bodies: options.bodies.clone(), last: -1 })
+        Ok(Self { line, bodies: options.bodies.clone().map(Shelf::new).map(Arc::new), last: -1 })
     }
 
     /// Everything that is configured.

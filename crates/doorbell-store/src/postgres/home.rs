@@ -13,7 +13,7 @@ use super::rows::get;
 use super::schema::{self, Layout};
 use super::settle::{self, Desk};
 use super::ticks;
-use super::{amend, away, prune, read};
+use super::{amend, prune, read};
 use crate::bodies::LargeBodies;
 use crate::store::{
     Admission, Admitted, Amended, Amendment, Backlog, Claim, Claims, DeliveryQuery, DeliveryRow,
@@ -72,7 +72,7 @@ impl Node {
     /// Lends what is due, if this node looks after the endpoint and may believe that it lives.
     async fn claim(&self, claim: Claim) -> Result<Claims, StoreError> {
         self.parts.check()?;
-        if !self.parts.owns(claim.endpoint.bytes()) || !self.parts.leases().is_alive(ticks::now()) {
+        if !self.parts.looks_after(claim.endpoint) {
             return Ok(Claims::default());
         }
         if claim.by_key {
@@ -314,14 +314,7 @@ impl Store for Postgres {
 
     async fn prune(&self, now: Time, retention: Retention) -> Result<Pruned, StoreError> {
         let node = Arc::clone(&self.0);
-        whole(async move {
-            let pruned = prune::prune(&node.parts, &node.days, now, retention).await?;
-            if let Err(fault) = away::forget(&node.parts).await {
-                tracing::warn!(%fault, "old bodies are not forgotten yet; trying again");
-            }
-            Ok(pruned)
-        })
-        .await
+        whole(async move { prune::prune(&node.parts, &node.days, now, retention).await }).await
     }
 
     /// The database may come back at any time, so this home is never broken; it is busy.

@@ -26,13 +26,13 @@ mod leases;
 
 mod members;
 
+mod away;
+
 mod parts;
 
 mod config;
 
 mod schema;
-
-mod away;
 
 mod columns;
 

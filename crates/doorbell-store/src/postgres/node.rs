@@ -109,8 +109,9 @@ impl Heart {
         let (due, parts, days) =
             (std::mem::take(&mut self.due), Arc::clone(parts), Arc::clone(days));
         tokio::spawn(async move {
-            let Err(fault) = care.round(due, &parts, &days).await else { return };
-            if parts.answers.load(Ordering::Relaxed) {
+            let done = care.round(due, &parts, &days).await;
+            let is_news = care.is_news(done.is_err());
+            if let (Err(fault), true) = (done, is_news && parts.answers.load(Ordering::Relaxed)) {
                 tracing::warn!(%fault, "dead nodes, forgotten deliveries and old keys were not all seen to; trying again");
             }
         });

@@ -30,11 +30,6 @@ impl Day {
         name.strip_prefix("events_")?.parse().ok().map(Self)
     }
 
-    /// Days since 1970-01-01.
-    pub(super) const fn number(self) -> u64 {
-        self.0
-    }
-
     pub(super) const fn next(self) -> Self {
         Self(self.0 + 1)
     }

@@ -1,6 +1,7 @@
 //! What the verbs share: the lines to the database, what this node holds, and the letter boxes.
 
 use super::address::Address;
+use super::away::Shelf;
 use super::kinds::Kinds;
 use super::leases::Leases;
 use super::line::Line;
@@ -12,7 +13,7 @@ use crate::vitals::{PostgresVitals, Timings};
 use doorbell_core::id::EndpointId;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -88,7 +89,7 @@ pub(super) struct Parts {
     /// Whether this node looks after endpoints.
     pub(super) delivers: bool,
     /// Where large bodies lie, if not in the database.
-    pub(super) bodies: Option<LargeBodies>,
+    pub(super) bodies: Option<Arc<Shelf>>,
     /// How long it took to write down batches of events.
     pub(super) commits: Timings,
     /// Whether the database answered this node's last beat.
@@ -139,7 +140,7 @@ impl Parts {
             closed: Mutex::new(None),
             closing: Notify::new(),
             delivers,
-            bodies,
+            bodies: bodies.map(Shelf::new).map(Arc::new),
             commits: Timings::default(),
             answers: AtomicBool::new(true),
             address,
@@ -220,6 +221,11 @@ impl Parts {
 
     pub(super) fn owns(&self, id: [u8; 16]) -> bool {
         guard(&self.members).owns(id)
+    }
+
+    /// Whether this node looks after the endpoint, and may believe that it lives.
+    pub(super) fn looks_after(&self, endpoint: EndpointId) -> bool {
+        self.owns(endpoint.bytes()) && self.leases().is_alive(ticks::now())
     }
 
     /// Takes over who lives and delivers; says whether that is news.

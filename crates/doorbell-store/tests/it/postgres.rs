@@ -554,6 +554,37 @@ async fn what_hangs_when_the_database_was_lost_is_asked_anew() {
     assert_eq!(claimed, Ok(()));
 }
 
+/// What was asked on a connection that broke may be done all the same, and late: nobody was told what it lent.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_lent_after_its_connection_broke_is_given_back() {
+    let mut homes = in_schema();
+    homes.make().await;
+    let real = real_address(&homes);
+    let (port, lose) = losable(real.clone()).await;
+    let direct = homes.address.clone();
+    homes.address = direct.replace(&real, &format!("127.0.0.1:{port}"));
+    let home = homes.open().await;
+    home.accept(admission(1, endpoint(1), false)).await.unwrap();
+    let (holder, driven) = tokio_postgres::connect(&direct, tokio_postgres::NoTls).await.unwrap();
+    let _driver = tokio::spawn(driven);
+    let lock = format!("BEGIN; LOCK TABLE {}.events IN ACCESS EXCLUSIVE MODE", homes.schema);
+    holder.batch_execute(&lock).await.unwrap();
+    let claiming = tokio::spawn({
+        let home = home.clone();
+        async move { home.claim(all_of(endpoint(1))).await }
+    });
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'WITH w AS%'";
+    while holder.query_one(waits, &[]).await.unwrap().get::<_, i64>(0) == 0 {}
+    // The claim's connection breaks for us, and the database goes on with it.
+    lose.send_replace(true);
+    assert!(claiming.await.unwrap().is_err());
+    holder.batch_execute("COMMIT").await.unwrap();
+    let again = async {
+        while home.claim(all_of(endpoint(1))).await.map_or(0, |claims| claims.lent.len()) == 0 {}
+    };
+    assert_eq!(tokio::time::timeout(Duration::from_secs(40), again).await, Ok(()));
+}
+
 /// Whole days are forgotten, but for one with a delivery that waits, and but for the newest.
 #[tokio::test]
 async fn retention_drops_days() {

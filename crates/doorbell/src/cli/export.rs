@@ -1,6 +1,7 @@
 //! `doorbell export`: writes everything that a store keeps into a file of lines of JSON.
 
 use super::serve::{database, embedded};
+use crate::cli::bodies::large_bodies;
 use crate::config::{Config, Flags};
 use crate::report::{Report, aside};
 use anyhow::{Context, Result, bail};
@@ -99,7 +100,8 @@ enum Home {
 
 impl Home {
     async fn open(config: &Config, clock: &Clock) -> Result<Self> {
-        if let Some(options) = database(config)? {
+        if let Some(mut options) = database(config)? {
+            options.bodies = large_bodies(config)?;
             let giver = Giver::open(&options).await;
             return Ok(Self::Postgres(giver.context("store.url: the database cannot be used")?));
         }

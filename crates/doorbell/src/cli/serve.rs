@@ -140,7 +140,8 @@ impl Moves {
         moving: &Moving,
     ) -> Result<()> {
         let AnyStore::Embedded(from) = store else { bail!("the store is in a database already") };
-        let options = options(config, order.to.reveal().to_owned())?;
+        let mut options = options(config, order.to.reveal().to_owned())?;
+        options.bodies = large_bodies(config)?;
         let copy = relocate::copy(from.clone(), options.clone(), order.cancel, moving.clone());
         self.0 = Some((tokio::spawn(copy), from.clone(), options));
         Ok(())
@@ -261,7 +262,8 @@ pub(crate) fn make_folder(folder: &Path) -> Result<()> {
 }
 
 async fn open_store(config: &Config, clock: &Clock) -> Result<Arc<AnyStore>> {
-    if let Some(options) = database(config)? {
+    if let Some(mut options) = database(config)? {
+        options.bodies = large_bodies(config)?;
         let store = Postgres::open(&options).await;
         let store = store.context("store.url: the database cannot be used")?;
         return Ok(Arc::new(AnyStore::from(store)));
@@ -288,8 +290,8 @@ pub(crate) fn database(config: &Config) -> Result<Option<postgres::Options>> {
 /// How to reach the database at this address, with the certificates that the settings name.
 fn options(config: &Config, address: String) -> Result<postgres::Options> {
     let delivers = config.roles.has(Role::Deliver);
-    let bodies = large_bodies(config)?;
-    let mut options = postgres::Options { address, extra_roots: Vec::new(), delivers, bodies };
+    let mut options =
+        postgres::Options { address, extra_roots: Vec::new(), delivers, bodies: None };
     for file in &config.ca_files {
         options.extra_roots.extend(read_certificates(file)?);
     }

@@ -34,7 +34,7 @@ impl Key {
 
     /// A value as it may be shown: without the password that an address has in it.
     pub(crate) fn shown(&self, value: &str) -> String {
-        if self.path.ends_with(".url") { masked(value) } else { value.to_owned() }
+        if self.path.ends_with("url") { masked(value) } else { value.to_owned() }
     }
 
     /// A shorter name of the flag.
@@ -119,7 +119,7 @@ pub(crate) const KEYS: &[Key] = &[
         "Database that all nodes share: postgres://user:password@host/database; empty: an embedded store in data_dir",
     ),
     one(
-        "store.bodies",
+        "store.bodies_url",
         "",
         "Object store in which large bodies lie instead of in the database: s3+https://s3.REGION.amazonaws.com/BUCKET/FOLDER, s3+http:// without TLS; empty: none",
     ),

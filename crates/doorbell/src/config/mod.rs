@@ -121,7 +121,7 @@ impl Config {
             admin: read.listener("admin"),
             admin_hosts: read.list("admin.hosts", |text| Ok(text.to_owned())),
             store_url: read.optional("store.url", store_url),
-            bodies: read.optional("store.bodies", |text| Ok(text.to_owned())),
+            bodies: read.optional("store.bodies_url", |text| Ok(text.to_owned())),
             bodies_over: read.checked("store.bodies_over", size),
             inbox_url: read.optional("inbox.url", inbox_url),
             roles: read.list("role", role).into_iter().collect(),
@@ -145,7 +145,7 @@ impl Config {
             read.errors.push(fault.to_owned());
         }
         if config.bodies.is_some() && config.store_url.is_none() {
-            let fault = "store.bodies: only bodies of a database lie elsewhere; an embedded store keeps its own: set store.url, or leave this out";
+            let fault = "store.bodies_url: only bodies of a database lie elsewhere; an embedded store keeps its own: set store.url, or leave this out";
             read.errors.push(fault.to_owned());
         }
         if read.errors.is_empty() { Ok(config) } else { Err(ConfigErrors(read.errors)) }
