@@ -565,6 +565,8 @@ async fn what_is_lent_after_its_connection_broke_is_given_back() {
     homes.address = direct.replace(&real, &format!("127.0.0.1:{port}"));
     let home = homes.open().await;
     home.accept(admission(1, endpoint(1), false)).await.unwrap();
+    // Prepared: what waits is the statement itself.
+    home.claim(all_of(endpoint(2))).await.unwrap();
     let (holder, driven) = tokio_postgres::connect(&direct, tokio_postgres::NoTls).await.unwrap();
     let _driver = tokio::spawn(driven);
     let lock = format!("BEGIN; LOCK TABLE {}.events IN ACCESS EXCLUSIVE MODE", homes.schema);
@@ -573,8 +575,11 @@ async fn what_is_lent_after_its_connection_broke_is_given_back() {
         let home = home.clone();
         async move { home.claim(all_of(endpoint(1))).await }
     });
-    let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'WITH w AS%'";
-    while holder.query_one(waits, &[]).await.unwrap().get::<_, i64>(0) == 0 {}
+    // Not within the transaction, which sees the same all the time.
+    let waits =
+        "SELECT count(*)::text FROM pg_stat_activity WHERE application_name = current_schema()
+        AND wait_event_type = 'Lock' AND query LIKE 'WITH w AS%'";
+    while homes.sql(waits).await == "0" {}
     // The claim's connection breaks for us, and the database goes on with it.
     lose.send_replace(true);
     assert!(claiming.await.unwrap().is_err());
