@@ -59,4 +59,4 @@ pub use dial::{Dial, Dialer, Dialing, Plain, TlsSetupError};
 pub use inbox::{Inbox, InboxError};
 pub use message::{Message, QueueError, Taken, Token};
 #[cfg(feature = "s3")]
-pub use s3::{Bucket, Listed};
+pub use s3::Bucket;

@@ -41,9 +41,5 @@ pub const HOLD_EVERY: Duration = Duration::from_millis(400);
 pub const S3_BODY: usize = 40 << 20;
 /// How long putting it or getting it may take, the wait for a turn included.
 pub const S3_MOVE: Duration = Duration::from_secs(30);
-/// How long another question about a bucket may take.
-pub const S3_ANSWER: Duration = Duration::from_secs(10);
-/// Names and folders of one listing: as many as S3 tells at once.
-pub const S3_LISTED: usize = 1_000;
 /// Questions about a bucket that are on their way at once, since what they bring is in memory; more of them wait.
 pub const S3_AT_ONCE: usize = 32;

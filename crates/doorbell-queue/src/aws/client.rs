@@ -30,13 +30,11 @@ pub(crate) struct Client {
     idle: Mutex<Vec<Sender>>,
 }
 
-/// What is asked. Path and query stand as they are signed: nothing in them needs escaping that is not escaped.
+/// What is asked. The path stands as it is signed: nothing in it needs escaping that is not escaped.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Question<'a> {
     pub(crate) method: &'a str,
     pub(crate) path: &'a str,
-    /// Sorted by name.
-    pub(crate) query: &'a str,
     /// Those that not every question has; names in lower case.
     pub(crate) headers: &'a [(&'a str, &'a str)],
     pub(crate) body: &'a Bytes,
@@ -106,7 +104,7 @@ impl Client {
     }
 
     fn request(&self, question: Question<'_>) -> Result<Request, QueueError> {
-        let Question { method, path, query, body, .. } = question;
+        let Question { method, path, body, .. } = question;
         let who = self.site.credentials.as_ref();
         let who =
             who.ok_or_else(|| QueueError::Refused("there are no credentials for it".to_owned()))?;
@@ -115,11 +113,10 @@ impl Client {
         headers.extend(who.session.as_ref().map(|token| ("x-amz-security-token", token.reveal())));
         headers.extend(question.headers);
         headers.sort_unstable();
-        let signed = Signed { method, path, query, headers: &headers, body };
+        let signed = Signed { method, path, query: "", headers: &headers, body };
         let scope = Scope { region: &self.region, service: self.service };
         let authorization = authorization(signed, scope, &stamp, who);
-        let uri = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
-        let request = http::Request::builder().method(method).uri(uri);
+        let request = http::Request::builder().method(method).uri(path);
         let request = request.header("authorization", authorization);
         let add = |request: http::request::Builder, (name, value)| request.header(name, value);
         let request = headers.into_iter().fold(request, add).body(Full::new(body.clone()));

@@ -1,4 +1,4 @@
-//! A bucket on Amazon S3, or on what speaks like it (`MinIO`, Ceph, R2 and others): things are put, got, deleted and listed under
+//! A bucket on Amazon S3, or on what speaks like it (`MinIO`, Ceph, R2 and others): things are put and got under
 //! names. No broker, but it is called like SQS: signed HTTP/1.1 on kept connections that a [`Dialer`] opens. A bucket is named in
 //! the path, not in the host, since a host of one's own has seldom a name for each. Names are of such characters only that
 //! nothing is escaped anywhere.
@@ -9,22 +9,18 @@ mod xml;
 
 mod answer;
 
-pub use answer::Listed;
-
 use crate::aws::{Answer, CONTENT_HASH, Client, Question, hash_in_turns};
 use crate::dial::Dialer;
 use crate::limits;
 use crate::message::QueueError;
 use crate::site::Credentials;
-use answer::{is_nothing, listed, well};
+use answer::{is_nothing, well};
 use bytes::Bytes;
 use place::Place;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
-/// Bytes of a listing: as many keys as are asked for, each of the longest kind and all of it entities, and what stands around.
-const LISTING_BYTES: usize = 8 << 20;
 /// Bytes of an answer that says nothing but whether something went well.
 const WORD_BYTES: usize = 64 << 10;
 
@@ -112,38 +108,6 @@ impl Bucket {
         well(answer, self.credentials())?.body.map(Some).ok_or_else(too_large)
     }
 
-    /// Makes that nothing is there under that name. Within [`limits::S3_ANSWER`].
-    ///
-    /// # Errors
-    /// [`QueueError`]; none where nothing was there.
-    pub async fn delete(&self, name: &str) -> Result<(), QueueError> {
-        let path = self.path(name)?;
-        let answer = self.ask(question("DELETE", &path, &NOTHING), limits::S3_ANSWER).await?;
-        // S3 does not say whether there was something; others do.
-        if is_nothing(&answer) {
-            return Ok(());
-        }
-        well(answer, self.credentials())?;
-        Ok(())
-    }
-
-    /// The first [`limits::S3_LISTED`] of what is in a folder; empty: that of the address. What is deeper is told by its folder.
-    /// Within [`limits::S3_ANSWER`].
-    ///
-    /// # Errors
-    /// [`QueueError`]; none where there is no such folder: nothing is in it.
-    pub async fn list(&self, under: &str) -> Result<Listed, QueueError> {
-        let asked = self.place.under(under)?;
-        let path = self.place.path();
-        let prefix = asked.replace('/', "%2F");
-        let most = limits::S3_LISTED;
-        let query = format!("delimiter=%2F&list-type=2&max-keys={most}&prefix={prefix}");
-        let question = question("GET", &path, &NOTHING);
-        let question = Question { query: &query, most: LISTING_BYTES, ..question };
-        let answer = well(self.ask(question, limits::S3_ANSWER).await?, self.credentials())?;
-        listed(&answer.body.unwrap_or_default(), &self.place, &asked)
-    }
-
     /// Where it is, for a log.
     #[must_use]
     pub fn shown(&self) -> String {
@@ -168,7 +132,7 @@ impl Bucket {
 static NOTHING: Bytes = Bytes::new();
 
 const fn question<'a>(method: &'a str, path: &'a str, body: &'a Bytes) -> Question<'a> {
-    Question { method, path, query: "", headers: &[], body, most: WORD_BYTES }
+    Question { method, path, headers: &[], body, most: WORD_BYTES }
 }
 
 fn too_large() -> QueueError {

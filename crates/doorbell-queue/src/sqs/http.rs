@@ -40,7 +40,6 @@ impl Client {
         let question = Question {
             method: "POST",
             path: "/",
-            query: "",
             headers: &[("content-type", KIND), ("x-amz-target", &target)],
             body: &body,
             most: ANSWER_BYTES,

@@ -3,7 +3,7 @@
 use crate::world::{broker, dialer, fresh};
 use bytes::Bytes;
 use doorbell_core::secret::SecretText;
-use doorbell_queue::{Address, Bucket, Credentials, Listed, QueueError, limits};
+use doorbell_queue::{Address, Bucket, Credentials, QueueError, limits};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -29,76 +29,25 @@ fn bucket(at: &str, path: &str) -> Bucket {
     Bucket::new(&format!("s3+http://KEY:SECRET@{at}/{path}"), dialer()).unwrap()
 }
 
-fn listed(names: &[&str], folders: &[&str], more: bool) -> Listed {
-    let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-    Listed { names: owned(names), folders: owned(folders), more }
-}
-
 #[tokio::test]
-async fn what_was_put_is_got_until_it_is_deleted() {
+async fn what_was_put_is_got() {
     for prefix in ["", "one", "some/fold.ers/"] {
         let bucket = fresh_bucket(prefix).await;
         assert_eq!(bucket.get("a/b-1_2.z").await.unwrap(), None);
-        bucket.delete("a/b-1_2.z").await.unwrap();
         for body in [&b""[..], b"{\"a\":1}", b"\xff\x00\r\n\r\n", &[7; 3_000_000]] {
             bucket.put("a/b-1_2.z", Bytes::copy_from_slice(body)).await.unwrap();
             let got = bucket.get("a/b-1_2.z").await.unwrap();
             assert!(got.as_deref() == Some(body), "{} bytes", body.len());
         }
         assert_eq!(bucket.get("a/b-1_2").await.unwrap(), None);
-        bucket.delete("a/b-1_2.z").await.unwrap();
-        assert_eq!(bucket.get("a/b-1_2.z").await.unwrap(), None);
     }
-}
-
-#[tokio::test]
-async fn a_folder_is_listed_by_names_that_can_be_got() {
-    for prefix in ["", "p", "p/q"] {
-        let bucket = fresh_bucket(prefix).await;
-        assert_eq!(bucket.list("").await.unwrap(), Listed::default());
-        for name in ["top", "a/1", "a/2", "a/deep/3", "a/deep/er/4", "ab/5"] {
-            bucket.put(name, Bytes::from_static(b"x")).await.unwrap();
-        }
-        assert_eq!(bucket.list("").await.unwrap(), listed(&["top"], &["a", "ab"], false));
-        let inner = listed(&["a/1", "a/2"], &["a/deep"], false);
-        assert_eq!(bucket.list("a").await.unwrap(), inner);
-        assert_eq!(bucket.list("a/").await.unwrap(), inner);
-        assert_eq!(bucket.list("a/deep/er").await.unwrap(), listed(&["a/deep/er/4"], &[], false));
-        assert_eq!(bucket.list("none").await.unwrap(), Listed::default());
-        for name in inner.names {
-            assert!(bucket.get(&name).await.unwrap().is_some(), "{name}");
-        }
-    }
-}
-
-#[tokio::test]
-async fn more_than_is_listed_is_said() {
-    let bucket = fresh_bucket("p").await;
-    let mut all = tokio::task::JoinSet::new();
-    for at in 0..=limits::S3_LISTED {
-        let bucket = bucket.clone();
-        all.spawn(async move { bucket.put(&format!("many/{at:04}"), Bytes::new()).await });
-    }
-    while let Some(put) = all.join_next().await {
-        put.unwrap().unwrap();
-    }
-    let found = bucket.list("many").await.unwrap();
-    assert_eq!((found.names.len(), found.more), (limits::S3_LISTED, true));
-    bucket.delete(&found.names[0]).await.unwrap();
-    let found = bucket.list("many").await.unwrap();
-    assert_eq!((found.names.len(), found.more), (limits::S3_LISTED, false));
 }
 
 #[tokio::test]
 async fn no_such_bucket_is_not_an_empty_one() {
     let moto: Address = broker("sqs").parse().unwrap();
     let nowhere = bucket(&format!("{}:{}", moto.host(), moto.port()), &fresh("nowhere"));
-    let errors = [
-        nowhere.get("a").await.map(drop),
-        nowhere.put("a", Bytes::new()).await,
-        nowhere.delete("a").await,
-        nowhere.list("").await.map(drop),
-    ];
+    let errors = [nowhere.get("a").await.map(drop), nowhere.put("a", Bytes::new()).await];
     for error in errors {
         assert!(matches!(error, Err(QueueError::NoSuchQueue(_))), "{error:?}");
     }
@@ -165,9 +114,7 @@ const FINE: &str = "HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nx";
 
 #[tokio::test]
 async fn questions_are_signed_and_say_the_hash_of_the_body() {
-    let listing = "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>";
-    let listing = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{listing}", listing.len());
-    let (server, bucket) = Server::start(&[FINE, FINE, FINE, &listing]).await;
+    let (server, bucket) = Server::start(&[FINE, FINE]).await;
     let who = Credentials {
         user: "OTHER".to_owned(),
         password: SecretText::parse("secret").ok(),
@@ -176,16 +123,9 @@ async fn questions_are_signed_and_say_the_hash_of_the_body() {
     let bucket = bucket.with_credentials(who);
     bucket.put("a/b", Bytes::from_static(b"END")).await.unwrap();
     bucket.get("a/b").await.unwrap();
-    bucket.delete("a/b").await.unwrap();
-    bucket.list("a").await.unwrap();
     let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
     let end = "b891f9e2a69626266100a5fa3161423408bdf539816e578cc6464a315b138668";
-    let all = [
-        ("put /bucket/p/a/b http", end),
-        ("get /bucket/p/a/b http", empty),
-        ("delete /bucket/p/a/b http", empty),
-        ("get /bucket?delimiter=%2f&list-type=2&max-keys=1000&prefix=p%2fa%2f http", empty),
-    ];
+    let all = [("put /bucket/p/a/b http", end), ("get /bucket/p/a/b http", empty)];
     for (at, (line, hash)) in all.into_iter().enumerate() {
         let asked = server.asked(at);
         assert!(asked.starts_with(line), "{asked}");
@@ -242,10 +182,7 @@ async fn what_does_not_come_whole_has_not_come() {
 async fn one_that_says_nothing_is_busy_after_a_while() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let bucket = bucket(&listener.local_addr().unwrap().to_string(), "bucket");
-    let more = Duration::from_secs(1);
-    let (soon, later) = (limits::S3_ANSWER + more, limits::S3_MOVE + more);
-    busy(soon, async { bucket.list("").await.map(drop) }).await;
-    busy(soon, bucket.delete("a")).await;
+    let later = limits::S3_MOVE + Duration::from_secs(1);
     busy(later, bucket.put("a", Bytes::from_static(b"x"))).await;
     busy(later, async { bucket.get("a").await.map(drop) }).await;
 }
