@@ -28,7 +28,7 @@ impl Window {
         self.spilled.store(spilled, Ordering::Relaxed);
     }
 
-    fn is_spilled(&self) -> bool {
+    pub(crate) fn is_spilled(&self) -> bool {
         self.spilled.load(Ordering::Relaxed)
     }
 

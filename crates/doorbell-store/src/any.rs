@@ -64,6 +64,14 @@ macro_rules! forward {
                 }
             }
 
+            fn lend_from_others(&self, but: Option<Vec<EndpointId>>) {
+                match self {
+                    Self::Memory(home) => home.lend_from_others(but),
+                    Self::Embedded(home) => home.lend_from_others(but),
+                    Self::Postgres(home) => home.lend_from_others(but),
+                }
+            }
+
             fn owns(&self, id: [u8; 16]) -> bool {
                 match self {
                     Self::Memory(home) => home.owns(id),

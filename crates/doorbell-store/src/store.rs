@@ -105,7 +105,13 @@ pub trait Store: Send + Sync + 'static {
     /// Those of reading.
     fn configuration(&self) -> impl Future<Output = Result<Configuration, StoreError>> + Send;
 
-    /// Waits until another node may have changed the configuration. A home of one process never says so. Cancel safe.
+    /// What other nodes take in for endpoints that this one looks after may be lent to it as it is accepted, and then comes out
+    /// of [`Store::lent`], but for these endpoints; `None` (as at the beginning): nothing may. It may go on for a moment. A home
+    /// of one process has no others.
+    fn lend_from_others(&self, _but: Option<Vec<EndpointId>>) {}
+
+    /// Waits until another node may have changed the configuration. Whoever waits again goes by what [`Store::configuration`]
+    /// gave first since: deliveries are lent under it. A home of one process never says so. Cancel safe.
     fn reconfigured(&self) -> impl Future<Output = ()> + Send {
         std::future::pending()
     }

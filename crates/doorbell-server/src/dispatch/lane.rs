@@ -472,6 +472,11 @@ impl Lane {
         self.waiting.split_off(keep.min(self.waiting.len()))
     }
 
+    /// Whether it holds far more than it may take room for.
+    pub(crate) fn holds_too_much(&self) -> bool {
+        self.waiting.len() >= limits::ENDPOINT_WINDOW * 2
+    }
+
     /// Whether it holds more than it needs to find out whether its endpoint is well again.
     pub(crate) fn holds_in_vain(&self, keep: usize) -> bool {
         self.waiting.len() > keep && self.off().is_none() && !self.breaker.is_closed()

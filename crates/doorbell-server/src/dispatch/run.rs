@@ -151,6 +151,7 @@ impl Run {
         }
         // Whoever asks from now on is answered at once, with nothing.
         drop(questions);
+        self.store.lend_from_others(None);
         self.drain(inbox).await;
     }
 
@@ -180,6 +181,15 @@ impl Run {
         self.rounded = now;
         self.relieve();
         self.measure_ages(now);
+        self.tell_where_there_is_room();
+    }
+
+    /// What other nodes take in may be lent to this one, while there is room, but for lanes of which others wait in the store: these
+    /// go first.
+    fn tell_where_there_is_room(&self) {
+        let spilled = self.lanes.iter().filter(|(_, lane)| lane.window.is_spilled());
+        let shut = spilled.map(|(endpoint, _)| *endpoint);
+        self.store.lend_from_others((!self.desk.is_crowded()).then(|| shut.collect()));
     }
 
     /// Which deliveries are the oldest.

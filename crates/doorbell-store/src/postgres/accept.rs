@@ -4,7 +4,7 @@
 //! nobody knows whether it took effect; the places of its events, which nobody else can have, tell it afterwards.
 
 use super::away::{Put, Shelf};
-use super::batch::{self, Batch, Load, Repeats};
+use super::batch::{self, Batch, Load, NOBODY, Repeats};
 use super::kinds::Kind;
 use super::leases::Hold;
 use super::line::Open;
@@ -14,7 +14,7 @@ use super::place::Places;
 use super::ticks;
 use crate::store::{Admission, Admitted, Lent, Locator, StoreError};
 use doorbell_core::id::EndpointId;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -71,6 +71,16 @@ pub(super) fn start(parts: Arc<Parts>, last: i64, days: Arc<Days>) -> Door {
         Writer { parts, days, places: Places::behind(last), from, behind: VecDeque::new() }.run(),
     );
     Door { items, room, bodies }
+}
+
+/// What became of the deliveries of a batch.
+#[derive(Debug, Default)]
+struct Lending {
+    here: Vec<Lent>,
+    /// The places of their events, by node.
+    elsewhere: BTreeMap<i64, Vec<i64>>,
+    /// Endpoints for which others wait.
+    stirred: BTreeSet<EndpointId>,
 }
 
 struct Writer {
@@ -207,44 +217,42 @@ impl Writer {
             let Some(seq) = self.places.next(admission.event.at) else {
                 return Err(StoreError::Busy);
             };
-            batch.add((seq, body.is_away()), admission, &numbers, |endpoint| {
-                self.parts.owns(endpoint.bytes())
-            });
+            batch.add((seq, body.is_away()), admission, &numbers, &self.parts);
         }
         Ok(batch)
     }
 
     /// It is durable: lends what is to be lent, tells of the rest, and says what is to be answered.
     async fn settle(&self, items: &[Item], batch: &Batch, repeats: &Repeats) -> Vec<Admitted> {
-        let (lent, stirred) = self.lend(items, batch, repeats);
-        self.parts.deliver_lent(lent);
+        let Lending { here, elsewhere, stirred } = self.lend(items, batch, repeats);
+        self.parts.deliver_lent(here);
+        self.parts.tell_of_lent(&elsewhere).await;
         self.parts.wake(stirred).await;
         let answer = |seq| repeats.get(seq).copied().unwrap_or(Admitted::New);
         batch.places().iter().map(answer).collect()
     }
 
     /// What the database has lent as it was accepted, and for which endpoints other deliveries wait.
-    fn lend(
-        &self,
-        items: &[Item],
-        batch: &Batch,
-        repeats: &Repeats,
-    ) -> (Vec<Lent>, BTreeSet<EndpointId>) {
-        let (mut lent, mut stirred) = (Vec::new(), BTreeSet::new());
-        let mut lends = batch.lends().iter();
+    fn lend(&self, items: &[Item], batch: &Batch, repeats: &Repeats) -> Lending {
+        let mut lending = Lending::default();
+        let mut holders = batch.holders().iter();
         let mut leases = self.parts.leases();
         for (item, seq) in items.iter().zip(batch.places()) {
             let event = &item.admission.event;
             for (nth, new) in (0_i32..).zip(&item.admission.deliveries) {
-                let lend = lends.next().copied().unwrap_or_default();
+                let holder = holders.next().copied().unwrap_or(NOBODY);
                 if repeats.contains_key(seq) || new.state.is_settled() {
                     continue;
                 }
-                if !lend {
-                    stirred.insert(new.endpoint);
+                if holder == NOBODY {
+                    lending.stirred.insert(new.endpoint);
                     continue;
                 }
-                lent.push(Lent {
+                if holder != batch.node {
+                    lending.elsewhere.entry(holder).or_default().push(*seq);
+                    continue;
+                }
+                lending.here.push(Lent {
                     delivery: batch::made(event, new),
                     locator: Locator(seq.cast_unsigned()),
                     lease: leases.lend(new.id, Hold::new(1, nth, batch.node)),
@@ -253,6 +261,6 @@ impl Writer {
                 });
             }
         }
-        (lent, stirred)
+        lending
     }
 }

@@ -5,12 +5,13 @@ use super::fault::{error, is_passing};
 use super::kinds::{self, Kind};
 use super::line::Open;
 use super::partitions::{Day, Days};
+use super::parts::Parts;
 use super::rows::{self, Id, get, ms};
 use crate::store::{Admission, Admitted, FateWord, NewDelivery, StoreError};
 use bytes::Bytes;
-use doorbell_core::delivery::Delivery;
+use doorbell_core::delivery::{Delivery, State};
 use doorbell_core::event::{Event, Origin, RejectionReason};
-use doorbell_core::id::{EndpointId, TenantId};
+use doorbell_core::id::TenantId;
 use doorbell_core::name::EventType;
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -22,6 +23,9 @@ use tokio_postgres::types::ToSql;
 const EVENTS: usize = 1_000;
 const BYTES: usize = 16 << 20;
 const DELIVERIES: usize = 20_000;
+
+/// Who holds what waits for a claim.
+pub(super) const NOBODY: i64 = 0;
 
 /// What became of those events (by their places) whose keys were used before.
 pub(super) type Repeats = HashMap<i64, Admitted>;
@@ -137,7 +141,8 @@ pub(super) struct Batch {
     print: Vec<Option<Vec<u8>>>,
     once: Vec<bool>,
     deliveries: Deliveries,
-    lend: Vec<bool>,
+    /// Who holds each delivery from the beginning; 0: nobody.
+    holder: Vec<i64>,
 }
 
 impl Batch {
@@ -149,9 +154,9 @@ impl Batch {
         &self.events.seq
     }
 
-    /// Whether each delivery is lent as it is accepted, in order.
-    pub(super) fn lends(&self) -> &[bool] {
-        &self.lend
+    /// To whom each delivery is lent as it is accepted, in order; 0: to nobody.
+    pub(super) fn holders(&self) -> &[i64] {
+        &self.holder
     }
 
     pub(super) fn days(&self) -> BTreeSet<Day> {
@@ -163,7 +168,7 @@ impl Batch {
         (seq, away): (i64, bool),
         admission: &Admission,
         numbers: &HashMap<Kind, i32>,
-        owns: impl Fn(EndpointId) -> bool,
+        parts: &Parts,
     ) {
         let event = &admission.event;
         let mut kinds = kinds_of(admission).map(|kind| numbers.get(&kind).copied());
@@ -179,10 +184,20 @@ impl Batch {
         self.scope.push(scope);
         self.key.push(key);
         for (nth, new) in (0..).zip(&admission.deliveries) {
-            let lend = new.lend && !new.state.is_settled() && owns(new.endpoint);
             self.deliveries.add((seq, nth), &made(event, new));
-            self.lend.push(lend);
+            self.holder.push(self.holder_of(event, new, parts));
         }
+    }
+
+    /// This node if it looks after the endpoint and has room, another one if that does. What is not due yet, waits for its turn
+    /// or is replayed is for claims.
+    fn holder_of(&self, event: &Event, new: &NewDelivery, parts: &Parts) -> i64 {
+        let is_due = matches!(new.state, State::Waiting { due } if due <= event.at);
+        if parts.owns(new.endpoint.bytes()) {
+            return if new.lend && !new.state.is_settled() { self.node } else { NOBODY };
+        }
+        let at_once = is_due && new.order_key.is_none() && new.replay.is_none();
+        parts.open_other(new.endpoint).filter(|_| at_once).unwrap_or(NOBODY)
     }
 
     /// Writes it; says which events repeat which.
@@ -190,8 +205,8 @@ impl Batch {
         let keys: [&(dyn ToSql + Sync); 4] =
             [&self.kind_of_repeat, &self.scope, &self.key, &self.until];
         let reused = RejectionReason::KeyReused.word();
-        let rest: [&(dyn ToSql + Sync); 6] =
-            [&self.lend, &self.node, &self.kind_of_reused, &self.print, &reused, &self.once];
+        let rest: [&(dyn ToSql + Sync); 5] =
+            [&self.holder, &self.kind_of_reused, &self.print, &reused, &self.once];
         let events = self.events.values().into_iter().chain(keys);
         let values: Vec<_> = events.chain(self.deliveries.values()).chain(rest).collect();
         match line.ask(INSERT, &values).await {
@@ -257,7 +272,7 @@ const LOOK: &str = "SELECT seq, first, reason IS NOT NULL FROM events WHERE seq 
 const INSERT: &str = "
 WITH u AS MATERIALIZED (
     SELECT * FROM unnest($1::int8[], $2::uuid[], $3::int4[], $4::int8[], $5::uuid[], $6::text[], $7::int8[], $8::text[],
-        $9::text[], $10::bytea[], $11::int4[], $12::uuid[], $13::bytea[], $14::int8[], $28::int4[], $29::bytea[], $31::bool[])
+        $9::text[], $10::bytea[], $11::int4[], $12::uuid[], $13::bytea[], $14::int8[], $27::int4[], $28::bytea[], $30::bool[])
     AS u (seq, id, kind, at, first, method, body_len, reason, detail, record, kind_of_repeat, scope, key, until,
         kind_of_reused, print, once)
 ), i AS (
@@ -283,17 +298,17 @@ WITH u AS MATERIALIZED (
     INSERT INTO events (seq, id, kind, at, first, method, body_len, reason, detail, record)
     SELECT u.seq, u.id,
         CASE WHEN r.seq IS NULL THEN u.kind WHEN r.reused THEN u.kind_of_reused ELSE u.kind_of_repeat END, u.at,
-        coalesce(r.event, u.first), u.method, u.body_len, CASE WHEN r.reused THEN $30::text ELSE u.reason END, u.detail,
+        coalesce(r.event, u.first), u.method, u.body_len, CASE WHEN r.reused THEN $29::text ELSE u.reason END, u.detail,
         u.record
     FROM u LEFT JOIN r ON r.seq = u.seq WHERE u.seq NOT IN (SELECT seq FROM g)
 ), d AS (
     INSERT INTO deliveries (seq, nth, id, tenant, event, endpoint, order_key, replay, attempts, state, due, holds_key,
         why, asked, holder, lease)
     SELECT v.seq, v.nth, v.id, v.tenant, v.event, v.endpoint, v.order_key, v.replay, 0, v.state, v.due, false,
-        v.why, false, CASE WHEN v.lend THEN $27::int8 ELSE 0 END, 1
+        v.why, false, v.holder, 1
     FROM unnest($15::int8[], $16::int4[], $17::uuid[], $18::uuid[], $19::uuid[], $20::uuid[], $21::int8[],
-        $22::uuid[], $23::int2[], $24::int8[], $25::text[], $26::bool[])
-    AS v (seq, nth, id, tenant, event, endpoint, order_key, replay, state, due, why, lend)
+        $22::uuid[], $23::int2[], $24::int8[], $25::text[], $26::int8[])
+    AS v (seq, nth, id, tenant, event, endpoint, order_key, replay, state, due, why, holder)
     WHERE v.seq NOT IN (SELECT seq FROM r UNION ALL SELECT seq FROM g)
 )
 SELECT seq, event, reused FROM r UNION ALL SELECT seq, NULL, false FROM g";

@@ -51,6 +51,7 @@ impl Care {
     ) -> Result<(), StoreError> {
         self.look |= due.look;
         let line = parts.keeper.open().await?;
+        let hands = parts.hands.lock().await;
         let doubted = parts.doubt.swap(false, Ordering::SeqCst);
         self.look |= doubted;
         let mut told = Ok(());
@@ -61,6 +62,7 @@ impl Care {
             told = told.and(looked);
         }
         told = told.and(give_back(parts, &line).await);
+        drop(hands);
         if due.free_dead {
             told = told.and(free_dead(parts, &line).await);
         }

@@ -253,7 +253,11 @@ impl Store for Postgres {
     }
 
     async fn reconfigured(&self) {
-        self.0.parts.reconfigured.notified().await;
+        self.0.parts.next_configuration().await;
+    }
+
+    fn lend_from_others(&self, but: Option<Vec<EndpointId>>) {
+        self.0.parts.close_to(but);
     }
 
     fn owns(&self, id: [u8; 16]) -> bool {

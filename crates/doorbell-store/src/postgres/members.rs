@@ -4,7 +4,9 @@
 //! node has all of them. When a node comes or goes, only the endpoints that it has, or gets, change hands. Two nodes may
 //! believe for a moment that they have the same endpoint; leases see to it that no delivery is made twice for that.
 
+use doorbell_core::id::EndpointId;
 use siphasher::sip::SipHasher13;
+use std::collections::{HashMap, HashSet};
 use std::hash::Hasher;
 
 /// The nodes that are alive, as this one knows.
@@ -13,6 +15,9 @@ pub(super) struct Members {
     me: i64,
     alive: Vec<i64>,
 }
+
+/// The nodes that can be lent what others take in, and to which endpoints each can not.
+pub(super) type Shut = HashMap<i64, HashSet<EndpointId>>;
 
 impl Members {
     pub(super) fn new(me: i64, mut alive: Vec<i64>) -> Self {
@@ -37,8 +42,15 @@ impl Members {
 
     /// Whether this node looks after what has this id.
     pub(super) fn owns(&self, id: [u8; 16]) -> bool {
-        self.alive == [self.me]
-            || self.alive.iter().max_by_key(|node| weight(id, **node)) == Some(&self.me)
+        self.owner(id) == Some(self.me)
+    }
+
+    /// Who looks after what has this id; `None`: nobody does.
+    pub(super) fn owner(&self, id: [u8; 16]) -> Option<i64> {
+        match self.alive.as_slice() {
+            [only] => Some(*only),
+            all => all.iter().copied().max_by_key(|node| weight(id, *node)),
+        }
     }
 }
 

@@ -28,6 +28,8 @@ mod members;
 
 mod away;
 
+mod notice;
+
 mod parts;
 
 mod config;
@@ -43,6 +45,8 @@ mod accept;
 mod settle;
 
 mod lending;
+
+mod taking_up;
 
 mod claim;
 

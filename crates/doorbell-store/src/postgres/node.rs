@@ -4,9 +4,12 @@ use super::LIFE;
 use super::care::{Care, Due, look_round};
 use super::fault::told;
 use super::line::Open;
+use super::members::Shut;
+use super::notice::{self, Notice};
 use super::partitions::Days;
 use super::parts::Parts;
-use super::rows::get;
+use super::rows::{Id, get};
+use super::taking_up;
 use super::ticks;
 use crate::store::StoreError;
 use futures_util::{FutureExt as _, StreamExt as _, stream};
@@ -45,9 +48,10 @@ pub(super) async fn leave(parts: &Parts) -> Result<(), StoreError> {
     line.query("DELETE FROM nodes WHERE id = $1", &[&node]).await.map(drop)
 }
 
-/// Starts both tasks; they end when the home closes.
+/// Starts the tasks; they end when the home closes.
 pub(super) fn start(parts: &Arc<Parts>, days: Arc<Days>, generation: i64) {
     let (beating, hearing) = (Arc::clone(parts), Arc::clone(parts));
+    tokio::spawn(taking_up::run(Arc::clone(parts)));
     tokio::spawn(async move {
         // Today's tables at once: the first webhook need not wait for them.
         let (due, care) = (Due { tidy: true, ..Due::default() }, Arc::default());
@@ -129,7 +133,7 @@ impl Heart {
         let found = ask(parts, &line, node).await?;
         let Some(row) = found.first() else { return Err(StoreError::Busy) };
         let (heard, generation): (i64, i64) = (get(row, 0)?, get(row, 1)?);
-        let alive: Option<Vec<i64>> = get(row, 2)?;
+        let (alive, open) = others(&found)?;
         if heard == 0 {
             let old = node;
             node = register(&line, parts.delivers).await?;
@@ -140,24 +144,40 @@ impl Heart {
             );
         }
         parts.leases().alive(node, asked);
-        if std::mem::replace(&mut self.generation, generation) != generation {
+        // A node that goes by an older one is told again and again: nothing is lent to it meanwhile.
+        let is_news = std::mem::replace(&mut self.generation, generation) != generation;
+        if is_news || parts.generation() < generation {
             parts.reconfigured.notify_one();
         }
-        Ok(parts.meet(node, alive.unwrap_or_default()))
+        parts.know_open(open);
+        Ok(parts.meet(node, alive))
     }
 }
 
 /// Says that this node lives, and hears who else does.
 async fn ask(parts: &Parts, line: &Open, node: i64) -> Result<Vec<Row>, StoreError> {
-    let (life, beat) = (LIFE.as_secs_f64(), BEAT_SQL);
-    let values: [&(dyn ToSql + Sync); 2] = [&node, &life];
-    let asked = line.query(beat, &values);
+    let (life, shut) = (LIFE.as_secs_f64(), parts.shut());
+    let values: [&(dyn ToSql + Sync); 3] = [&node, &life, &shut];
+    let asked = line.query(BEAT_SQL, &values);
     let Ok(found) = tokio::time::timeout(SILENCE, asked).await else {
         tracing::warn!("the database says nothing; looking for it anew");
         parts.cut();
         return Err(StoreError::Busy);
     };
     found
+}
+
+/// Who is alive and delivers, and who of them can be lent what comes in here.
+fn others(found: &[Row]) -> Result<(Vec<i64>, Shut), StoreError> {
+    let (mut alive, mut open) = (Vec::new(), Shut::new());
+    for row in found {
+        let Some(node) = get::<Option<i64>>(row, 2)? else { continue };
+        alive.push(node);
+        if let Some(shut) = get::<Option<Vec<Id>>>(row, 3)? {
+            open.insert(node, shut.into_iter().map(Into::into).collect());
+        }
+    }
+    Ok((alive, open))
 }
 
 /// Hears what the other nodes say, until the connection ends.
@@ -173,6 +193,7 @@ async fn listen(parts: &Parts) -> Result<(), StoreError> {
                 done.map_err(|fault| StoreError::Failed(told(&fault)))?;
                 // What was said before we listened is not heard.
                 parts.reconfigured.notify_one();
+                parts.doubt.store(true, Ordering::SeqCst);
                 look_round(parts).await?;
             }
             message = messages.next() => match message {
@@ -186,10 +207,12 @@ async fn listen(parts: &Parts) -> Result<(), StoreError> {
 }
 
 async fn hear(parts: &Parts, said: &str) -> Result<(), StoreError> {
-    match said {
-        "configuration" => parts.reconfigured.notify_one(),
-        "*" => look_round(parts).await?,
-        names => parts.stir(names.split(' ').filter_map(|name| name.parse().ok())),
+    match notice::read(said) {
+        Notice::Configuration => parts.reconfigured.notify_one(),
+        Notice::LookRound => look_round(parts).await?,
+        Notice::Stirred(endpoints) => parts.stir(endpoints),
+        Notice::Lent(node, places) if node == parts.node() => parts.offer(places),
+        Notice::Lent(..) => {}
     }
     Ok(())
 }
@@ -198,9 +221,11 @@ const REGISTER: &str = "INSERT INTO nodes (id, name, alive_until, delivers)
 VALUES (nextval('node_ids'), $1, now() + make_interval(secs => $2), $3) RETURNING id";
 
 const BEAT_SQL: &str = "
-WITH beat AS (UPDATE nodes SET alive_until = now() + make_interval(secs => $2) WHERE id = $1 RETURNING id)
-SELECT (SELECT count(*) FROM beat), (SELECT number FROM generation),
-    (SELECT array_agg(id ORDER BY id) FROM nodes WHERE alive_until > now() AND delivers)";
+WITH beat AS (
+    UPDATE nodes SET alive_until = now() + make_interval(secs => $2), shut = $3::uuid[] WHERE id = $1 RETURNING id
+)
+SELECT (SELECT count(*) FROM beat), number, n.id, n.shut
+FROM generation LEFT JOIN nodes n ON n.alive_until > now() AND n.delivers ORDER BY n.id";
 
 const FREE_OF: &str =
     "UPDATE deliveries SET holder = 0, lease = lease + 1 WHERE state = 0 AND holder = $1";

@@ -5,13 +5,15 @@ use super::away::Shelf;
 use super::kinds::Kinds;
 use super::leases::Leases;
 use super::line::Line;
-use super::members::Members;
+use super::members::{Members, Shut};
+use super::notice;
+use super::rows::Id;
 use super::ticks;
 use crate::bodies::LargeBodies;
 use crate::store::{Lent, StoreError};
 use crate::vitals::{PostgresVitals, Timings};
 use doorbell_core::id::EndpointId;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -22,8 +24,15 @@ const READERS: usize = 3;
 /// How long an answer may take: longer than the database lets a statement take. Of a server that died one process may be left,
 /// with its connection, and never answer.
 const ANSWER: Duration = Duration::from_secs(40);
-/// Endpoints that are named in one notice to the other nodes; beyond, they look for themselves.
+/// Endpoints that are named in one notice to the other nodes (beyond, they look for themselves), or events: a notice has 8,000
+/// bytes at most.
 const NAMED: usize = 200;
+/// Events of which others have lent deliveries, that may wait to be looked at.
+const OFFERED: usize = 100_000;
+/// Endpoints that a node can name as shut; with more it is open for none.
+const SHUT: usize = 1_000;
+/// A notice need not outlive the server, so that nobody waits for the disk under the lock that notices take.
+const TELL: &str = "SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, notice) FROM unnest($2::text[]) notice";
 
 /// What each connection says that writes.
 macro_rules! writer {
@@ -74,14 +83,23 @@ pub(super) struct Parts {
     pub(super) channel: String,
     leases: Mutex<Leases>,
     members: Mutex<Members>,
+    /// To whom, of the others, may be lent what comes in here.
+    open_others: Mutex<Shut>,
+    /// To which endpoints nothing more can be lent here; `None`: to none.
+    shut: Mutex<Option<Vec<EndpointId>>>,
     letters: Mutex<Letters>,
+    /// Held while it is written down here what others have lent to this node, or given back what it has not: neither sees half
+    /// of the other.
+    pub(super) hands: tokio::sync::Mutex<()>,
+    pub(super) offered: Notify,
     pub(super) lent: Notify,
     pub(super) stirred: Notify,
     pub(super) reconfigured: Notify,
     /// The connections were broken because the database said nothing.
     pub(super) silent: Notify,
-    /// Of the configuration, as this node has read it.
+    /// Of the configuration, as this node goes by it.
     generation: AtomicI64,
+    reading: Mutex<Reading>,
     /// A statement that lends was not answered: the database may believe that this node has what it never got.
     pub(super) doubt: AtomicBool,
     closed: Mutex<Option<String>>,
@@ -96,11 +114,25 @@ pub(super) struct Parts {
     pub(super) answers: AtomicBool,
 }
 
+/// How far a node is with taking over what others configure.
+#[derive(Debug, Default, Clone, Copy)]
+enum Reading {
+    /// It has read nothing yet.
+    #[default]
+    Begins,
+    /// It goes by what it has read.
+    Waits,
+    /// There is a newer one; the number of the one that it has read since.
+    Told(Option<i64>),
+}
+
 /// What was not fetched yet.
 #[derive(Debug, Default)]
 struct Letters {
     lent: Vec<Lent>,
     stirred: BTreeSet<EndpointId>,
+    /// Places of events of which others have lent deliveries to this node.
+    offered: Vec<i64>,
 }
 
 fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -130,12 +162,17 @@ impl Parts {
             channel,
             leases: Mutex::new(Leases::new(node, ticks::now())),
             members: Mutex::new(Members::new(node, Vec::new())),
+            open_others: Mutex::default(),
+            shut: Mutex::default(),
             letters: Mutex::default(),
+            hands: tokio::sync::Mutex::default(),
+            offered: Notify::new(),
             lent: Notify::new(),
             stirred: Notify::new(),
             reconfigured: Notify::new(),
             silent: Notify::new(),
             generation: AtomicI64::new(0),
+            reading: Mutex::default(),
             doubt: AtomicBool::new(false),
             closed: Mutex::new(None),
             closing: Notify::new(),
@@ -206,9 +243,32 @@ impl Parts {
         self.generation.load(Ordering::SeqCst)
     }
 
-    /// It has read this one.
+    /// It has read this one. It goes by the first it ever reads; by a later one when it waits for the next again.
     pub(super) fn has_read(&self, generation: i64) {
-        self.generation.fetch_max(generation, Ordering::SeqCst);
+        let mut reading = guard(&self.reading);
+        match *reading {
+            Reading::Begins => {
+                self.generation.fetch_max(generation, Ordering::SeqCst);
+                *reading = Reading::Waits;
+            }
+            Reading::Told(None) => *reading = Reading::Told(Some(generation)),
+            Reading::Waits | Reading::Told(Some(_)) => {}
+        }
+    }
+
+    fn goes_by_what_it_read(&self) {
+        let mut reading = guard(&self.reading);
+        if let Reading::Told(Some(read)) = *reading {
+            self.generation.fetch_max(read, Ordering::SeqCst);
+            *reading = Reading::Waits;
+        }
+    }
+
+    /// Waits for the next one; it goes by what it has read.
+    pub(super) async fn next_configuration(&self) {
+        self.goes_by_what_it_read();
+        self.reconfigured.notified().await;
+        *guard(&self.reading) = Reading::Told(None);
     }
 
     /// It has made this one itself; it knows what is in it if it had the one before.
@@ -226,6 +286,30 @@ impl Parts {
     /// Whether this node looks after the endpoint, and may believe that it lives.
     pub(super) fn looks_after(&self, endpoint: EndpointId) -> bool {
         self.owns(endpoint.bytes()) && self.leases().is_alive(ticks::now())
+    }
+
+    /// Who holds from the beginning what comes in here for this endpoint: another node that looks after it and can be lent it.
+    pub(super) fn open_other(&self, endpoint: EndpointId) -> Option<i64> {
+        let open = guard(&self.open_others);
+        let owner = guard(&self.members).owner(endpoint.bytes())?;
+        open.get(&owner).is_some_and(|shut| !shut.contains(&endpoint)).then_some(owner)
+    }
+
+    /// Says to which endpoints nothing more can be lent here; `None`: to none.
+    pub(super) fn close_to(&self, shut: Option<Vec<EndpointId>>) {
+        *guard(&self.shut) = shut;
+    }
+
+    /// What the other nodes are told.
+    pub(super) fn shut(&self) -> Option<Vec<Id>> {
+        let shut = guard(&self.shut);
+        let shut = shut.as_ref().filter(|shut| shut.len() <= SHUT)?;
+        Some(shut.iter().map(|id| (*id).into()).collect())
+    }
+
+    /// Takes over who can be lent what comes in here.
+    pub(super) fn know_open(&self, others: Shut) {
+        *guard(&self.open_others) = others;
     }
 
     /// Takes over who lives and delivers; says whether that is news.
@@ -247,6 +331,26 @@ impl Parts {
 
     pub(super) fn fetch_lent(&self) -> Vec<Lent> {
         std::mem::take(&mut guard(&self.letters).lent)
+    }
+
+    /// Others say that they have lent deliveries of these events to this node.
+    pub(super) fn offer(&self, places: impl IntoIterator<Item = i64>) {
+        let mut letters = guard(&self.letters);
+        letters.offered.extend(places);
+        if letters.offered.len() > OFFERED {
+            // The look round finds them.
+            letters.offered.truncate(OFFERED);
+            self.doubt.store(true, Ordering::SeqCst);
+        }
+        drop(letters);
+        self.offered.notify_one();
+    }
+
+    /// At most so many.
+    pub(super) fn fetch_offered(&self, most: usize) -> Vec<i64> {
+        let offered = &mut guard(&self.letters).offered;
+        let rest = offered.split_off(most.min(offered.len()));
+        std::mem::replace(offered, rest)
     }
 
     pub(super) fn fetch_stirred(&self) -> Vec<EndpointId> {
@@ -278,9 +382,22 @@ impl Parts {
         if names.len() > NAMED {
             names = vec!["*".to_owned()];
         }
-        let text = names.join(" ");
-        let told = self.worker.query("SELECT pg_notify($1, $2)", &[&self.channel, &text]).await;
-        if let Err(fault) = told {
+        self.tell(vec![names.join(" ")]).await;
+    }
+
+    /// Tells other nodes what was lent to them as it came in: by node, the places of the events.
+    pub(super) async fn tell_of_lent(&self, lent: &BTreeMap<i64, Vec<i64>>) {
+        let notices = lent.iter().flat_map(|(node, places)| {
+            places.chunks(NAMED).map(move |places| notice::lent(*node, places))
+        });
+        let notices: Vec<String> = notices.collect();
+        if !notices.is_empty() {
+            self.tell(notices).await;
+        }
+    }
+
+    async fn tell(&self, notices: Vec<String>) {
+        if let Err(fault) = self.worker.query(TELL, &[&self.channel, &notices]).await {
             tracing::debug!(%fault, "the other nodes were not told; they will look for themselves");
         }
     }

@@ -17,14 +17,15 @@ struct Migration {
     sql: &'static str,
 }
 
-const MIGRATIONS: [Migration; 3] = [
+const MIGRATIONS: [Migration; 4] = [
     Migration { version: 1, serves: 1, sql: include_str!("schema/0001.sql") },
     Migration { version: 2, serves: 1, sql: include_str!("schema/0002.sql") },
     Migration { version: 3, serves: 1, sql: include_str!("schema/0003.sql") },
+    Migration { version: 4, serves: 1, sql: include_str!("schema/0004.sql") },
 ];
 
 /// The layout that this version knows.
-pub(super) const VERSION: i32 = 3;
+pub(super) const VERSION: i32 = 4;
 
 /// How the database stands to this version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,6 +10,7 @@ use doorbell_core::body_room::BodyRoom;
 use doorbell_core::configuration::ResourceId;
 use doorbell_core::delivery::State;
 use doorbell_core::id::EndpointId;
+use doorbell_core::limits;
 use doorbell_core::settle::EndpointChange;
 use doorbell_core::time::Time;
 use doorbell_store::{Claims, Lent, Settlement, Store, StoreError};
@@ -58,6 +59,7 @@ impl Run {
             let window = Arc::clone(&lane.window);
             self.desk.hold(&window, 1);
             self.empty_if_paused(endpoint);
+            self.empty_if_overfull(endpoint);
             self.look(endpoint);
         }
     }
@@ -100,6 +102,13 @@ impl Run {
     pub(super) fn empty_if_paused(&mut self, endpoint: EndpointId) {
         if self.lane(endpoint).should_give_back() {
             self.hand_back(endpoint, 0);
+        }
+    }
+
+    /// Other nodes lend without asking for room, until they have heard that there is none.
+    fn empty_if_overfull(&mut self, endpoint: EndpointId) {
+        if self.lane(endpoint).holds_too_much() {
+            self.hand_back(endpoint, limits::ENDPOINT_WINDOW);
         }
     }
 

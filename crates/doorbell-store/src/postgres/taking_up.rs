@@ -1,0 +1,78 @@
+//! Taking up what other nodes have lent to this one as it came in to them: it holds it by then, and has to hear of it.
+//!
+//! The notice names the events. What is lost with a notice is found when it is looked round for what this node has and does not
+//! know of (`care`), and given back.
+
+use super::lending::{lent, write_down};
+use super::parts::Parts;
+use super::rows::{Id, delivery_columns, get};
+use crate::store::StoreError;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use tokio_postgres::Row;
+
+/// Events that are looked at with one statement, and bytes of their bodies that come along.
+const EVENTS: usize = 2_048;
+const EVENT_BYTES: i64 = 4 << 20;
+
+/// Until the home closes.
+pub(super) async fn run(parts: Arc<Parts>) {
+    while parts.check().is_ok() {
+        let places = parts.fetch_offered(EVENTS);
+        if places.is_empty() {
+            let closing = parts.closing.notified();
+            tokio::select! {
+                () = parts.offered.notified() => {}
+                () = closing => {}
+            }
+        } else if let Err(fault) = take_up(&parts, places).await {
+            parts.doubt.store(true, Ordering::SeqCst);
+            tracing::debug!(%fault, "what others have lent was not taken up; it is looked for");
+        }
+    }
+}
+
+async fn take_up(parts: &Parts, mut places: Vec<i64>) -> Result<(), StoreError> {
+    // An event that is named twice counts once: what is written down twice would be tried twice.
+    places.sort_unstable();
+    places.dedup();
+    let line = parts.claimer.open().await?;
+    let _hands = parts.hands.lock().await;
+    let node = parts.node();
+    let found = line.query(TAKE_UP, &[&places, &node, &EVENT_BYTES]).await?;
+    let Some(first) = found.first() else { return Ok(()) };
+    // Under a newer configuration than it goes by, a new endpoint would look like one that is gone.
+    if get::<i64>(first, GENERATION)? > parts.generation() {
+        return Err(StoreError::Busy);
+    }
+    let new = unknown(parts, &found)?;
+    parts.deliver_lent(write_down(parts, node, new)?);
+    Ok(())
+}
+
+/// What is not written down yet.
+fn unknown<'r>(parts: &Parts, found: &'r [Row]) -> Result<Vec<&'r Row>, StoreError> {
+    let mut unknown = Vec::with_capacity(found.len());
+    let leases = parts.leases();
+    for row in found {
+        if !leases.holds(get::<Id>(row, 2)?.into()) {
+            unknown.push(row);
+        }
+    }
+    Ok(unknown)
+}
+
+/// Where the columns of what is lent are followed by the number of the configuration.
+const GENERATION: usize = 19;
+
+const TAKE_UP: &str = concat!(
+    "WITH s AS (
+    SELECT ",
+    delivery_columns!(),
+    ", $3::int8 AS bytes, e.body_len, sum(greatest(e.body_len, 1)) OVER (ORDER BY d.due, d.seq, d.nth) AS size
+    FROM unnest($1::int8[]) AS p (seq) JOIN deliveries d ON d.seq = p.seq JOIN events e ON e.seq = p.seq
+    WHERE d.holder = $2 AND d.state + 0 = 0
+) SELECT ",
+    lent!(),
+    ", (SELECT number FROM generation) FROM s d"
+);
