@@ -188,20 +188,32 @@ impl Cluster {
 
     /// CPU seconds that the server has used so far, with all its processes, those that have ended too.
     pub(crate) fn cpu_seconds(&self) -> Result<f64> {
+        Ok(self.processes()?.into_iter().map(|(_, ticks)| ticks).sum::<u64>() as f64 / 100.0)
+    }
+
+    /// Its processes.
+    pub(crate) fn pids(&self) -> Result<Vec<u32>> {
+        Ok(self.processes()?.into_iter().map(|(pid, _)| pid).collect())
+    }
+
+    /// Its processes, and the ticks of CPU that each has used; the first process's with those of the ones that have ended.
+    fn processes(&self) -> Result<Vec<(u32, u64)>> {
         let parent = self.server.as_ref().context("the server does not run")?.id().to_string();
-        let mut ticks = 0;
+        let mut found = Vec::new();
         for process in std::fs::read_dir("/proc")?.flatten() {
             let Ok(stat) = std::fs::read_to_string(process.path().join("stat")) else { continue };
             // The name in parentheses may hold anything; behind it, ppid is the second field, the times are 12 to 15.
             let Some((head, rest)) = stat.rsplit_once(')') else { continue };
             let fields: Vec<&str> = rest.split_whitespace().collect();
-            let is_parent = head.split(' ').next() == Some(parent.as_str());
+            let pid = head.split(' ').next().unwrap_or_default();
+            let is_parent = pid == parent;
             if is_parent || fields.get(1) == Some(&parent.as_str()) {
                 let own = fields.get(11..if is_parent { 15 } else { 13 }).unwrap_or_default();
-                ticks += own.iter().filter_map(|field| field.parse::<u64>().ok()).sum::<u64>();
+                let ticks = own.iter().filter_map(|field| field.parse::<u64>().ok()).sum();
+                found.push((pid.parse()?, ticks));
             }
         }
-        Ok(ticks as f64 / 100.0)
+        Ok(found)
     }
 
     /// Where a program of the server's is.

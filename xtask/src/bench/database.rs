@@ -5,6 +5,7 @@ use super::backlog::set_all;
 use super::load::{self, Spec, Template};
 use super::report::{self, Row};
 use super::sample::{Histogram, median};
+use super::share::Share;
 use super::sink::Sink;
 use super::{Flags, process};
 use crate::node::{self, Node, Program};
@@ -44,12 +45,20 @@ pub(super) fn run(flags: &Flags) -> Result<()> {
         one.row("one node"),
         two.row("two nodes"),
         waited,
+        shares(flags),
         Row::new("delivered / ceiling, of pairs")
             .number("one", median(&with_one))
             .number("two", median(&with_two))
             .number("two_to_one", median(&two.delivered) / median(&one.delivered)),
     ];
     report::keep("postgres", &rows)
+}
+
+/// What nodes and database may use of the processors; without a word, all.
+fn shares(flags: &Flags) -> Row {
+    let row = Row::new("processors");
+    let row = flags.node_share.into_iter().fold(row, |row, share| row.number("each_node", share));
+    flags.database_share.into_iter().fold(row, |row, share| row.number("database", share))
 }
 
 /// So many nodes over all rounds, and the ceiling between the rounds.
@@ -81,10 +90,11 @@ impl Side {
 /// With the ceiling's own row, and that of what had waited.
 fn side(flags: &Flags, program: &Path, count: usize) -> Result<(Side, [Row; 2])> {
     let epoch = Instant::now();
-    let fleet = Fleet::start(program, count)?;
+    let mut fleet = Fleet::start(program, count)?;
     let sink = Sink::start(epoch)?;
     fleet.configure(&sink)?;
     let ceiling = Ceiling::new(program, &fleet.cluster, &fleet.folder)?;
+    fleet.hold(flags)?;
     let (mut side, mut bound_us) = (Side::default(), Vec::new());
     for round in 0..=flags.rounds {
         let Round { rates, node_us, database_us, statements, answers } =
@@ -125,9 +135,24 @@ struct Fleet {
     cluster: Cluster,
     nodes: Vec<Node>,
     folder: PathBuf,
+    /// Last: a group goes when nobody is in it any more.
+    shares: Vec<Share>,
 }
 
 impl Fleet {
+    /// Holds nodes and database to their shares.
+    fn hold(&mut self, flags: &Flags) -> Result<()> {
+        if let Some(processors) = flags.node_share {
+            for node in &self.nodes {
+                self.shares.push(Share::of(&[node.pid()], processors)?);
+            }
+        }
+        if let Some(processors) = flags.database_share {
+            self.shares.push(Share::of(&self.cluster.pids()?, processors)?);
+        }
+        Ok(())
+    }
+
     fn start(binary: &Path, count: usize) -> Result<Self> {
         let folder = place::work_folder("bench")?.join("fleet");
         drop(std::fs::remove_dir_all(&folder));
@@ -140,7 +165,7 @@ impl Fleet {
             std::fs::create_dir_all(&place)?;
             nodes.push(program.start(&place.join("data"), None)?.ready()?);
         }
-        Ok(Self { cluster, nodes, folder })
+        Ok(Self { cluster, nodes, folder, shares: Vec::new() })
     }
 
     fn configure(&self, sink: &Sink) -> Result<()> {

@@ -2,6 +2,7 @@
 //! what to trust; absolute figures are this machine's. Everything is built as it is shipped (profile `dist`).
 
 mod sample;
+mod share;
 mod process;
 mod wire;
 mod load;
@@ -100,6 +101,12 @@ pub(crate) struct Flags {
     /// Endpoints (isolation, slow, fanout, configure) or waiting deliveries (backlog), stored events (stored).
     #[arg(long)]
     count: Option<u64>,
+    /// Processors that each node may use (postgres): with 0.3 the nodes are the limit.
+    #[arg(long)]
+    node_share: Option<f64>,
+    /// Processors that the database may use (postgres): with 0.5 it is the limit, as on a machine of its own.
+    #[arg(long)]
+    database_share: Option<f64>,
 }
 
 impl Flags {
