@@ -37,7 +37,11 @@ impl Share {
             write(&share.0.join(setting), &value)?;
         }
         for pid in pids {
-            write(&share.0.join("cgroup.procs"), &pid.to_string())?;
+            let joined = write(&share.0.join("cgroup.procs"), &pid.to_string());
+            // One that has ended needs no share.
+            if Path::new("/proc").join(pid.to_string()).exists() {
+                joined?;
+            }
         }
         Ok(share)
     }

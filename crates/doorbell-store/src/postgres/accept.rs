@@ -249,7 +249,10 @@ impl Writer {
                     continue;
                 }
                 if holder != batch.node {
-                    lending.elsewhere.entry(holder).or_default().push(*seq);
+                    let places = lending.elsewhere.entry(holder).or_default();
+                    if places.last() != Some(seq) {
+                        places.push(*seq);
+                    }
                     continue;
                 }
                 lending.here.push(Lent {

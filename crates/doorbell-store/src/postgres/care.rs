@@ -51,10 +51,13 @@ impl Care {
     ) -> Result<(), StoreError> {
         self.look |= due.look;
         let line = parts.keeper.open().await?;
-        let hands = parts.hands.lock().await;
         let doubted = parts.doubt.swap(false, Ordering::SeqCst);
         self.look |= doubted;
         let mut told = Ok(());
+        if due.free_dead {
+            told = free_dead(parts, &line).await;
+        }
+        let hands = parts.hands.lock().await;
         // In doubt at once; and whenever it is looked round, since what was asked on a connection that broke may be done later.
         if self.look || !self.missing.is_empty() {
             let looked = self.look_for_missing(parts, &line).await;
@@ -63,9 +66,6 @@ impl Care {
         }
         told = told.and(give_back(parts, &line).await);
         drop(hands);
-        if due.free_dead {
-            told = told.and(free_dead(parts, &line).await);
-        }
         if self.look {
             let looked = look_round(parts).await;
             self.look = looked.is_err();

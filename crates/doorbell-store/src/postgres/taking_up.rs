@@ -5,14 +5,16 @@
 
 use super::lending::{lent, write_down};
 use super::parts::Parts;
-use super::rows::{Id, delivery_columns, get};
+use super::rows::{self, Id, delivery_columns, get};
 use crate::store::StoreError;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
-/// Events that are looked at with one statement, and bytes of their bodies that come along.
+/// Events that are looked at together; deliveries that one statement gives, and bytes of bodies that come along.
 const EVENTS: usize = 2_048;
+const DELIVERIES: i64 = 4_096;
 const EVENT_BYTES: i64 = 4 << 20;
 
 /// Until the home closes.
@@ -36,18 +38,33 @@ async fn take_up(parts: &Parts, mut places: Vec<i64>) -> Result<(), StoreError> 
     // An event that is named twice counts once: what is written down twice would be tried twice.
     places.sort_unstable();
     places.dedup();
+    let mut behind = (i64::MIN, i32::MIN);
+    loop {
+        let last = take_up_some(parts, &places, behind).await?;
+        let Some(last) = last else { return Ok(()) };
+        behind = last;
+    }
+}
+
+/// Takes up those behind a place; the last one's, if there may be more.
+async fn take_up_some(
+    parts: &Parts,
+    places: &[i64],
+    (seq, nth): (i64, i32),
+) -> Result<Option<(i64, i32)>, StoreError> {
     let line = parts.claimer.open().await?;
     let _hands = parts.hands.lock().await;
     let node = parts.node();
-    let found = line.query(TAKE_UP, &[&places, &node, &EVENT_BYTES]).await?;
-    let Some(first) = found.first() else { return Ok(()) };
+    let values: [&(dyn ToSql + Sync); 6] = [&places, &node, &EVENT_BYTES, &seq, &nth, &DELIVERIES];
+    let found = line.query(TAKE_UP, &values).await?;
+    let Some(last) = found.last() else { return Ok(None) };
     // Under a newer configuration than it goes by, a new endpoint would look like one that is gone.
-    if get::<i64>(first, GENERATION)? > parts.generation() {
+    if get::<i64>(last, GENERATION)? > parts.generation() {
         return Err(StoreError::Busy);
     }
-    let new = unknown(parts, &found)?;
-    parts.deliver_lent(write_down(parts, node, new)?);
-    Ok(())
+    parts.deliver_lent(write_down(parts, node, unknown(parts, &found)?)?);
+    let is_full = rows::whole(found.len()) >= DELIVERIES;
+    Ok(if is_full { Some((get(last, 0)?, get(last, 1)?)) } else { None })
 }
 
 /// What is not written down yet.
@@ -69,10 +86,10 @@ const TAKE_UP: &str = concat!(
     "WITH s AS (
     SELECT ",
     delivery_columns!(),
-    ", $3::int8 AS bytes, e.body_len, sum(greatest(e.body_len, 1)) OVER (ORDER BY d.due, d.seq, d.nth) AS size
+    ", $3::int8 AS bytes, e.body_len, sum(greatest(e.body_len, 1)) OVER (ORDER BY d.seq, d.nth) AS size
     FROM unnest($1::int8[]) AS p (seq) JOIN deliveries d ON d.seq = p.seq JOIN events e ON e.seq = p.seq
-    WHERE d.holder = $2 AND d.state + 0 = 0
+    WHERE d.holder = $2 AND d.state + 0 = 0 AND (d.seq, d.nth) > ($4::int8, $5::int4)
 ) SELECT ",
     lent!(),
-    ", (SELECT number FROM generation) FROM s d"
+    ", (SELECT number FROM generation) FROM s d ORDER BY d.seq, d.nth LIMIT $6::int8"
 );
