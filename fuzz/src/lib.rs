@@ -96,7 +96,10 @@ fn check(row: &Provider, secrets: &[Secret], incoming: &Incoming<'_>) {
     if let Some(ws::Handshake::Answer(answer)) = ws::handshake(row, secrets, incoming, NOW) {
         assert!((100..600).contains(&answer.status));
     }
-    match ws::verify(row, secrets, incoming, NOW) {
+    let verdict = ws::verify(row, secrets, incoming, NOW);
+    let both = ws::verify_and_describe(row, secrets, incoming, NOW);
+    assert_eq!(both, verdict.clone().map(|proof| (proof, ws::describe(row, incoming))));
+    match verdict {
         Ok(proof) => assert!(proof.secret().is_none_or(|at| at < secrets.len())),
         Err(refusal) => assert!(!refusal.to_string().is_empty() && !refusal.code().is_empty()),
     }

@@ -345,15 +345,14 @@ fn of_hub(question: hub::Question) -> Result<Passed, Refusal> {
 
 fn verify(verifier: &Verifier, incoming: &Incoming<'_>, now: Time) -> Result<Passed, Refusal> {
     use webhook_signatures::Refusal as R;
-    let proof = match verifier.verify(incoming, now.unix_seconds()) {
-        Ok(proof) => proof,
-        Err(R::Need(key)) => return Ok(Passed::Needs(key)),
+    match verifier.verify_and_describe(incoming, now.unix_seconds()) {
+        Ok((proof, described)) => Ok(Passed::Believed(proof, described)),
+        Err(R::Need(key)) => Ok(Passed::Needs(key)),
         Err(why) => {
             let ours = matches!(why, R::NoSecret | R::NotSet(_) | R::Unsupported(_));
-            return Err(Refusal::unverified(&why, if ours { OURS } else { None }));
+            Err(Refusal::unverified(&why, if ours { OURS } else { None }))
         }
-    };
-    Ok(Passed::Believed(proof, webhook_signatures::describe(verifier.provider(), incoming)))
+    }
 }
 
 fn answer(provider: &Provider, question: Handshake) -> Result<Passed, Refusal> {

@@ -10,8 +10,8 @@ use crate::secret::SecretText;
 use crate::source::Verification;
 use std::sync::Arc;
 use webhook_signatures::{
-    Explanation, Field, Handshake, Incoming, Known, Provider, Refusal, Scheme, Secret, SecretError,
-    SecretNeed, Setting, SignError, Signature, ToSign, Token, Verified,
+    Described, Explanation, Field, Handshake, Incoming, Known, Provider, Refusal, Scheme, Secret,
+    SecretError, SecretNeed, Setting, SignError, Signature, ToSign, Token, Verified,
 };
 
 /// The name of the provider whose scheme is written down in options.
@@ -72,10 +72,22 @@ impl Verifier {
         webhook_signatures::explain(&self.provider, &self.secrets, known, incoming, now)
     }
 
-    /// Checks a request; `now` in Unix seconds.
+    /// Checks a request and reads what it says it is; `now` in Unix seconds.
     ///
     /// # Errors
     /// Why it is not believed, for the operator only.
+    pub fn verify_and_describe(
+        &self,
+        incoming: &Incoming<'_>,
+        now: i64,
+    ) -> Result<(Verified, Described), Refusal> {
+        webhook_signatures::verify_and_describe(&self.provider, &self.secrets, incoming, now)
+    }
+
+    /// The check alone.
+    ///
+    /// # Errors
+    /// Those of [`Self::verify_and_describe`].
     pub fn verify(&self, incoming: &Incoming<'_>, now: i64) -> Result<Verified, Refusal> {
         webhook_signatures::verify(&self.provider, &self.secrets, incoming, now)
     }

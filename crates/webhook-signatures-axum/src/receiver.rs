@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use std::sync::Arc;
 use webhook_signatures::{
     Answer, Described, Handshake, Headers, Incoming, Provider, Refusal, Secret, SecretError,
-    Verified, describe, find, handshake, verify,
+    Verified, find, handshake, verify_and_describe,
 };
 
 /// Bodies larger than this are refused unless [`Receiver::with_limit`] says otherwise, in bytes (GitHub's may have 25 MB).
@@ -152,10 +152,8 @@ impl Receiver {
         if let Some(question) = handshake(provider, secrets, &incoming, now) {
             return Err(Box::new(self.answer(question)));
         }
-        match verify(provider, secrets, &incoming, now) {
-            Ok(proof) => Ok((proof, describe(provider, &incoming))),
-            Err(why) => Err(Box::new(self.refuse(self.status(&why), &Refused::Unverified(why)))),
-        }
+        verify_and_describe(provider, secrets, &incoming, now)
+            .map_err(|why| Box::new(self.refuse(self.status(&why), &Refused::Unverified(why))))
     }
 
     /// A fault of ours is 503 and never a status that providers take for good.

@@ -1,6 +1,6 @@
 //! What a request says it is: its event's id and type. Nothing here is verified.
 
-use crate::field;
+use crate::field::{self, Seen};
 use crate::incoming::Incoming;
 use crate::provider::Provider;
 use crate::scheme::Field;
@@ -24,10 +24,19 @@ pub const TYPE_MAX: usize = 256;
 /// microsecond a kilobyte, and any bytes are fine.
 #[must_use]
 pub fn describe(provider: &Provider, incoming: &Incoming<'_>) -> Described {
+    describe_knowing(provider, incoming, Seen::default())
+}
+
+/// The same, where some of the request was read before.
+pub(crate) fn describe_knowing<'a>(
+    provider: &'a Provider,
+    incoming: &Incoming<'a>,
+    mut seen: Seen<'a>,
+) -> Described {
     let fields = [&provider.event_id, &provider.event_type].map(Option::as_ref);
-    let known = field::known(&fields, incoming.body);
+    seen.look_up(&fields, incoming.body);
     let read = |field: &Option<Field>, most: usize| {
-        let bytes = field::read_knowing(field.as_ref()?, incoming, incoming.body, &known)?;
+        let bytes = field::read_knowing(field.as_ref()?, incoming, incoming.body, &seen)?;
         let text = match bytes {
             Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes).into_owned(),
             Cow::Owned(bytes) => String::from_utf8(bytes)

@@ -66,22 +66,50 @@ fn hex(text: &[u8]) -> Option<Vec<u8>> {
     if !rest.is_empty() {
         return None;
     }
-    let mut bytes = Vec::with_capacity(pairs.len());
-    for [high, low] in pairs {
-        bytes.push(nibble(*high)? << 4 | nibble(*low)?);
-    }
-    Some(bytes)
+    let value = |digit: &u8| NIBBLES.get(usize::from(*digit)).copied().unwrap_or(NO_DIGIT);
+    let mut all = 0;
+    let byte = |[high, low]: &[u8; 2]| {
+        let (high, low) = (value(high), value(low));
+        all |= high | low;
+        high << 4 | low
+    };
+    // Whether all were digits is asked once.
+    let bytes = pairs.iter().map(byte).collect();
+    (all < NO_DIGIT).then_some(bytes)
 }
 
 /// What a hexadecimal digit stands for.
 pub(crate) fn nibble(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
-    }
+    NIBBLES.get(usize::from(digit)).copied().filter(|value| *value < NO_DIGIT)
 }
+
+/// What each byte stands for as a hexadecimal digit.
+const NIBBLES: [u8; 256] = nibbles();
+
+const fn nibbles() -> [u8; 256] {
+    let mut table = [NO_DIGIT; 256];
+    let mut byte = 0;
+    while byte < table.len() {
+        #[expect(
+            clippy::indexing_slicing,
+            clippy::cast_possible_truncation,
+            reason = "evaluated at compile time, the index is below 256"
+        )]
+        {
+            table[byte] = match byte as u8 {
+                digit @ b'0'..=b'9' => digit - b'0',
+                digit @ b'a'..=b'f' => digit - b'a' + 10,
+                digit @ b'A'..=b'F' => digit - b'A' + 10,
+                _ => NO_DIGIT,
+            };
+        }
+        byte += 1;
+    }
+    table
+}
+
+/// For what is no digit: a bit that no digit's value has.
+const NO_DIGIT: u8 = 16;
 
 #[cfg(test)]
 mod tests {
@@ -92,6 +120,13 @@ mod tests {
         assert_eq!(Encoding::Hex.decode(b"00fF"), Some(vec![0, 255]));
         assert_eq!(Encoding::Hex.decode(b"0"), None);
         assert_eq!(Encoding::Hex.decode(b"0g"), None);
+        for byte in 0..=u8::MAX {
+            let value = char::from(byte).to_digit(16).and_then(|value| u8::try_from(value).ok());
+            let decode = |text: [u8; 2]| Encoding::Hex.decode(&text);
+            assert_eq!(nibble(byte), value, "{byte}");
+            assert_eq!(decode([b'0', byte]), value.map(|value| vec![value]), "{byte}");
+            assert_eq!(decode([byte, b'0']), value.map(|value| vec![value << 4]), "{byte}");
+        }
         assert_eq!(Encoding::Base64.decode(b"AA=="), Some(vec![0]));
         for bad in ["AA", "AA=", "AB==", "A_==", "AA==\n", " AA==", "AA==AA=="] {
             assert_eq!(Encoding::Base64.decode(bad.as_bytes()), None, "{bad}");

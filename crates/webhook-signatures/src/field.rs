@@ -7,11 +7,62 @@ use crate::json::{self, Known};
 use crate::scheme::Field;
 use std::borrow::Cow;
 
-/// What these fields read of a JSON body, where that is several values: they are looked up together.
-pub(crate) fn known<'a, 'p>(fields: &[Option<&'p Field>], body: &'a [u8]) -> Known<'a, 'p> {
-    let mut pointers = Vec::new();
-    fields.iter().flatten().for_each(|field| collect(field, &mut pointers));
-    if pointers.len() < 2 { Known::default() } else { Known::of(pointers, body) }
+/// What of a request was read before, so that it is not read again.
+#[derive(Debug, Default)]
+pub(crate) struct Seen<'a> {
+    /// Values of its JSON body that were found together.
+    pub(crate) values: Known<'a, 'a>,
+    /// Those of the signed part, or of the first of them.
+    pub(crate) signed: Option<FirstPart<'a>>,
+    /// The claims of the token that stands there.
+    pub(crate) claims: Option<(&'a Field, Vec<u8>)>,
+}
+
+/// Values of the body, or of the first element of an array in it.
+#[derive(Debug)]
+pub(crate) struct FirstPart<'a> {
+    /// The array.
+    pub(crate) each: Option<&'a str>,
+    /// Pointers into the part.
+    pub(crate) pointers: Vec<&'a str>,
+    /// What is there.
+    pub(crate) values: Vec<Option<&'a [u8]>>,
+}
+
+impl<'a> FirstPart<'a> {
+    /// What is at a pointer into the body; `None` where that was not looked up.
+    fn get(&self, pointer: &str) -> Option<Option<&'a [u8]>> {
+        let inside = match self.each {
+            Some(array) => pointer.strip_prefix(array)?.strip_prefix("/0")?,
+            None => pointer,
+        };
+        let at = self.pointers.iter().position(|known| *known == inside)?;
+        self.values.get(at).copied()
+    }
+}
+
+impl<'a> Seen<'a> {
+    /// Looks up what these fields read of a JSON body, where that is several values: they are found in one walk.
+    pub(crate) fn look_up(&mut self, fields: &[Option<&'a Field>], body: &'a [u8]) {
+        let mut pointers = Vec::new();
+        fields.iter().flatten().for_each(|field| collect(field, &mut pointers));
+        pointers.retain(|pointer| self.get(pointer).is_none());
+        // One alone is found when it is asked for.
+        if pointers.len() > 1 {
+            self.values = Known::of(pointers, body);
+        }
+    }
+
+    fn get(&self, pointer: &str) -> Option<Option<&'a [u8]>> {
+        let signed = self.signed.as_ref().and_then(|part| part.get(pointer));
+        signed.or_else(|| self.values.get(pointer))
+    }
+
+    /// The claims of the token in this header.
+    fn claims_in(&self, header: &str) -> Option<&[u8]> {
+        let (at, claims) = self.claims.as_ref()?;
+        (at.as_header() == Some(header)).then_some(claims)
+    }
 }
 
 fn collect<'p>(field: &'p Field, pointers: &mut Vec<&'p str>) {
@@ -33,35 +84,38 @@ pub(crate) fn read<'a>(
     incoming: &Incoming<'a>,
     body: &'a [u8],
 ) -> Option<Cow<'a, [u8]>> {
-    read_knowing(field, incoming, body, &Known::default())
+    read_knowing(field, incoming, body, &Seen::default())
 }
 
-/// The same, where some of it is known.
+/// The same, where some of the request was read before.
 pub(crate) fn read_knowing<'a>(
     field: &Field,
     incoming: &Incoming<'a>,
     body: &'a [u8],
-    known: &Known<'a, '_>,
+    seen: &Seen<'a>,
 ) -> Option<Cow<'a, [u8]>> {
     match field {
         Field::Header(name) => incoming.header(name).map(Cow::Borrowed),
         Field::Body => Some(Cow::Borrowed(body)),
         Field::Json(pointer) => {
-            let raw = known.get(pointer).unwrap_or_else(|| json::find(body, pointer));
+            let raw = seen.get(pointer).unwrap_or_else(|| json::find(body, pointer));
             raw.and_then(json::text).map(bytes)
         }
         Field::Form(name) => form::value(body, name).map(Cow::Owned),
         Field::FormJson(name, pointer) => {
             let value = form::value(body, name)?;
-            json::find_text(&value, pointer).map(|text| Cow::Owned(text.into_owned().into_bytes()))
+            json::find_text(&value, pointer).map(owned)
         }
         Field::Query(name) => incoming.query(name).map(Cow::Owned),
-        Field::Claim { header, pointer } => claim(incoming, header, pointer),
+        Field::Claim { header, pointer } => match seen.claims_in(header) {
+            Some(claims) => json::find_text(claims, pointer).map(owned),
+            None => claim(incoming, header, pointer),
+        },
         Field::BodyClaim(pointer) => {
             let claims = Encoding::Base64Url.decode(body.split(|byte| *byte == b'.').nth(1)?)?;
             let raw = json::find(&claims, pointer)?;
             let text = json::text(raw).or_else(|| json::keys(raw, 1).pop())?;
-            Some(Cow::Owned(text.into_owned().into_bytes()))
+            Some(owned(text))
         }
         Field::Xml { form, element } => xml_in(form.as_deref(), element, body),
         Field::FirstKey { except } => {
@@ -69,10 +123,10 @@ pub(crate) fn read_knowing<'a>(
             keys.into_iter().find(|key| !except.iter().any(|other| other == key)).map(bytes)
         }
         Field::First(fields) => {
-            fields.iter().find_map(|field| read_knowing(field, incoming, body, known))
+            fields.iter().find_map(|field| read_knowing(field, incoming, body, seen))
         }
         Field::Joined { fields, with } => {
-            joined(fields, with, |field| read_knowing(field, incoming, body, known))
+            joined(fields, with, |field| read_knowing(field, incoming, body, seen))
         }
         Field::Fixed(text) => Some(Cow::Owned(text.as_bytes().to_vec())),
     }
@@ -83,6 +137,10 @@ pub(crate) fn bytes(text: Cow<'_, str>) -> Cow<'_, [u8]> {
         Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
         Cow::Owned(text) => Cow::Owned(text.into_bytes()),
     }
+}
+
+fn owned<'a>(text: Cow<'_, str>) -> Cow<'a, [u8]> {
+    Cow::Owned(text.into_owned().into_bytes())
 }
 
 fn joined<'a>(
@@ -107,16 +165,24 @@ fn claim<'a>(incoming: &Incoming<'a>, header: &str, pointer: &str) -> Option<Cow
     let value = incoming.header_str(header)?;
     let token = value.strip_prefix("Bearer ").unwrap_or(value);
     let claims = Encoding::Base64Url.decode(token.split('.').nth(1)?.as_bytes())?;
-    let text = json::find_text(&claims, pointer)?;
-    Some(Cow::Owned(text.into_owned().into_bytes()))
+    json::find_text(&claims, pointer).map(owned)
 }
 
 fn xml_in<'a>(form: Option<&str>, element: &str, body: &'a [u8]) -> Option<Cow<'a, [u8]>> {
     let Some(name) = form else { return xml(body, element).map(Cow::Borrowed) };
-    let text = form::value(body, name)?;
-    let text = text.split(u8::is_ascii_whitespace).collect::<Vec<_>>().concat();
-    let document = Encoding::Base64.decode(&text)?;
+    let document = Encoding::Base64.decode(&in_one_line(&form::value(body, name)?))?;
     xml(&document, element).map(|found| Cow::Owned(found.to_vec()))
+}
+
+/// Base64 is often broken into lines.
+fn in_one_line(text: &[u8]) -> Vec<u8> {
+    let mut line = Vec::with_capacity(text.len());
+    let mut begin = 0;
+    for end in memchr::memchr3_iter(b'\n', b'\r', b' ', text).chain([text.len()]) {
+        line.extend_from_slice(text.get(begin..end).unwrap_or_default());
+        begin = end + 1;
+    }
+    line
 }
 
 /// The text between the first `<element>` and the next `<`. No entity is resolved and nothing nests.

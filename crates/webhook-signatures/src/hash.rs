@@ -39,11 +39,16 @@ impl Hash {
 
     /// The digest of `parts`, one after the other.
     pub(crate) fn of_parts(self, parts: &[&[u8]]) -> Vec<u8> {
+        self.tag(parts).bytes().to_vec()
+    }
+
+    /// The same, to be compared with.
+    pub(crate) fn tag(self, parts: &[&[u8]]) -> Tag {
         let algorithm = match self {
             Self::Sha1 => {
                 let mut context = Sha1::new();
                 parts.iter().for_each(|part| context.update(part));
-                return context.finalize().to_vec();
+                return Tag::Sha1(context.finalize().into());
             }
             Self::Sha256 => &digest::SHA256,
             Self::Sha384 => &digest::SHA384,
@@ -51,7 +56,7 @@ impl Hash {
         };
         let mut context = digest::Context::new(algorithm);
         parts.iter().for_each(|part| context.update(part));
-        context.finish().as_ref().to_vec()
+        Tag::Digest(context.finish())
     }
 }
 
@@ -99,16 +104,17 @@ impl HmacKey {
             Keyed::Other(key) => {
                 let mut context = ring_hmac::Context::with_key(key);
                 parts.iter().for_each(|part| context.update(part));
-                Tag::Other(context.sign())
+                Tag::Hmac(context.sign())
             }
         }
     }
 }
 
-/// An HMAC tag. It compares in constant time, and only so.
+/// A digest, keyed or not. It compares in constant time, and only so.
 pub(crate) enum Tag {
     Sha1([u8; 20]),
-    Other(ring_hmac::Tag),
+    Digest(digest::Digest),
+    Hmac(ring_hmac::Tag),
 }
 
 impl Tag {
@@ -119,7 +125,8 @@ impl Tag {
     pub(crate) fn bytes(&self) -> &[u8] {
         match self {
             Self::Sha1(bytes) => bytes,
-            Self::Other(tag) => tag.as_ref(),
+            Self::Digest(digest) => digest.as_ref(),
+            Self::Hmac(tag) => tag.as_ref(),
         }
     }
 }

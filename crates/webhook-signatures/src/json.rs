@@ -116,12 +116,24 @@ pub(crate) fn below<'p>(to_go: &'p str, key: &[u8], is_escaped: bool) -> Option<
     below_alike(to_go, key, is_escaped)
 }
 
+// Apart, so that the above is small enough to be built into its callers.
+#[inline(never)]
 fn below_alike<'p>(to_go: &'p str, key: &[u8], is_escaped: bool) -> Option<&'p str> {
-    // Only what a pointer escapes is spelt otherwise in it.
-    if is_escaped || memchr::memchr2(b'/', b'~', key).is_some() {
+    if is_escaped || !is_plain(key) {
         let (token, below) = first_token(to_go)?;
         return (unescape(key) == plain(token)).then_some(below);
     }
+    below_plain(to_go, key)
+}
+
+/// Whether a key without escapes is spelt the same in a pointer.
+pub(crate) fn is_plain(key: &[u8]) -> bool {
+    memchr::memchr2(b'/', b'~', key).is_none()
+}
+
+/// The same for a key that [`is_plain`].
+#[inline]
+pub(crate) fn below_plain<'p>(to_go: &'p str, key: &[u8]) -> Option<&'p str> {
     let path = to_go.strip_prefix('/')?;
     let below = path.get(key.len()..)?;
     let ends = below.is_empty() || below.starts_with('/');
@@ -441,17 +453,23 @@ impl<'a> Scan<'a> {
         loop {
             let (key, is_escaped) = self.string_with_escapes()?;
             self.take(b':')?;
+            let begin = self.rest;
+            let mut whole = None;
             for one in &mut *sought {
                 if let Some(below) = one.to_go.and_then(|to_go| below(to_go, key, is_escaped)) {
                     one.to_go = None;
-                    one.value = Self { rest: self.rest }.find(below);
+                    one.value = if below.is_empty() {
+                        *whole.get_or_insert_with(|| self.value())
+                    } else {
+                        Self { rest: begin }.find(below)
+                    };
                     left -= 1;
                 }
             }
             if left == 0 {
                 return Some(());
             }
-            self.value()?;
+            whole.unwrap_or_else(|| self.value())?;
             self.take(b',')?;
         }
     }

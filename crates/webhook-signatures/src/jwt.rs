@@ -3,14 +3,14 @@
 
 use crate::check::{Check, Verified, after_word, fits, supported, within};
 use crate::encoding::Encoding;
-use crate::hash::{self, Hash};
+use crate::hash::Hash;
 use crate::json::{self, Known};
 use crate::message::{self, Source};
 use crate::refusal::Refusal;
 use crate::scheme::{Algorithm, Claims, Jwt, Tolerance};
 use crate::secret::Key;
 
-use crate::field;
+use crate::field::{self, Seen};
 use std::borrow::Cow;
 
 /// What `alg` calls an algorithm (RFC 7518, 3.1; RFC 8037).
@@ -43,7 +43,7 @@ struct Token<'a> {
 /// The longest token that is read, in bytes.
 const TOKEN_MAX: usize = 16_384;
 
-pub(crate) fn verify(check: Check<'_>, jwt: &Jwt) -> Result<Verified, Refusal> {
+pub(crate) fn verify<'a>(check: Check<'a>, jwt: &'a Jwt) -> Result<(Verified, Seen<'a>), Refusal> {
     let text = field::read(&jwt.at, check.incoming, check.incoming.body)
         .ok_or_else(|| Refusal::Missing(jwt.at.shown()))?;
     let text = after_word(&text, "bearer").unwrap_or(&text);
@@ -69,7 +69,9 @@ pub(crate) fn verify(check: Check<'_>, jwt: &Jwt) -> Result<Verified, Refusal> {
         Some(_) => fresh(check, jwt)?,
         None => claims(check, &jwt.claims, &token.claims)?,
     };
-    check.passed(*at, stamp_ms)
+    let verified = check.passed(*at, stamp_ms)?;
+    let claims = jwt.detached.is_none().then_some((&jwt.at, token.claims));
+    Ok((verified, Seen { claims, ..Seen::default() }))
 }
 
 fn bad(what: &'static str, why: &'static str) -> Refusal {
@@ -208,7 +210,7 @@ fn hashes(check: Check<'_>, wanted: &Claims, claimed: &Known<'_, '_>) -> Result<
             None if wanted.body_may_be_empty && body.is_empty() => {}
             Some(said) if !(wanted.body_may_be_empty && body.is_empty()) => {
                 let said = encoding.decode(said.as_bytes()).unwrap_or_default();
-                if !hash::same(&said, &Hash::Sha256.of(body)) {
+                if !Hash::Sha256.tag(&[body]).is(&said) {
                     return Err(Refusal::BodyHash);
                 }
             }
@@ -218,7 +220,7 @@ fn hashes(check: Check<'_>, wanted: &Claims, claimed: &Known<'_, '_>) -> Result<
     if let Some(claim) = &wanted.url_hash {
         let said = claimed.text(claim).unwrap_or_default();
         let said = Encoding::Hex.decode(said.as_bytes()).unwrap_or_default();
-        if !hash::same(&said, &Hash::Sha256.of(check.incoming.url.as_bytes())) {
+        if !Hash::Sha256.tag(&[check.incoming.url.as_bytes()]).is(&said) {
             return Err(Refusal::Claim {
                 claim: "url_hash".into(),
                 why: "is not of this public URL",

@@ -33,8 +33,8 @@
 //! How a receiver uses it, in this order: build [`Incoming`] with the public URL; answer a [`handshake`](handshake());
 //! else [`verify`](verify()); on
 //! [`Refusal::Need`] fetch the key ([`KeyRequest`]), add [`Secret::fetched`] and ask again; on any other refusal answer
-//! [`Response::bad_signature`] with an empty body; on [`Verified`] read [`describe`](describe()), keep the bytes, and answer
-//! [`Response::success`]. A sender uses [`sign`](sign()) (or [`sign_all`] while a secret is being replaced).
+//! [`Response::bad_signature`] with an empty body; on [`Verified`] read [`describe`](describe()) (or do both by
+//! [`verify_and_describe`]), keep the bytes, and answer [`Response::success`]. A sender uses [`sign`](sign()) (or [`sign_all`] while a secret is being replaced).
 //!
 //! Features: `asymmetric` (default) is Ed25519, ECDSA and RSA.
 
@@ -104,4 +104,4 @@ pub use secret::{Secret, SecretError};
 pub use sign::{SignError, Signature, ToSign, sign, sign_all};
 pub use time::Unit;
 pub use title::{TITLE_MAX, title};
-pub use verify::verify;
+pub use verify::{verify, verify_and_describe};

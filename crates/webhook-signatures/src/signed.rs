@@ -2,15 +2,16 @@
 
 use crate::check::{Check, Verified, fits, supported};
 use crate::encoding::Encoding;
-use crate::hash::{self, Hash};
+use crate::field::{self, FirstPart, Seen};
+use crate::hash::{Hash, Tag};
 use crate::incoming::Incoming;
+use crate::json;
 use crate::layout::{self, Group, SIGNATURES_MAX};
 use crate::message::{self, Parts, Source};
 use crate::refusal::Refusal;
 use crate::scheme::{Algorithm, Field, KeySource, Piece, Place, Signed, Stamp, UrlForms};
 use crate::secret::Key;
 use crate::survey::{Sought, survey};
-use crate::{field, json};
 use std::borrow::Cow;
 
 /// How many elements of an array may carry a signature of their own.
@@ -19,13 +20,17 @@ const ELEMENTS_MAX: usize = 100;
 /// The value of a setting that takes whatever a request says.
 const ANY: &str = "*";
 
-pub(crate) fn verify<'a>(check: Check<'a>, signed: &'a Signed) -> Result<Verified, Refusal> {
+pub(crate) fn verify<'a>(
+    check: Check<'a>,
+    signed: &'a Signed,
+) -> Result<(Verified, Seen<'a>), Refusal> {
     if signed.source == KeySource::Given && check.keys().next().is_none() {
         return Err(Refusal::NoSecret);
     }
     supported(signed.algorithm)?;
     applies(check, signed)?;
-    let parts = parts(check, signed)?;
+    let pointers = pointers(signed);
+    let mut parts = parts(check, signed, &pointers)?;
     if parts.len() > ELEMENTS_MAX {
         return Err(Refusal::Malformed {
             what: "the body".into(),
@@ -36,12 +41,29 @@ pub(crate) fn verify<'a>(check: Check<'a>, signed: &'a Signed) -> Result<Verifie
     for part in &parts {
         last = Ok(one(check, signed, part)?);
     }
-    last
+    let values = parts.first_mut().and_then(|part| part.values.take());
+    let first = values.map(|values| FirstPart { each: signed.each.as_deref(), pointers, values });
+    Ok((last?, Seen { signed: first, ..Seen::default() }))
+}
+
+/// The places of signatures that stand in JSON and then the pieces that do, where such pieces are signed.
+fn pointers(signed: &Signed) -> Vec<&str> {
+    if !signed.message.iter().any(Piece::is_in_json) {
+        return Vec::new();
+    }
+    let mut pointers = Vec::with_capacity(signed.signatures.len() + signed.message.len());
+    pointers.extend(signed.signatures.iter().filter_map(|place| pointer(&place.at)));
+    pointers.extend(signed.message.iter().filter_map(message::pointer));
+    pointers
 }
 
 /// The body, or each element of it that is signed by itself; with the values that the check needs, where parts of a JSON
 /// body are signed.
-fn parts<'a>(check: Check<'a>, signed: &'a Signed) -> Result<Vec<Looked<'a>>, Refusal> {
+fn parts<'a>(
+    check: Check<'a>,
+    signed: &Signed,
+    pointers: &[&str],
+) -> Result<Vec<Looked<'a>>, Refusal> {
     let body = check.incoming.body;
     if !signed.message.iter().any(Piece::is_in_json) {
         let bare = |text| Looked { text, values: None };
@@ -50,11 +72,7 @@ fn parts<'a>(check: Check<'a>, signed: &'a Signed) -> Result<Vec<Looked<'a>>, Re
             json::find(body, array).and_then(|array| json::elements(array, ELEMENTS_MAX + 1));
         return Ok(elements.unwrap_or_default().into_iter().map(bare).collect());
     }
-    let mut pointers = Vec::with_capacity(signed.signatures.len() + signed.message.len());
-    pointers.extend(signed.signatures.iter().filter_map(|place| pointer(&place.at)));
-    pointers.extend(signed.message.iter().filter_map(message::pointer));
-    let sought =
-        Sought { each: signed.each.as_deref(), pointers: &pointers, parts_max: ELEMENTS_MAX + 1 };
+    let sought = Sought { each: signed.each.as_deref(), pointers, parts_max: ELEMENTS_MAX + 1 };
     let parts = survey(body, sought).ok_or(Refusal::Malformed {
         what: "the body".into(),
         why: "a key stands twice in it, so it is not clear which one was signed",
@@ -104,7 +122,7 @@ fn applies(check: Check<'_>, signed: &Signed) -> Result<(), Refusal> {
         && let Some(wanted) = check.incoming.query(name)
     {
         let wanted = Encoding::Hex.decode(&wanted).unwrap_or_default();
-        if !hash::same(&Hash::Sha256.of(check.incoming.body), &wanted) {
+        if !Hash::Sha256.tag(&[check.incoming.body]).is(&wanted) {
             return Err(Refusal::BodyHash);
         }
     }
@@ -112,11 +130,7 @@ fn applies(check: Check<'_>, signed: &Signed) -> Result<(), Refusal> {
 }
 
 /// The check of the body, or of one element of it.
-fn one<'a>(
-    check: Check<'a>,
-    signed: &'a Signed,
-    looked: &'a Looked<'a>,
-) -> Result<Verified, Refusal> {
+fn one<'a>(check: Check<'a>, signed: &'a Signed, looked: &Looked<'a>) -> Result<Verified, Refusal> {
     let places = signed.signatures.iter().filter(|place| pointer(&place.at).is_some()).count();
     let values = looked.values.as_ref().and_then(|values| values.split_at_checked(places));
     let body = Body { text: looked.text, values: values.map(|(_, pieces)| pieces) };
@@ -192,15 +206,10 @@ fn one_group<'a>(
 fn matches(algorithm: Algorithm, key: &Key, parts: &Parts<'_>, signatures: &[Vec<u8>]) -> bool {
     let slices: Vec<&[u8]> = parts.iter().map(|part| &**part).collect();
     match (algorithm, key) {
-        (Algorithm::Hmac(hash), key) => key.hmac(hash).is_some_and(|key| {
-            let tag = key.tag(&slices);
-            // No early end: how many were compared tells nothing.
-            signatures.iter().fold(false, |found, signature| found | tag.is(signature))
-        }),
-        (Algorithm::Digest(hash), Key::Text) => {
-            let digest = hash.of_parts(&slices);
-            signatures.iter().fold(false, |found, signature| found | hash::same(&digest, signature))
+        (Algorithm::Hmac(hash), key) => {
+            key.hmac(hash).is_some_and(|key| is_one_of(&key.tag(&slices), signatures))
         }
+        (Algorithm::Digest(hash), Key::Text) => is_one_of(&hash.tag(&slices), signatures),
         (algorithm, Key::Asymmetric(keys)) if algorithm.is_asymmetric() => {
             let message = slices.concat();
             signatures.iter().any(|signature| {
@@ -209,6 +218,11 @@ fn matches(algorithm: Algorithm, key: &Key, parts: &Parts<'_>, signatures: &[Vec
         }
         _ => false,
     }
+}
+
+/// No early end: how many were compared tells nothing.
+fn is_one_of(tag: &Tag, signatures: &[Vec<u8>]) -> bool {
+    signatures.iter().fold(false, |found, signature| found | tag.is(signature))
 }
 
 /// The texts in which signatures may stand, each with its place.

@@ -5,7 +5,7 @@
 //! first, another the last, and some do not care for case. So all keys are looked at, and the values on the way are found
 //! at no further cost.
 
-use crate::json::{self, Scan, below, below_index, unescape};
+use crate::json::{self, Scan, below, below_index, below_plain, is_plain, unescape};
 use std::collections::HashSet;
 use std::ops::Range;
 
@@ -204,7 +204,11 @@ impl<'a, 'p> Walk<'a, 'p> {
             return Some(Next { wanted: self.wanted.len(), is_part: false });
         }
         let range = level.wanted.clone();
-        Some(self.narrowed(range, |to_go| below(to_go, key, is_escaped)))
+        let is_plain = !is_escaped && is_plain(key);
+        Some(self.narrowed(range, |to_go| match is_plain {
+            true => below_plain(to_go, key),
+            false => below(to_go, key, is_escaped),
+        }))
     }
 
     fn element(&mut self) -> Option<Next> {

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use ring::hmac;
 use std::hint::black_box;
 use std::time::Instant;
-use webhook_signatures::{Hash, Incoming, describe, verify};
+use webhook_signatures::{Hash, Incoming, describe, verify, verify_and_describe};
 
 /// Microseconds of one call: the best of `rounds`, each of a hundredth of a second.
 fn micros(rounds: u32, mut work: impl FnMut()) -> f64 {
@@ -52,11 +52,15 @@ fn one(name: &str, secret: &str, rounds: u32) -> Result<Row> {
     let check =
         micros(rounds, || drop(black_box(verify(&row, &secret, black_box(&incoming), NOW))));
     let said = micros(rounds, || drop(black_box(describe(&row, black_box(&incoming)))));
+    let both = micros(rounds, || {
+        drop(black_box(verify_and_describe(&row, &secret, black_box(&incoming), NOW)));
+    });
     Ok(Row::new(name)
         .number("bytes", body.len() as f64)
         .number("sha256", hash)
         .number("hmac", mac)
         .number("verify", check)
         .number("of_hash", check / hash)
-        .number("describe", said))
+        .number("describe", said)
+        .number("both", both))
 }

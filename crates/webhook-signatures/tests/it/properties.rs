@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use webhook_signatures::{
     Incoming, Provider, Scheme, Secret, Signature, ToSign, all, describe, json, sign, verify,
+    verify_and_describe,
 };
 
 const NOW: i64 = 1_767_225_600;
@@ -153,6 +154,8 @@ proptest! {
             let sent = Sent::new(&signature, &request, &none);
             let verdict = verify(&provider, secret, &sent.incoming(), NOW);
             prop_assert!(verdict.is_ok(), "{}: {verdict:?}", provider.name);
+            let both = verify_and_describe(&provider, secret, &sent.incoming(), NOW);
+            prop_assert_eq!(both, verdict.map(|proof| (proof, describe(&provider, &sent.incoming()))));
             let mut changed = body.clone();
             let Some(index) = at.checked_rem(changed.len()) else { continue };
             changed[index] ^= 1 << bit;

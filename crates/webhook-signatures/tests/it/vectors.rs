@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use serde_json::Value;
 use std::path::PathBuf;
-use webhook_signatures::{Incoming, Provider, Secret, describe, find, verify};
+use webhook_signatures::{Incoming, Provider, Secret, describe, find, verify, verify_and_describe};
 
 /// One request of `tests/vectors/`.
 pub(crate) struct Vector {
@@ -105,8 +105,11 @@ fn each_vector_passes_exactly_when_it_is_valid() {
     let mut seen = 0;
     for vector in all().iter().filter(|vector| vector.field("handshake").is_null()) {
         let provider = vector.provider();
-        let verdict =
-            verify(&provider, &vector.secrets(&provider), &vector.incoming(), vector.now());
+        let secrets = vector.secrets(&provider);
+        let verdict = verify(&provider, &secrets, &vector.incoming(), vector.now());
+        let both = verify_and_describe(&provider, &secrets, &vector.incoming(), vector.now());
+        let apart = |proof| (proof, describe(&provider, &vector.incoming()));
+        assert_eq!(both, verdict.clone().map(apart), "{}", vector.title());
         let either =
             !vector.field("lenient_ok").is_null() || !vector.field("strict_may_reject").is_null();
         if verdict.is_ok() != vector.is_valid() && !either {
