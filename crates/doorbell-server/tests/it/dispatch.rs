@@ -120,6 +120,13 @@ impl World {
 
     /// Publishes an event with this body and order key.
     async fn publish(&self, body: &str, key: &str) -> EventId {
+        let admission = self.admission(body, key);
+        let id = admission.event.id;
+        self.admitting.admit(admission).await.unwrap();
+        id
+    }
+
+    fn admission(&self, body: &str, key: &str) -> Admission {
         let now = self.admitting.clock.now();
         let mut headers = Headers::default();
         headers.push("content-type", "application/json");
@@ -141,7 +148,6 @@ impl World {
                 peer: None,
             },
         };
-        let id = event.id;
         let accepted = intake::publish(&self.configured.directory(), event, Duration::ZERO);
         let deliveries = accepted.deliveries.iter().map(|planned| NewDelivery {
             id: DeliveryId::new(now, self.admitting.clock.dice()),
@@ -151,16 +157,14 @@ impl World {
             replay: None,
             lend: false,
         });
-        let admission = Admission {
+        assert_ne!(accepted.fate, Fate::NoEndpoint);
+        Admission {
             event: Arc::clone(&accepted.event),
             fate: accepted.fate.clone(),
             dedupe_window: Duration::ZERO,
             deliveries: deliveries.collect(),
             once: false,
-        };
-        assert_ne!(accepted.fate, Fate::NoEndpoint);
-        self.admitting.admit(admission).await.unwrap();
-        id
+        }
     }
 
     /// Lets time pass, in steps that the loop can follow.

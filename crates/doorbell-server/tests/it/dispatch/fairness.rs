@@ -89,6 +89,32 @@ async fn many_dead_endpoints_leave_memory_to_the_others() {
     assert_eq!(waiting, 20 * 451, "and nothing is lost");
 }
 
+/// Other nodes lend without asking for room: what is too much goes back to the store, and has its turn.
+#[tokio::test(start_paused = true)]
+async fn what_others_lend_too_much_goes_back() {
+    let script = Script::by(|_| Step::After(Duration::from_millis(50), ok()));
+    let world = World::new(script.clone(), vec![endpoint(1)]).await;
+    let mut most = 0;
+    for n in 0..6_000 {
+        let mut admission = world.admission(&n.to_string(), "a");
+        admission.deliveries.iter_mut().for_each(|delivery| delivery.lend = true);
+        world.store.accept(admission).await.unwrap();
+        tokio::task::yield_now().await;
+        most = most.max(world.admitting.desk.used());
+    }
+    assert!(
+        (limits::ENDPOINT_WINDOW * 2..limits::ENDPOINT_WINDOW * 3).contains(&most),
+        "{most} were held"
+    );
+    world.pass(SECOND * 60).await;
+    let mut seen = bodies(&script);
+    seen.sort();
+    seen.dedup();
+    assert_eq!((seen.len(), script.carried().len()), (6_000, 6_000));
+    assert!(world.states().await.iter().all(delivered));
+    assert_eq!(world.admitting.desk.used(), 0);
+}
+
 /// What the slow ones leave free goes to whoever needs it, not by head.
 #[tokio::test(start_paused = true)]
 async fn a_busy_endpoint_has_what_it_needs_beside_many_slow_ones() {
