@@ -14,8 +14,8 @@ mkdir "$space"/upper "$space"/work "$space"/root
 mount -t overlay overlay -o "lowerdir=/,upperdir=$space/upper,workdir=$space/work" "$space/root"
 cd "$space/root"
 rm -f usr/sbin/policy-rc.d
-cp "$FIRST" root/first.deb
-cp "$SECOND" root/second.deb
+cp "$FIRST" srv/first.deb
+cp "$SECOND" srv/second.deb
 """
 CHROOT = """
 mount --rbind /dev dev
@@ -37,7 +37,7 @@ def made(folder, binary):
 
 
 def in_a_copy(packages, after, **environment):
-    """Runs this shell script in the copy's root folder, with both packages in its `root`."""
+    """Runs this shell script in the copy's root folder, with both packages in its `srv`."""
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         pytest.skip("packages are tried by root, on Debian")
     words = ["unshare", "--mount", "--propagation", "private", "bash", "-euc", COPY + after]

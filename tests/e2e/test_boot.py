@@ -12,7 +12,7 @@ from package import in_a_copy, made
 BINARY_INSIDE = "/usr/local/lib/doorbell"
 BOOT = """
 cp "$UNDER_TEST" usr/local/lib/doorbell
-printf '%s' "$INSIDE" > root/inside.sh
+printf '%s' "$INSIDE" > srv/inside.sh
 rm -rf etc/systemd/system/*.wants
 : > etc/fstab
 echo 00000000000000000000000000000001 > etc/machine-id
@@ -21,7 +21,7 @@ ln -s ../trial.service etc/systemd/system/multi-user.target.wants/
 cat > etc/systemd/system/trial.service <<'X'
 [Service]
 Type=oneshot
-ExecStart=/bin/bash -eux /root/inside.sh
+ExecStart=/bin/bash -eux /srv/inside.sh
 StandardOutput=file:/told
 StandardError=file:/traced
 ExecStopPost=/bin/sh -c 'echo $SERVICE_RESULT >> /told; systemctl --no-block poweroff'
@@ -36,14 +36,14 @@ apt="apt-get --yes --quiet --quiet --no-install-recommends -o Dpkg::Use-Pty=0"
 at() { doorbell "$@" --data-dir /var/lib/doorbell; }
 main() { systemctl show --property MainPID --value doorbell; }
 wait_for() { for _ in $(seq 100); do "$@" > /dev/null 2>&1 && return; sleep 0.1; done; "$@"; }
-$apt install /root/first.deb >&2
+$apt install /srv/first.deb >&2
 wait_for at health
 first=$(main)
 grep -E '^(NoNewPrivs|Seccomp|CapEff):' /proc/$first/status | tr -d '\t'
 stat --format '%U %a' /var/lib/private/doorbell
 at source create kept --provider none >&2
 curl --silent --fail http://127.0.0.1:8080/in/kept --data '{}' >&2
-$apt install /root/second.deb >&2
+$apt install /srv/second.deb >&2
 wait_for at health
 test "$(main)" != "$first"
 at event list --json | grep --count evt_
@@ -53,7 +53,7 @@ wait_for at health
 systemctl show --property NRestarts doorbell
 ! journalctl --unit doorbell | grep login?code=
 systemctl disable --now doorbell
-$apt install --reinstall /root/second.deb >&2
+$apt install --reinstall /srv/second.deb >&2
 echo "$(systemctl is-active doorbell) $(systemctl is-enabled doorbell)"
 systemctl enable --now doorbell
 wait_for at health

@@ -10,14 +10,14 @@ from package import CHROOT, in_a_copy, made
 INSIDE = """
 apt="apt-get --yes --quiet --quiet --no-install-recommends -o Dpkg::Use-Pty=0"
 wanted=/etc/systemd/system/multi-user.target.wants/doorbell.service
-$apt install /root/first.deb >&2
+$apt install /srv/first.deb >&2
 doorbell --version
 test -L $wanted
 test -z "$(dpkg --verify doorbell)"
 echo '# mine' >> /etc/doorbell/doorbell.toml
 echo DATABASE_PASSWORD=mine > /etc/doorbell/environment
 systemctl --root=/ disable doorbell.service
-$apt install /root/second.deb >&2
+$apt install /srv/second.deb >&2
 dpkg-query --show --showformat '${Version}\\n' doorbell
 tail -1 /etc/doorbell/doorbell.toml
 test ! -e $wanted
