@@ -264,6 +264,20 @@ def test_no_secret_reaches_a_log_line(tmp_path, receiver):
             assert secret not in line, f"the {what} is in {line[:500]}"
 
 
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_the_start_is_told_to_a_log_without_a_key(tmp_path, form):
+    words = [BINARY, "serve", "--data-dir", "data", "--log-format", form, "--ingest-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0"]
+    with open(tmp_path / "log", "w") as log:
+        process = subprocess.Popen(words, cwd=tmp_path, stdout=log, stderr=subprocess.STDOUT)
+    told = (tmp_path / "log").read_text
+    until("it is ready", lambda: "ready" in told() and "data" in told())
+    process.terminate()
+    assert process.wait(timeout=20) == 0
+    assert "code=" not in told() and (tmp_path / "data/admin-token").read_text().strip() not in told()
+    if form == "json":
+        assert [line for line in told().splitlines() if not json.loads(line)] == []
+
+
 def test_a_node_that_leaves_says_so_and_goes_on(tmp_path, receiver):
     with node(tmp_path / "node", DOORBELL_DRAIN_DELAY="3s") as doorbell:
         doorbell.source("in", provider="none")

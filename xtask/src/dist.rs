@@ -10,18 +10,24 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What is made.
-#[derive(Debug, Clone, Copy, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Product {
     /// A package for Debian and Ubuntu, in `target/dist`.
     Deb(Flags),
 }
 
 /// How.
-#[derive(Debug, Clone, Copy, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Flags {
     /// How the binary is built: `dev` only to try out the package.
     #[arg(long, value_enum, default_value = "dist")]
     profile: Profile,
+    /// A binary that is there already; it must need no shared libraries, as `deploy/docker/build-static.sh` makes it.
+    #[arg(long, conflicts_with = "profile")]
+    binary: Option<PathBuf>,
+    /// The folder that the package is put into, instead of `target/dist`.
+    #[arg(long)]
+    into: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -58,27 +64,26 @@ const COPYRIGHT: &str = "Format: https://www.debian.org/doc/packaging-manuals/co
 Upstream-Name: Doorbell
 
 Files: *
-Copyright: the authors of Doorbell
+Copyright: 2026 The Doorbell authors
 License: MIT or Apache-2.0
  The texts are in /usr/share/doc/doorbell/LICENSE-MIT and LICENSE-APACHE.
 ";
 
 pub(crate) fn make(product: Product) -> Result<()> {
     match product {
-        Product::Deb(flags) => println!("{}", deb(flags.profile)?.display()),
+        Product::Deb(flags) => println!("{}", deb(&flags)?.display()),
     }
     Ok(())
 }
 
-fn deb(profile: Profile) -> Result<PathBuf> {
-    let (dist, architecture) = (place::work_folder("dist")?, architecture()?);
+fn deb(flags: &Flags) -> Result<PathBuf> {
+    let architecture = architecture()?;
+    let dist = flags.into.clone().map_or_else(|| place::work_folder("dist"), Ok)?;
     let tree = dist.join("deb");
     if tree.exists() {
         fs::remove_dir_all(&tree)?;
     }
-    let binary = tree.join("usr/bin/doorbell");
-    let script = place::root().join("deploy/docker/build-static.sh");
-    run(Command::new(script).args([&binary]).arg(profile.name()).current_dir(place::root()))?;
+    binary(flags, &tree.join("usr/bin/doorbell"))?;
     for (from, to) in FILES {
         put(&tree, to, &fs::read(place::root().join(from)).context(from)?, 0o644)?;
     }
@@ -94,6 +99,23 @@ fn deb(profile: Profile) -> Result<PathBuf> {
     let mut build = Command::new("dpkg-deb");
     run(build.args(["--root-owner-group", "-Zxz", "--build"]).args([&tree, &package]))?;
     Ok(package)
+}
+
+/// The binary that is packed: the given one, or one that is built for it.
+fn binary(flags: &Flags, to: &Path) -> Result<()> {
+    let Some(given) = &flags.binary else {
+        let script = place::root().join("deploy/docker/build-static.sh");
+        let mut build = Command::new(script);
+        return run(build.arg(to).arg(flags.profile.name()).current_dir(place::root()));
+    };
+    let wanted = Command::new("ldd").arg(given).output().context("ldd")?;
+    let wanted = String::from_utf8_lossy(&wanted.stdout).into_owned();
+    ensure!(!wanted.contains("=>"), "{} wants shared libraries:\n{wanted}", given.display());
+    let folder = to.parent().context("a file needs a folder")?;
+    fs::create_dir_all(folder)?;
+    fs::copy(given, to)?;
+    fs::set_permissions(to, fs::Permissions::from_mode(0o755))?;
+    Ok(())
 }
 
 fn put(tree: &Path, name: &str, bytes: &[u8], mode: u32) -> Result<()> {

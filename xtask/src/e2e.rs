@@ -74,6 +74,7 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         .current_dir(&tests)
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("DOORBELL", binary)
+        .env("XTASK", std::env::current_exe()?)
         .env("DOORBELL_CONFIGURATION", CONFIGURATION)
         .env("JUDGES", judges)
         .env("CLOCK_SHIM", shim::build("clock")?);

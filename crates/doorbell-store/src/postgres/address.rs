@@ -87,6 +87,17 @@ impl Address {
         }
         Err(last)
     }
+
+    /// Why no connection comes about, in the words of the first that says something. One more is tried for it.
+    pub(super) async fn why_not(&self) -> StoreError {
+        for host in &self.hosts {
+            let connecting = host.connect(self.tls.clone());
+            if let Ok(Err(fault)) = tokio::time::timeout(AMONG_OTHERS, connecting).await {
+                return StoreError::Failed(told(&fault));
+            }
+        }
+        StoreError::Busy
+    }
 }
 
 /// One configuration for each host: the library gives each of several hosts no time of its own for the login.

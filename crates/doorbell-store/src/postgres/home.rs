@@ -162,8 +162,13 @@ impl Postgres {
     }
 }
 
+/// The first connection. Whoever starts is told why there is none; later it is enough that the database is away.
 async fn open(options: &Options) -> Result<Arc<Open>, StoreError> {
-    Line::new(Address::parse(&options.address, &options.extra_roots)?, "").open().await
+    let address = Address::parse(&options.address, &options.extra_roots)?;
+    match Line::new(address.clone(), "").open().await {
+        Err(StoreError::Busy) => Err(address.why_not().await),
+        opened => opened,
+    }
 }
 
 /// A database that forgets on a power cut what it has confirmed breaks our promise; say so.

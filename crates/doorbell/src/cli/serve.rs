@@ -463,6 +463,16 @@ fn data_dir_flag(config: &Config) -> String {
     }
 }
 
+/// The address that opens the dashboard is a key: what is no terminal is a log that others read.
+fn dashboard(greeting: &Greeting, from: &str) -> String {
+    let Greeting { admin, login, .. } = greeting;
+    if std::io::stdout().is_terminal() {
+        format!("{login}   (opens once, within 15 minutes)")
+    } else {
+        format!("{admin}   (`doorbell login{from}` prints an address that opens it)")
+    }
+}
+
 fn greet(config: &Config, greeting: &Greeting, token: &TokenText, report: Report) -> Result<()> {
     let Greeting { ingest, admin, login, inbox } = greeting;
     write_private(&config.data_dir.join(URL_FILE), admin)?;
@@ -473,6 +483,12 @@ fn greet(config: &Config, greeting: &Greeting, token: &TokenText, report: Report
         }));
         return Ok(());
     }
+    let data = std::path::absolute(&config.data_dir);
+    let data = data.as_ref().unwrap_or(&config.data_dir).display();
+    if config.log_json {
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), %ingest, %admin, %data, "ready");
+        return Ok(());
+    }
     report.text(&format!("doorbell {} is ready\n", env!("CARGO_PKG_VERSION")));
     let everywhere = config.ingest.addr.ip().is_unspecified();
     report.text(&format!(
@@ -480,13 +496,12 @@ fn greet(config: &Config, greeting: &Greeting, token: &TokenText, report: Report
         inbox.as_deref().unwrap_or(&format!("{ingest}/{}/…", config.prefix)),
         if everywhere { "   (and at every other address of this machine)" } else { "" }
     ));
-    report.text(&format!("  dashboard {login}   (opens once, within 15 minutes)"));
+    report.text(&format!("  dashboard {}", dashboard(greeting, &data_dir_flag(config))));
     report.text(&format!(
         "  API       {admin}/v1   (the token is in {})",
         config.data_dir.join(TOKEN_FILE).display()
     ));
-    let folder = std::path::absolute(&config.data_dir);
-    report.text(&format!("  data      {}", folder.as_ref().unwrap_or(&config.data_dir).display()));
+    report.text(&format!("  data      {data}"));
     if !config.allow_private.is_empty() {
         report.text(&format!("  allows    endpoints in {}", config.allow_private.join(", ")));
     }

@@ -20,11 +20,14 @@ fn chat() -> Vec<Provider> {
             .at("x-slack-request-timestamp", (Unit::Seconds, FIVE_MINUTES), "v0:{timestamp}:{body}")
             .docs("https://docs.slack.dev/authentication/verifying-requests-from-slack/")
             .setup(
-                "Event Subscriptions of the app: switch them on, set the request URL to the URL \
-                 below once the source has the secret, since Slack asks at once, and choose the \
-                 events. The signing secret is under Basic Information, App Credentials. Install \
-                 the app (again): Slack sends only what the workspace has allowed.",
+                "The app's settings, Event Subscriptions: switch them on, set the request URL to \
+                 the URL below once the source has the secret, since Slack asks at once and takes \
+                 no other, choose the events, and save. The signing secret is under Basic \
+                 Information, App Credentials. Install the app (again): Slack sends only what the \
+                 workspace has allowed. Slash commands and interactive messages have request URLs of \
+                 their own, and the same secret.",
             )
+            .setup_read_in("https://api.slack.com/apis/http")
             .id(Field::First(vec![json("/event_id"), Field::FormJson("payload".into(), "/trigger_id".into())]))
             .kind(Field::First(vec![
                 json("/event/type"),
@@ -240,8 +243,6 @@ fn calls() -> Vec<Provider> {
                 signed.url = UrlForms::Ports;
                 signed.body_hash_query = Some("bodySHA256".into());
             })
-            .docs("https://www.twilio.com/docs/usage/webhooks/webhooks-security")
-            .setup("Set the URL below as the webhook of the number or messaging service in the console, or by the API. It signs with the account's primary auth token: a secondary one counts once it is promoted.")
             .id(Field::First(vec![
                 header("i-twilio-idempotency-token"),
                 Field::Form("MessageSid".into()),
@@ -259,8 +260,24 @@ fn calls() -> Vec<Provider> {
     };
     vec![
         twilio(sha1("twilio", "Twilio", ("x-twilio-signature", "", Base64)))
+            .docs("https://www.twilio.com/docs/usage/webhooks/webhooks-security")
+            .setup(
+                "Console, the phone number (or the messaging service): the URL below, by POST, as \
+                 the webhook for when a message or a call comes in; or by the API. It signs with \
+                 the account's primary auth token: a secondary one counts once it is promoted.",
+            )
+            .setup_read_in("https://www.twilio.com/docs/usage/webhooks/sms-webhooks")
             .verified("twilio 9.13.0 for Python; 8 published vectors"),
         twilio(base64("twilio-sha256", "Twilio, shared key", "x-twilio-signature", ""))
+            .docs("https://www.twilio.com/docs/usage/webhooks/webhook-shared-keys")
+            .setup(
+                "By the Webhooks configuration API (a public beta), https://webhooks.twilio.com/v1: \
+                 create a SharedKey, whose secret is that of the source, a Setting that signs with \
+                 it and HMAC_SHA256, and a Rule that names the Setting for the URL below. Then set \
+                 the URL as for the provider twilio. What no Rule matches is signed with the auth \
+                 token, and is refused here.",
+            )
+            .setup_read_in("https://www.twilio.com/docs/usage/webhooks/webhook-shared-keys")
             .caveat("For accounts with shared keys: the algorithm is pinned here and not taken from the request.")
             .source("twilio 9.13.0 for Python; no vector is kept"),
         hex("zoom", "Zoom", "x-zm-signature", "v0=")
@@ -276,7 +293,7 @@ fn calls() -> Vec<Provider> {
             .id(header("x-zm-trackingid"))
             .kind(json("/event"))
             .challenge(Challenge::ZoomUrlValidation)
-            .deadline(3000, "3 times: after 5, 20 and 60 minutes (general knowledge)")
+            .deadline(3000, "3 times: 5, 20 and 60 minutes after the try before")
             .caveat("Zoom names no tolerance; set one if you like.")
             .success(200)
             .verified("the crate webhook-verify 0.1.0"),

@@ -82,7 +82,7 @@ fn cards() -> Vec<Provider> {
             .setup_read_in("https://developer.squareup.com/docs/webhooks/step2subscribe")
             .id(json("/event_id"))
             .kind(json("/type"))
-            .deadline(10_000, "11 times in 24 hours (general knowledge)")
+            .deadline(10_000, "11 times in 24 hours (general knowledge); switched off after 3 weeks without a 2xx")
             .success(200)
             .caveat(
                 "The public URL is signed: it must be the notification URL exactly as registered.",
@@ -249,7 +249,7 @@ fn shops() -> Vec<Provider> {
             )
             .id(header("x-shopify-webhook-id"))
             .kind(header("x-shopify-topic"))
-            .deadline(5000, "8 times in 4 hours; then the subscription is deleted")
+            .deadline(5000, "8 times in 4 hours; then a subscription made by the Admin API is deleted")
             .success(200)
             .caveat("Connecting must take less than a second. X-Shopify-Event-Id is the same for all subscriptions of one event.")
             .verified("@shopify/shopify-api 15.0.0; nuxt-webhook-validators"),

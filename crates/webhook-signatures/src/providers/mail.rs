@@ -48,11 +48,13 @@ pub(super) fn rows() -> Vec<Provider> {
             "Webhooks of the account or of one domain: add the URL below for each event type; by API \
              it is POST /v1/webhooks with `url` and `event_types`, or POST \
              /v3/domains/{domain}/webhooks. It takes up to 10 minutes to work. The secret is the \
-             HTTP webhook signing key of the account, which is not the API key.",
+             HTTP webhook signing key of the account, which is not the API key. An event type has \
+             at most 3 URLs.",
         )
         .setup_read_in("https://documentation.mailgun.com/docs/mailgun/user-manual/webhooks/webhooks")
         .id(Field::First(vec![json("/event-data/id"), form("token")]))
         .kind(Field::First(vec![json("/event-data/event"), form("event")]))
+        .retries("after 10, 10, 15 and 30 minutes, 1, 2 and 4 hours; none after a 406")
         .success(200)
         .caveat("Only a time and a random token are signed, not the body: refuse a token seen before.")
         .source("django-anymail"),

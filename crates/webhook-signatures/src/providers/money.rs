@@ -38,7 +38,7 @@ fn wallets() -> Vec<Provider> {
             .needs("webhook_id", "The webhook's id in PayPal's dashboard, which is part of what is signed")
             .id(json("/id"))
             .kind(json("/event_type"))
-            .retries("25 times in 3 days (general knowledge)")
+            .retries("25 times in 3 days")
             .success(200)
             .caveat("The certificate is believed because it came over TLS from PayPal's host, and only between its own dates; its issuer is not checked.")
             .caveat("Of the body only a CRC-32 is signed, which anyone can keep while changing it: ask PayPal's API before money moves.")

@@ -53,14 +53,20 @@ fn forges() -> Vec<Provider> {
             .verified("@octokit/webhooks-methods 6.0.0"),
         Provider::token("gitlab", "GitLab", Token::Header("x-gitlab-token".into()))
             .docs("https://docs.gitlab.com/user/project/integrations/webhooks/")
-            .setup("Settings of the project or group, Webhooks: add one with the URL below, put a secret of your own choice into Secret token, and choose the triggers.")
+            .setup(
+                "Settings of the project or group, Webhooks, Add new webhook: the URL below, a \
+                 secret of your own choice as secret token, and the triggers. Groups have webhooks \
+                 in Premium and Ultimate only. With a signing token instead, GitLab signs: that is \
+                 the provider gitlab-signed.",
+            )
+            .setup_read_in("https://docs.gitlab.com/user/project/integrations/webhooks/")
             .id(Field::First(vec![
                 header("idempotency-key"),
                 header("x-gitlab-event-uuid"),
                 header("webhook-id"),
             ]))
             .kind(Field::First(vec![header("x-gitlab-event"), json("/object_kind")]))
-            .deadline(10_000, "disabled for a while after 4 failures in a row")
+            .deadline(10_000, "disabled for a while after 4 failures in a row, for good after 40")
             .verified("n8n-nodes-base 2.41.2; nuxt-webhook-validators"),
         super::basics::standard(
             "gitlab-signed",
@@ -254,14 +260,16 @@ fn trackers() -> Vec<Provider> {
             })
             .docs("https://linear.app/developers/webhooks")
             .setup(
-                "Settings, API, Webhooks, New webhook: the URL below, the teams and the resource \
-                 types. Linear makes the signing secret and shows it on the webhook's page. \
-                 Webhooks of an OAuth application are set up with the application, and have its \
-                 secret.",
+                "As an admin of the workspace, Settings, API, New webhook: the URL below, all public \
+                 teams or one team, and the resource types. Linear makes the signing secret and \
+                 shows it on the webhook's page. Webhooks of an OAuth application are set up with \
+                 the application, and come from each workspace that authorizes it.",
             )
+            .setup_read_in("https://developers.linear.app/docs/graphql/webhooks")
             .id(header("linear-delivery"))
             .kind(Field::First(vec![header("linear-event"), json("/type")]))
             .deadline(5000, "after 1 minute, 1 hour and 6 hours")
+            .success(200)
             .caveat("The time in the body counts; the header Linear-Timestamp is not signed.")
             .verified("@linear/sdk 98.0.0"),
         hex("jira", "Atlassian Jira", "x-hub-signature", "sha256=")
@@ -342,7 +350,14 @@ fn trackers() -> Vec<Provider> {
             .uncertain("general knowledge: the handshake has a vector, the signature has none"),
         hex("notion", "Notion", "x-notion-signature", "sha256=")
             .docs("https://developers.notion.com/reference/webhooks")
-            .setup("Settings of the integration, Webhooks: create a subscription with the URL below, then paste the verification token that arrives into Notion; `doorbell source reveal-secret` shows it.")
+            .setup(
+                "The connection (it was called integration) under notion.so/developers/connections, \
+                 Webhooks: create a subscription with the URL below and the events. Notion sends a \
+                 verification token to the URL, which `doorbell source reveal-secret` shows: paste \
+                 it there under Verify. The URL can be changed only before that; later delete the \
+                 subscription and create another, which has another token.",
+            )
+            .setup_read_in("https://developers.notion.com/reference/webhooks")
             .id(json("/id"))
             .kind(json("/type"))
             .challenge(Challenge::NotionToken)
