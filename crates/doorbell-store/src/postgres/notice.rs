@@ -17,11 +17,8 @@ pub(super) enum Notice {
 
 /// Deliveries of the events at these places were lent to a node.
 pub(super) fn lent(node: i64, places: &[i64]) -> String {
-    let mut text = format!("lent {node}");
-    for place in places {
-        text.push_str(&format!(" {place:x}"));
-    }
-    text
+    let places: Vec<String> = places.iter().map(|place| format!("{place:x}")).collect();
+    format!("lent {node} {}", places.join(" "))
 }
 
 /// What a text says. Of names only those that are some: a version to come may say more.
