@@ -126,6 +126,7 @@ mod tests {
             assert_eq!(nibble(byte), value, "{byte}");
             assert_eq!(decode([b'0', byte]), value.map(|value| vec![value]), "{byte}");
             assert_eq!(decode([byte, b'0']), value.map(|value| vec![value << 4]), "{byte}");
+            assert_eq!(decode([byte, byte]), value.map(|value| vec![value * 17]), "{byte}");
         }
         assert_eq!(Encoding::Base64.decode(b"AA=="), Some(vec![0]));
         for bad in ["AA", "AA=", "AB==", "A_==", "AA==\n", " AA==", "AA==AA=="] {

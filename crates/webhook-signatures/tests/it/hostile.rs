@@ -1,8 +1,8 @@
 //! Tables of what must not pass, from incidents that others had.
 
 use webhook_signatures::{
-    Encoding, Generic, Headers, Incoming, Provider, Refusal, Secret, SecretError, ToSign, Token,
-    find, generic, sign, sign_all, verify,
+    Algorithm, Encoding, Generic, Headers, Incoming, KeyForm, Provider, Refusal, Scheme, Secret,
+    SecretError, Signed, ToSign, Token, find, generic, sign, sign_all, verify,
 };
 
 const NOW: i64 = 1_767_225_600;
@@ -108,7 +108,7 @@ fn timestamps() {
             header: "x".into(),
             encoding: Encoding::Base64,
             message: webhook_signatures::template(&format!("msg_1.{at}.{{body}}")).unwrap(),
-            key: webhook_signatures::KeyForm::Standard,
+            key: KeyForm::Standard,
             ..Generic::default()
         });
         let none: [(&str, &[u8]); 0] = [];
@@ -178,6 +178,24 @@ fn blank_secrets_are_none() {
 }
 
 #[test]
+fn what_is_wrong_with_a_secret_is_said() {
+    let wrong = |name: &str, text: &str| Secret::parse(find(name).unwrap(), text).err();
+    for text in ["whsk_AAAA", "whpk_AAAA"] {
+        let symmetric = SecretError::Form("a symmetric one (whsec_…)");
+        assert_eq!(wrong("svix", text), Some(symmetric), "{text}");
+    }
+    let public = "a public key: PEM, base64, hex, a JWK or a JWK set";
+    assert_eq!(wrong("discord", "whpk_AAAA"), Some(SecretError::Form(public)));
+    let mut signed = Signed::raw(Algorithm::Ed25519, "x-signature", Encoding::Base64);
+    signed.key = KeyForm::StandardEd25519;
+    let ours = Provider::new("ours", "Ours", Scheme::Signed(Box::new(signed)));
+    let standard = SecretError::Form("a key of Standard Webhooks (whpk_… or whsk_…)");
+    assert_eq!(Secret::parse(&ours, "AAAA").err(), Some(standard));
+    assert_eq!(wrong("github", &"a".repeat(65_536)), None);
+    assert_eq!(wrong("github", &"a".repeat(65_537)), Some(SecretError::TooLong));
+}
+
+#[test]
 fn weak_secrets_are_taken_and_told() {
     let weakness = |name: &str, text: &str| secret(find(name).unwrap(), text).weakness();
     for (name, text, why) in [
@@ -190,6 +208,7 @@ fn weak_secrets_are_taken_and_told() {
         ("basic", "user:password", "everybody"),
         ("token", "--------", "everybody"),
         ("adyen", &"00".repeat(16), "everybody"),
+        ("standard-webhooks", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7o=", "less than 24 bytes"),
     ] {
         let told = weakness(name, text);
         assert!(told.is_some_and(|told| told.contains(why)), "{text:?}: {told:?}");
@@ -301,10 +320,7 @@ fn shared_secrets() {
     let each = Provider::new(
         "graph",
         "",
-        webhook_signatures::Scheme::Token(Token::Each {
-            array: "/value".into(),
-            pointer: "/clientState".into(),
-        }),
+        Scheme::Token(Token::Each { array: "/value".into(), pointer: "/clientState".into() }),
     );
     let passes = |body: &[u8]| {
         let none: [(&str, &[u8]); 0] = [];

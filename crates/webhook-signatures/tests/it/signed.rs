@@ -294,6 +294,19 @@ fn every_item_must_be_signed_and_a_hundred_are_looked_at() {
     assert!(matches!(at(&provider, URL, &lines(&[]), b"{}"), Err(Refusal::Missing(_))));
 }
 
+#[test]
+fn a_hundred_items_that_are_signed_whole_are_looked_at() {
+    let provider = row(|signed| signed.each = Some("/items".into()));
+    let verdict = |items: &[&str]| {
+        verdict(&provider, &[], format!(r#"{{"items":[{}]}}"#, items.join(",")).as_bytes(), "1")
+    };
+    assert!(verdict(&["1"]).is_ok() && verdict(&["1"; 100]).is_ok());
+    for last in ["1", "2"] {
+        let beyond = verdict(&[&["1"; 100][..], &[last]].concat());
+        assert!(matches!(beyond, Err(Refusal::Malformed { .. })), "{beyond:?}");
+    }
+}
+
 /// A pointer's `/` leads from one object into the next. Read as part of a key, it would let someone keep what was signed
 /// under a key of that name, and put something else where the application looks.
 #[test]

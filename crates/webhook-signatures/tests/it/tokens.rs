@@ -3,7 +3,7 @@
 use webhook_signatures::{
     Algorithm, Claims, Encoding, Field, Hash, Incoming, Jwt, KeyForm, KeySource, Piece, Provider,
     Refusal, Scheme, Secret, Setting, Stamp, ToSign, Tolerance, Unit, Verified, describe, find,
-    sign, verify,
+    sign, verify, verify_and_describe,
 };
 
 const NOW: i64 = 1_767_225_600;
@@ -347,6 +347,26 @@ fn a_fetched_key_counts_only_for_the_id_it_was_asked_for() {
     assert!(need(&plaid.headers, &[fetched(&plaid.headers)]).is_none());
     let again = need(&plaid.headers, &[fetched(&other)]).unwrap();
     assert!(!again.is_again(), "this one was never asked for");
+}
+
+/// What a check has read of one token is not taken for another's.
+#[test]
+fn an_event_may_be_named_by_another_token() {
+    let named = |header: &'static str| {
+        let pointer = "/jti".into();
+        let event_id = Some(Field::Claim { header: header.into(), pointer });
+        Provider { event_id, ..row(|_| {}) }
+    };
+    let [one, other] = ["one", "other"].map(|id| token(HEADER, &format!(r#"{{"jti":"{id}"}}"#)));
+    let headers = [("x-token", one.as_str()), ("x-other", other.as_str())];
+    let incoming = Incoming { method: "POST", url: URL, headers: &headers, body: b"" };
+    for (header, id) in [("x-token", "one"), ("x-other", "other")] {
+        let provider = named(header);
+        let (_, told) =
+            verify_and_describe(&provider, &[secret(&provider)], &incoming, NOW).unwrap();
+        assert_eq!(told.event_id.as_deref(), Some(id));
+        assert_eq!(told, describe(&provider, &incoming));
+    }
 }
 
 /// By its id a repetition is known, so it must be the token's own, wherever that stands.
