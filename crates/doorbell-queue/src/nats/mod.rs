@@ -187,7 +187,7 @@ impl Tap {
     }
 
     /// Where order is asked for: what another one had taken comes again only when its time is over, and nothing that is
-    /// newer may come before it.
+    /// newer may come before it. One that died some time ago is not waited for.
     async fn look(&self, state: &mut State, line: &Line) -> Result<(), QueueError> {
         let ordered = self.kept.opener().address.option("order") == Some("strict");
         if !ordered || state.looked == Some(line.number) {
@@ -195,9 +195,13 @@ impl Tap {
         }
         let now = Instant::now();
         let since = *state.since.get_or_insert(now);
-        let (taken, asking) = stream::others(line, &self.names()?).await?;
+        let names = self.names()?;
+        let others = stream::others(line, &names).await?;
         let ours = u64::try_from(state.ready.len()).unwrap_or(u64::MAX);
-        if (taken > ours || asking > 0) && now < since + stream::ACK_WAIT + PAUSE {
+        let wait = (others.taken > ours || others.asking > 0)
+            && now < since + stream::ACK_WAIT + stream::SLACK
+            && !others.are_gone(stream::last_stored(line, &names).await?);
+        if wait {
             state.quiet = Some(now + LOOK_AGAIN);
         } else {
             (state.looked, state.since) = (Some(line.number), None);

@@ -5,11 +5,14 @@ use super::protocol::Incoming;
 use crate::address::Address;
 use crate::message::{Message, QueueError, Taken, Token};
 use bytes::Bytes;
+use doorbell_core::time::Time;
 use serde_json::{Value, json};
 use std::time::Duration;
 
 /// After so long without a word a message that was taken is given to somebody else.
 pub(super) const ACK_WAIT: Duration = Duration::from_millis(1_500);
+/// By what the server may give it later than that.
+pub(super) const SLACK: Duration = Duration::from_millis(100);
 /// For so long the server knows the ids of what was put.
 const KNOWN: Duration = Duration::from_secs(120);
 
@@ -122,11 +125,44 @@ pub(super) async fn messages(line: &Line, names: &Names) -> Result<u64, QueueErr
     Ok(number("num_pending").saturating_add(number("num_ack_pending")))
 }
 
-/// How many were given to somebody who is not done with them, and how many requests for more wait at the server.
-pub(super) async fn others(line: &Line, names: &Names) -> Result<(u64, u64), QueueError> {
+/// What others have of a consumer's messages.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Others {
+    /// How many were given to somebody who is not done with them.
+    pub(super) taken: u64,
+    /// How many requests for more wait at the server: whoever asks is alive.
+    pub(super) asking: u64,
+    /// When the last one was given away, by the server's clock.
+    given: Option<Time>,
+}
+
+impl Others {
+    /// Whether the time of all that was taken was over when the last message came into the stream: what was put in just now tells
+    /// the server's time, whatever clock we have.
+    pub(super) fn are_gone(self, stored: Option<Time>) -> bool {
+        let over = |given: Time| stored.is_some_and(|now| now.since(given) >= ACK_WAIT + SLACK);
+        self.asking == 0 && self.given.is_some_and(over)
+    }
+}
+
+/// What others have.
+pub(super) async fn others(line: &Line, names: &Names) -> Result<Others, QueueError> {
     let info = consumer(line, names).await?;
     let number = |name: &str| info.get(name).and_then(Value::as_u64).unwrap_or_default();
-    Ok((number("num_ack_pending"), number("num_waiting")))
+    Ok(Others {
+        taken: number("num_ack_pending"),
+        asking: number("num_waiting"),
+        given: time(info.pointer("/delivered/last_active")),
+    })
+}
+
+/// When the last message came into the stream, by the server's clock.
+pub(super) async fn last_stored(line: &Line, names: &Names) -> Result<Option<Time>, QueueError> {
+    Ok(time(info(line, names).await?.pointer("/state/last_ts")))
+}
+
+fn time(value: Option<&Value>) -> Option<Time> {
+    value.and_then(Value::as_str).and_then(Time::parse_rfc3339)
 }
 
 async fn consumer(line: &Line, names: &Names) -> Result<Value, QueueError> {
@@ -204,7 +240,20 @@ pub(super) fn taken(incoming: Incoming) -> Option<Taken> {
 
 #[cfg(test)]
 mod tests {
-    use super::before_2_10;
+    use super::{Others, before_2_10};
+    use doorbell_core::time::Time;
+
+    #[test]
+    fn who_asks_no_more_and_has_let_all_time_pass_is_gone() {
+        let given = Some(Time::from_ms(10_000));
+        let others = Others { taken: 3, asking: 0, given };
+        assert!(others.are_gone(Some(Time::from_ms(11_600))));
+        assert!(!others.are_gone(Some(Time::from_ms(11_599))), "it may still be done with them");
+        assert!(!others.are_gone(Some(Time::from_ms(9_000))), "nothing came since");
+        assert!(!others.are_gone(None));
+        assert!(!Others { asking: 1, ..others }.are_gone(Some(Time::from_ms(20_000))), "it asks");
+        assert!(!Others { given: None, ..others }.are_gone(Some(Time::from_ms(20_000))));
+    }
 
     #[test]
     fn versions() {
