@@ -15,6 +15,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio_postgres::types::ToSql;
 
+/// The first lease of what is made later than its event: not that of what another node has lent as it came in (`taking_up`).
+const REDELIVERED: i64 = 2;
+
 /// What was changed, to be told when it is durable. The lease of what is lent is that of its hold.
 #[derive(Default)]
 struct Done {
@@ -99,7 +102,7 @@ async fn change(
     let kept = rows::delivery(row)?;
     let others: bool = get(row, 17)?;
     let others = others && kept.holder != parts.node();
-    if others || !parts.leases().take_back(id) {
+    if others || is_on_its_way(parts, &kept) || !parts.leases().take_back(id) {
         return Ok(Amended::InFlight);
     }
     let Some(delivery) = to(&kept.delivery) else { return Ok(Amended::NotAllowed) };
@@ -116,6 +119,12 @@ async fn change(
         done.lent.push((Lent { delivery, locator, lease, body_len, payload: None }, hold));
     }
     Ok(Amended::Done(Some(endpoint)))
+}
+
+/// Whether it was lent to this node, and is not written down here yet: whoever does that in a moment would begin with it as it was.
+fn is_on_its_way(parts: &Parts, kept: &Kept) -> bool {
+    let leases = parts.leases();
+    kept.holder == leases.node() && !leases.knows(kept.delivery.id)
 }
 
 /// Whether no other delivery of its order key is older, or out.
@@ -163,7 +172,7 @@ async fn redeliver(
         columns.add((seq, nth), &delivery);
         lends.push(lend);
         if lend {
-            let (locator, hold) = (Locator(seq.cast_unsigned()), Hold::new(1, nth, node));
+            let (locator, hold) = (Locator(seq.cast_unsigned()), Hold::new(REDELIVERED, nth, node));
             let lease = Lease(0);
             let payload = is_whole.then(|| Arc::clone(&event));
             done.lent.push((Lent { delivery, locator, lease, body_len, payload }, hold));
@@ -180,7 +189,7 @@ async fn insert(
     of: &Deliveries,
     (lends, node): (&Vec<bool>, i64),
 ) -> Result<(), StoreError> {
-    let rest: [&(dyn ToSql + Sync); 2] = [&lends, &node];
+    let rest: [&(dyn ToSql + Sync); 3] = [&lends, &node, &REDELIVERED];
     let values: Vec<_> = of.values().into_iter().chain(rest).collect();
     line.query(INSERT, &values).await.map(drop)
 }
@@ -209,7 +218,7 @@ const INSERT: &str = "
 INSERT INTO deliveries (seq, nth, id, tenant, event, endpoint, order_key, replay, attempts, state, due, holds_key,
     why, asked, holder, lease)
 SELECT v.seq, v.nth, v.id, v.tenant, v.event, v.endpoint, v.order_key, v.replay, 0, v.state, v.due, false,
-    v.why, false, CASE WHEN v.lend THEN $13::int8 ELSE 0 END, 1
+    v.why, false, CASE WHEN v.lend THEN $13::int8 ELSE 0 END, $14::int8
 FROM unnest($1::int8[], $2::int4[], $3::uuid[], $4::uuid[], $5::uuid[], $6::uuid[], $7::int8[], $8::uuid[], $9::int2[],
     $10::int8[], $11::text[], $12::bool[])
 AS v (seq, nth, id, tenant, event, endpoint, order_key, replay, state, due, why, lend)

@@ -64,8 +64,12 @@ impl Care {
             parts.doubt.fetch_or(looked.is_err(), Ordering::SeqCst);
             told = told.and(looked);
         }
-        told = told.and(give_back(parts, &line).await);
+        let freed = give_back(parts, &line).await;
         drop(hands);
+        match freed {
+            Ok(freed) => parts.wake(freed).await,
+            Err(fault) => told = told.and(Err(fault)),
+        }
         if self.look {
             let looked = look_round(parts).await;
             self.look = looked.is_err();
@@ -101,17 +105,16 @@ impl Care {
     }
 }
 
-/// What this node was lent and does not want any more.
-async fn give_back(parts: &Parts, line: &Open) -> Result<(), StoreError> {
+/// What this node was lent and does not want any more; of which endpoints.
+async fn give_back(parts: &Parts, line: &Open) -> Result<BTreeSet<EndpointId>, StoreError> {
     let unwanted = parts.leases().unwanted();
     if unwanted.is_empty() {
-        return Ok(());
+        return Ok(BTreeSet::new());
     }
     let ids: Vec<Id> = unwanted.iter().map(|id| (*id).into()).collect();
     let freed = line.query(GIVE_BACK, &[&ids, &parts.node()]).await?;
     parts.leases().given_back(&unwanted);
-    parts.wake(endpoints(&freed)?).await;
-    Ok(())
+    endpoints(&freed)
 }
 
 /// Frees what nodes hold that are not alive, whoever they were.

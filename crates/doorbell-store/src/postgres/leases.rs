@@ -7,7 +7,7 @@
 use super::LIFE;
 use crate::store::Lease;
 use doorbell_core::id::DeliveryId;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 /// One delivery that this node holds.
@@ -35,12 +35,12 @@ pub(super) struct Leases {
     /// Until when the others take it for alive, at the least.
     alive_until: Instant,
     /// What the database believes that we hold and we do not want: to be given back.
-    unwanted: Vec<DeliveryId>,
+    unwanted: HashSet<DeliveryId>,
 }
 
 impl Leases {
     pub(super) fn new(node: i64, now: Instant) -> Self {
-        Self { held: HashMap::new(), node, alive_until: now + margin(), unwanted: Vec::new() }
+        Self { held: HashMap::new(), node, alive_until: now + margin(), unwanted: HashSet::new() }
     }
 
     pub(super) const fn node(&self) -> i64 {
@@ -59,7 +59,7 @@ impl Leases {
 
     pub(super) fn lend(&mut self, delivery: DeliveryId, hold: Hold) -> Lease {
         self.held.insert(delivery, hold);
-        self.given_back(&[delivery]);
+        self.unwanted.remove(&delivery);
         Lease(hold.lease.cast_unsigned())
     }
 
@@ -101,13 +101,18 @@ impl Leases {
             return false;
         }
         if self.held.remove(&delivery).is_some() {
-            self.unwanted.push(delivery);
+            self.unwanted.insert(delivery);
         }
         true
     }
 
     pub(super) fn holds(&self, delivery: DeliveryId) -> bool {
         self.held.contains_key(&delivery)
+    }
+
+    /// Whether what the database believes about it was written down here.
+    pub(super) fn knows(&self, delivery: DeliveryId) -> bool {
+        self.holds(delivery) || self.unwanted.contains(&delivery)
     }
 
     /// The database believes that this node has these, and it never got them.
@@ -117,11 +122,13 @@ impl Leases {
 
     /// What is to be given back to the database; it is remembered until [`Leases::given_back`].
     pub(super) fn unwanted(&self) -> Vec<DeliveryId> {
-        self.unwanted.clone()
+        self.unwanted.iter().copied().collect()
     }
 
     pub(super) fn given_back(&mut self, done: &[DeliveryId]) {
-        self.unwanted.retain(|delivery| !done.contains(delivery));
+        for delivery in done {
+            self.unwanted.remove(delivery);
+        }
     }
 }
 
@@ -157,6 +164,17 @@ mod tests {
         let lease = leases.lend(waits, Hold::new(1, 0, 8));
         assert!(!leases.begin(waits, lease, start + LIFE * 2), "nor one that it never began");
         assert_eq!(leases.unwanted(), [waits], "which the database is told of");
+    }
+
+    #[test]
+    fn what_is_given_back_is_not_looked_for_one_by_one() {
+        let mut leases = Leases::new(7, ticks::now());
+        let ids: Vec<_> = (0..200_000).map(|n| DeliveryId::new(Time::EPOCH, n)).collect();
+        leases.never_got(ids.iter().copied());
+        leases.never_got(ids.iter().copied());
+        assert_eq!(leases.unwanted().len(), ids.len(), "each counts once");
+        leases.given_back(&ids);
+        assert!(leases.unwanted().is_empty());
     }
 
     #[test]

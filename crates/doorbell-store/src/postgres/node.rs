@@ -52,6 +52,7 @@ pub(super) async fn leave(parts: &Parts) -> Result<(), StoreError> {
 pub(super) fn start(parts: &Arc<Parts>, days: Arc<Days>, generation: i64) {
     let (beating, hearing) = (Arc::clone(parts), Arc::clone(parts));
     tokio::spawn(taking_up::run(Arc::clone(parts)));
+    tokio::spawn(look(Arc::clone(parts)));
     tokio::spawn(async move {
         // Today's tables at once: the first webhook need not wait for them.
         let (due, care) = (Due { tidy: true, ..Due::default() }, Arc::default());
@@ -74,6 +75,7 @@ pub(super) fn start(parts: &Arc<Parts>, days: Arc<Days>, generation: i64) {
                 () = hearing.silent.notified() => {}
                 () = closing => return,
             }
+            hearing.hears.store(false, Ordering::SeqCst);
             tokio::time::sleep(BEAT).await;
         }
     });
@@ -194,10 +196,11 @@ async fn listen(parts: &Parts) -> Result<(), StoreError> {
                 // What was said before we listened is not heard.
                 parts.reconfigured.notify_one();
                 parts.doubt.store(true, Ordering::SeqCst);
-                look_round(parts).await?;
+                parts.look.notify_one();
+                parts.hears.store(true, Ordering::SeqCst);
             }
             message = messages.next() => match message {
-                Some(Ok(AsyncMessage::Notification(notice))) => hear(parts, notice.payload()).await?,
+                Some(Ok(AsyncMessage::Notification(notice))) => hear(parts, notice.payload()),
                 Some(Ok(_)) => {}
                 Some(Err(fault)) => return Err(StoreError::Failed(told(&fault))),
                 None => return Ok(()),
@@ -206,15 +209,28 @@ async fn listen(parts: &Parts) -> Result<(), StoreError> {
     }
 }
 
-async fn hear(parts: &Parts, said: &str) -> Result<(), StoreError> {
+/// Looks round whenever it is asked to: beside the hearing, so that no notice waits for it.
+async fn look(parts: Arc<Parts>) {
+    while parts.check().is_ok() {
+        let closing = parts.closing.notified();
+        tokio::select! {
+            () = parts.look.notified() => if let Err(fault) = look_round(&parts).await {
+                parts.doubt.store(true, Ordering::SeqCst);
+                tracing::debug!(%fault, "it was not looked round; it is with the next beat");
+            },
+            () = closing => return,
+        }
+    }
+}
+
+fn hear(parts: &Parts, said: &str) {
     match notice::read(said) {
         Notice::Configuration => parts.reconfigured.notify_one(),
-        Notice::LookRound => look_round(parts).await?,
+        Notice::LookRound => parts.look.notify_one(),
         Notice::Stirred(endpoints) => parts.stir(endpoints),
         Notice::Lent(node, places) if node == parts.node() => parts.offer(places),
         Notice::Lent(..) => {}
     }
-    Ok(())
 }
 
 const REGISTER: &str = "INSERT INTO nodes (id, name, alive_until, delivers)

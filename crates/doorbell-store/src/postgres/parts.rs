@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
+use tokio_postgres::types::ToSql;
 
 /// Lines for questions that only read.
 const READERS: usize = 3;
@@ -95,6 +96,10 @@ pub(super) struct Parts {
     pub(super) lent: Notify,
     pub(super) stirred: Notify,
     pub(super) reconfigured: Notify,
+    /// It is to be looked round for what waits.
+    pub(super) look: Notify,
+    /// Whether what other nodes say is heard now: if not, nothing is to be lent to this one.
+    pub(super) hears: AtomicBool,
     /// The connections were broken because the database said nothing.
     pub(super) silent: Notify,
     /// Of the configuration, as this node goes by it.
@@ -170,6 +175,8 @@ impl Parts {
             lent: Notify::new(),
             stirred: Notify::new(),
             reconfigured: Notify::new(),
+            look: Notify::new(),
+            hears: AtomicBool::new(false),
             silent: Notify::new(),
             generation: AtomicI64::new(0),
             reading: Mutex::default(),
@@ -302,8 +309,8 @@ impl Parts {
 
     /// What the other nodes are told.
     pub(super) fn shut(&self) -> Option<Vec<Id>> {
-        let shut = guard(&self.shut);
-        let shut = shut.as_ref().filter(|shut| shut.len() <= SHUT)?;
+        let (shut, hears) = (guard(&self.shut), self.hears.load(Ordering::SeqCst));
+        let shut = shut.as_ref().filter(|shut| hears && shut.len() <= SHUT)?;
         Some(shut.iter().map(|id| (*id).into()).collect())
     }
 
@@ -396,8 +403,14 @@ impl Parts {
         }
     }
 
+    /// Where the connection has ended, on another one.
     async fn tell(&self, notices: Vec<String>) {
-        if let Err(fault) = self.worker.query(TELL, &[&self.channel, &notices]).await {
+        let values: [&(dyn ToSql + Sync); 2] = [&self.channel, &notices];
+        let mut told = self.worker.query(TELL, &values).await;
+        if matches!(told, Err(StoreError::Busy)) {
+            told = self.worker.query(TELL, &values).await;
+        }
+        if let Err(fault) = told {
             tracing::debug!(%fault, "the other nodes were not told; they will look for themselves");
         }
     }

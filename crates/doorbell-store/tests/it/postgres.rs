@@ -266,6 +266,64 @@ async fn what_is_lent_under_a_newer_configuration_is_given_back() {
     assert_eq!(second.claim(all_of(theirs)).await.unwrap().lent.len(), 1);
 }
 
+/// While a node takes over a newer configuration, what is lent to it waits a moment.
+#[tokio::test]
+async fn what_is_lent_while_a_configuration_is_read_is_taken_up() {
+    let (_homes, first, second) = two().await;
+    let theirs = owned_by(&second);
+    second.lend_from_others(Some(Vec::new()));
+    let (n, _) = accept_until_lent(&first, &second, theirs).await;
+    second.configuration().await.unwrap();
+    first.configure(vec![new_tenant()]).await.unwrap();
+    first.accept(admission(n + 1, theirs, false)).await.unwrap();
+    tokio::select! {
+        lent = second.lent() => assert_eq!(lent[0].delivery.id, DeliveryId::new(at(n + 1), (n + 1).into())),
+        () = follow(&second) => {}
+        () = claim_in_vain(&second, theirs) => {}
+    }
+}
+
+/// Takes over what others configure, for ever.
+async fn follow(node: &Postgres) {
+    loop {
+        node.reconfigured().await;
+        node.configuration().await.unwrap();
+    }
+}
+
+/// Claims whenever something waits, for ever: there is nothing.
+async fn claim_in_vain(node: &Postgres, of: EndpointId) {
+    loop {
+        node.stirred().await;
+        assert!(node.claim(all_of(of)).await.unwrap().lent.is_empty(), "it was given back");
+    }
+}
+
+/// What something else has lent to a node is written down by that, in a moment: a notice that comes late does not give it out,
+/// and nobody changes it.
+#[tokio::test]
+async fn what_is_on_its_way_to_a_node_is_left_alone() {
+    let (homes, first, second) = two().await;
+    let theirs = owned_by(&second);
+    second.lend_from_others(Some(Vec::new()));
+    let (n, lent) = accept_until_lent(&first, &second, theirs).await;
+    let delivery = lent[0].delivery.id;
+    assert_eq!(second.settle(delivered(&lent[0])).await, Ok(Settled::Kept));
+    let (place, node) = (lent[0].locator.0, homes.sql("SELECT max(id)::text FROM nodes").await);
+    homes
+        .sql(&format!(
+            "UPDATE deliveries SET state = 0, holder = {node}, lease = 2 WHERE seq = {place} RETURNING id::text"
+        ))
+        .await;
+    let cancel = Amendment::Cancel { tenant: TenantId::DEFAULT, delivery, at: at(1_000) };
+    assert_eq!(second.amend(vec![cancel]).await, Ok(vec![Amended::InFlight]));
+    let channel = "'doorbell_' || current_schema()::regnamespace::oid::text";
+    homes.sql(&format!("SELECT pg_notify({channel}, 'lent {node} {place:x}')::text")).await;
+    first.accept(admission(n + 1, theirs, false)).await.unwrap();
+    let next = second.lent().await;
+    assert_eq!(next[0].delivery.id, DeliveryId::new(at(n + 1), (n + 1).into()));
+}
+
 fn new_tenant() -> Change {
     Change::Put(Resource::Tenant(Tenant {
         id: TenantId::new(at(1), 1),
