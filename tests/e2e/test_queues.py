@@ -129,8 +129,8 @@ def test_a_source_takes_from_rabbitmq(tmp_path, rabbit, receiver):
             try:
                 channel.basic_publish("", "incoming", b'{"n": %d}' % number, properties, mandatory=True)
                 return True
-            except pika.exceptions.NackError:
-                # The queue has no leader yet, after a restart.
+            except (pika.exceptions.NackError, pika.exceptions.UnroutableError):
+                # After a restart the queue has no leader yet, or is not there yet.
                 return False
         until("the queue takes it", taken, RESTART_S)
 
