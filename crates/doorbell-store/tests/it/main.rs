@@ -7,6 +7,7 @@ mod config;
 mod embedded;
 mod index;
 mod indexed;
+mod lending;
 mod memory;
 mod moving;
 mod postgres;
