@@ -79,7 +79,7 @@ fn going(gateway: &Gateway, sink: &Sink, flags: &Flags) -> Result<Row> {
     let before = gateway.cpu()?;
     set_all(&mut gateway.api(), "enable")?;
     let (arrived, begun) = (sink.count(), Instant::now());
-    std::thread::sleep(flags.seconds(20));
+    std::thread::sleep(flags.seconds(20.0));
     let count = (sink.count() - arrived) as f64;
     Ok(Row::new("claimed and delivered")
         .number("rate", count / begun.elapsed().as_secs_f64())

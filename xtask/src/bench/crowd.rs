@@ -50,7 +50,7 @@ fn load_of(flags: &Flags, gateway: &Gateway, connections: u64, rate: f64) -> Res
         address: gateway.ingest(),
         template: Template::github("/in/bench", 1)?,
         connections,
-        duration: flags.seconds(10),
+        duration: flags.seconds(10.0),
         limit: u64::MAX,
         rate: Some(rate),
         epoch: Instant::now() - Duration::from_secs(super::fresh_number() * 1_000),

@@ -229,7 +229,7 @@ impl Fleet {
                 address: node.ingest.trim_start_matches("http://").to_owned(),
                 template: Template::github("/in/bench", ENDPOINTS)?,
                 connections: share,
-                duration: flags.seconds(5),
+                duration: flags.seconds(5.0),
                 limit: u64::MAX,
                 rate: None,
                 epoch: epoch - Duration::from_secs(super::fresh_number() * 1_000),
@@ -284,7 +284,10 @@ impl Ceiling {
         let before = cluster.cpu_seconds()?;
         let mut pgbench = std::process::Command::new(cluster.program("pgbench"));
         pgbench.args(["--no-vacuum", "--client", CLIENTS, "--jobs", "2", "--time"]);
-        pgbench.arg(flags.seconds(5).as_secs().to_string()).arg("--file").arg(&self.script);
+        pgbench
+            .arg(flags.seconds(5.0).as_secs().max(1).to_string())
+            .arg("--file")
+            .arg(&self.script);
         let output = pgbench.arg(&self.url).output().context("cannot start pgbench")?;
         let text = String::from_utf8_lossy(&output.stdout);
         ensure!(output.status.success(), "pgbench: {}", String::from_utf8_lossy(&output.stderr));

@@ -26,7 +26,7 @@ pub(super) fn run(flags: &Flags) -> Result<()> {
     let (mut bound, mut bound_cpu, mut ours, mut cpu, mut times) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Histogram::default());
     for round in 0..=flags.rounds {
-        let bare = client::run(&sink.address, flags.seconds(5), flags.connections)?;
+        let bare = client::run(&sink.address, flags.seconds(5.0), flags.connections)?;
         sink.take_times();
         let (before, arrived, begun) = (gateway.cpu()?, sink.count(), Instant::now());
         let sent = load::run(spec(flags, &gateway.ingest(), "/in/bench", epoch)?)?;
@@ -66,7 +66,7 @@ fn spec(flags: &Flags, address: &str, path: &str, epoch: Instant) -> Result<Spec
         address: address.to_owned(),
         template: Template::github(path, 1)?,
         connections: flags.connections,
-        duration: flags.seconds(5),
+        duration: flags.seconds(5.0),
         limit: u64::MAX,
         rate: None,
         epoch,
@@ -83,7 +83,7 @@ pub(super) fn latency(flags: &Flags) -> Result<()> {
     let calm = Spec {
         rate: Some(rate),
         connections: 8,
-        duration: flags.seconds(20),
+        duration: flags.seconds(20.0),
         ..spec(flags, &gateway.ingest(), "/in/bench", epoch)?
     };
     load::run(Spec { duration: Duration::from_secs(2), ..calm.clone() })?;

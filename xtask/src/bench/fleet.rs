@@ -74,7 +74,7 @@ fn isolation_phase(flags: &Flags, first: First) -> Result<Phase> {
         address: gateway.ingest(),
         template: Template::github("/in/bench", count)?,
         connections: flags.connections,
-        duration: flags.seconds(15),
+        duration: flags.seconds(15.0),
         limit: u64::MAX,
         rate: Some(flags.rate.unwrap_or(2_000.0)),
         epoch,

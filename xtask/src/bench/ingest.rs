@@ -5,29 +5,36 @@ use super::gateway::Gateway;
 use super::load::{self, Done, Spec, Template};
 use super::report::{self, Row};
 use super::sample::{Histogram, median};
-use super::{Flags, process, signed};
-use crate::payload::SECRET;
-use anyhow::{Context as _, Result, ensure};
+use super::{Flags, process};
+use anyhow::{Result, ensure};
 use serde_json::json;
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// One side over all rounds.
 #[derive(Debug, Default)]
-struct Side {
+pub(super) struct Side {
     rates: Vec<f64>,
     cpu_us: Vec<f64>,
+    /// CPU in all.
+    cpu_seconds: f64,
     answers: Histogram,
 }
 
 impl Side {
-    fn add(&mut self, done: &Done, cpu_seconds: f64) {
+    pub(super) fn add(&mut self, done: &Done, cpu_seconds: f64) {
         self.rates.push(done.rate());
+        self.cpu_seconds += cpu_seconds;
         self.cpu_us.push(cpu_seconds * 1e6 / done.answers.count() as f64);
         self.answers.merge(&done.answers);
     }
 
-    fn row(&self, name: &str) -> Row {
+    /// What an event costs over all rounds together, in microseconds of CPU: the processor is accounted in hundredths of a
+    /// second, which is coarse for a short round.
+    pub(super) fn cpu_us(&self) -> f64 {
+        self.cpu_seconds * 1e6 / self.answers.count() as f64
+    }
+
+    pub(super) fn row(&self, name: &str) -> Row {
         Row::new(name)
             .number("rate", median(&self.rates))
             .number("cpu_us", median(&self.cpu_us))
@@ -36,7 +43,7 @@ impl Side {
 }
 
 /// The pairs of rates, side by side.
-fn ratios(of: &Side, to: &Side) -> Vec<f64> {
+pub(super) fn ratios(of: &Side, to: &Side) -> Vec<f64> {
     of.rates.iter().zip(&to.rates).map(|(a, b)| a / b).collect()
 }
 
@@ -76,58 +83,16 @@ pub(super) fn run(flags: &Flags) -> Result<()> {
     report::keep("ingest", &rows)
 }
 
-/// `bench ingest --provider NAME`: its signed request beside GitHub's of the same bytes, in turns, on one gateway.
-pub(super) fn beside_github(flags: &Flags, provider: &str) -> Result<()> {
-    let row = signed::set_up(provider)?;
-    let text = signed::secret(&row)?;
-    let gateway = Gateway::fresh(flags)?;
-    let options: BTreeMap<_, _> = signed::settings(&row).into_iter().collect();
-    let mut api = gateway.api();
-    for (name, provider, secret) in [("theirs", provider, text), ("github", "github", SECRET)] {
-        let options = if name == "theirs" { json!(options) } else { json!({}) };
-        // Nothing is remembered of ids: the request is the same each time.
-        let source = json!({"name": name, "provider": provider, "secrets": [secret], "options": options,
-            "dedupe": {"window": "0s"}});
-        api.api("POST /v1/sources", Some(&source))?;
-    }
-    let now = i64::try_from(std::time::SystemTime::UNIX_EPOCH.elapsed()?.as_secs())?;
-    let secret = webhook_signatures::Secret::parse(&row, text)?;
-    let url = ("https://hooks.example.com/in/theirs", now);
-    let request = signed::request(&row, &secret, url)?;
-    let path = request.url.strip_prefix("https://hooks.example.com").context("another host")?;
-    let theirs = Template::fixed(path, &request.headers, &request.body);
-    let github = Template::with_body("/in/github", 1, &request.body)?;
-    let (mut one, mut other) = (Side::default(), Side::default());
-    for round in 0..=flags.rounds {
-        for (side, template) in [(&mut one, &github), (&mut other, &theirs)] {
-            let before = gateway.cpu()?;
-            let done = load(flags, &gateway.ingest(), template.clone())?;
-            if round > 0 {
-                side.add(&done, gateway.cpu()? - before);
-            }
-        }
-    }
-    let cpu: Vec<f64> = other.cpu_us.iter().zip(&one.cpu_us).map(|(a, b)| a / b).collect();
-    let ratio = Row::new("ratio (median of pairs)")
-        .number("cpu", median(&cpu))
-        .number("least", cpu.iter().copied().fold(f64::MAX, f64::min))
-        .number("most", cpu.iter().copied().fold(0.0, f64::max))
-        .number("rate", median(&ratios(&other, &one)))
-        .number("bytes", request.body.len() as f64);
-    let title = format!("ingest: {provider} beside github");
-    report::keep(&title, &[one.row("github"), other.row(provider), ratio])
-}
-
 fn post(flags: &Flags, address: &str, path: &str) -> Result<Done> {
     load(flags, address, Template::github(path, 1)?)
 }
 
-fn load(flags: &Flags, address: &str, template: Template) -> Result<Done> {
+pub(super) fn load(flags: &Flags, address: &str, template: Template) -> Result<Done> {
     let done = load::run(Spec {
         address: address.to_owned(),
         template,
         connections: flags.connections,
-        duration: flags.seconds(5),
+        duration: flags.seconds(5.0),
         limit: u64::MAX,
         rate: None,
         epoch: Instant::now() - Duration::from_secs(super::fresh_number() * 1_000),
@@ -143,12 +108,12 @@ pub(super) fn soak(flags: &Flags) -> Result<()> {
         let window = json!({"dedupe": {"window": "0s"}});
         gateway.api().api("PATCH /v1/sources/bench", Some(&window))?;
     }
-    let (end, mut samples) = (Instant::now() + flags.seconds(600), Vec::new());
+    let (end, mut samples) = (Instant::now() + flags.seconds(600.0), Vec::new());
     let mut side = Side::default();
     while Instant::now() < end {
         let before = gateway.cpu()?;
         let done =
-            post(&Flags { seconds: Some(5), ..flags.clone() }, &gateway.ingest(), "/in/bench")?;
+            post(&Flags { seconds: Some(5.0), ..flags.clone() }, &gateway.ingest(), "/in/bench")?;
         side.add(&done, gateway.cpu()? - before);
         samples.push(gateway.rss_mb()?);
     }

@@ -52,7 +52,7 @@ impl Template {
         let lines: String =
             headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         // As many lines as GitHub sends.
-        let others = "x-other-header: 292430182\r\n".repeat(6);
+        let others: String = (0..6).map(|n| format!("x-other-header-{n}: 292430182\r\n")).collect();
         let head = format!(
             "POST {path} HTTP/1.1\r\nhost: hooks.example.com\r\naccept: */*\r\naccept-encoding: gzip\r\n\
              {others}content-length: {}\r\n{lines}\r\n",

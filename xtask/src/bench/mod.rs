@@ -14,6 +14,7 @@ mod gateway;
 mod report;
 mod plot;
 mod ingest;
+mod beside;
 mod deliver;
 mod fleet;
 mod slow;
@@ -79,9 +80,9 @@ pub(crate) struct Flags {
     /// Rounds; each measures both sides.
     #[arg(long, default_value_t = 5)]
     rounds: u32,
-    /// Seconds of each side of a round (of `soak`: in all).
+    /// Seconds of each side of a round, which may have a fraction (of `soak`: in all).
     #[arg(long)]
-    seconds: Option<u64>,
+    seconds: Option<f64>,
     /// Keep-alive connections of the load.
     #[arg(long, default_value_t = 64)]
     connections: u64,
@@ -110,8 +111,8 @@ pub(crate) struct Flags {
 }
 
 impl Flags {
-    fn seconds(&self, usual: u64) -> Duration {
-        Duration::from_secs(self.seconds.unwrap_or(usual))
+    fn seconds(&self, usual: f64) -> Duration {
+        Duration::from_secs_f64(self.seconds.unwrap_or(usual).clamp(0.05, 86_400.0))
     }
 }
 
@@ -142,7 +143,7 @@ fn fresh_number() -> u64 {
 fn measure(what: What, flags: &Flags) -> Result<()> {
     match what {
         What::Ingest => match &flags.provider {
-            Some(provider) => ingest::beside_github(flags, provider),
+            Some(provider) => beside::run(flags, provider),
             None => ingest::run(flags),
         },
         What::Deliver => deliver::run(flags),

@@ -73,6 +73,22 @@ pub(super) fn median(values: &[f64]) -> f64 {
     sorted.get(sorted.len() / 2).copied().unwrap_or(0.0)
 }
 
+/// Between what the median lies with a probability of 0.95, however the values are spread: so many places to either side
+/// in their order. Of less than six values: the least and the greatest.
+pub(super) fn likely(values: &[f64]) -> (f64, f64) {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let half = sorted.len() as f64 / 2.0;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "from 0 to the number of values"
+    )]
+    let rank = (half - 0.98 * (half * 2.0).sqrt()).max(1.0) as usize;
+    let at = |index: usize| sorted.get(index).copied().unwrap_or(0.0);
+    (at(rank - 1), at(sorted.len().saturating_sub(rank)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,5 +104,15 @@ mod tests {
             assert!((found / ms - 1.0).abs() < 0.02, "{share}: {found}");
         }
         assert!((median(&[3.0, 1.0, 2.0]) - 2.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_median_of_many_is_known_better() {
+        let values = |count: u32| (0..count).map(f64::from).collect::<Vec<_>>();
+        let places = |count| likely(&values(count));
+        assert_eq!(places(5), (0.0, 4.0));
+        // The usual table of ranks: 100 values, the 40th and the 61st.
+        assert_eq!(places(100), (39.0, 60.0));
+        assert_eq!(places(0), (0.0, 0.0));
     }
 }

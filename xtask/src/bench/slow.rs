@@ -94,7 +94,7 @@ fn load_of(
         address: gateway.ingest(),
         template: Template::github("/in/bench", events)?,
         connections: flags.connections,
-        duration: flags.seconds(10),
+        duration: flags.seconds(10.0),
         limit,
         rate: Some(rate),
         epoch,

@@ -40,14 +40,14 @@ pub(super) fn run(flags: &Flags) -> Result<()> {
         })
     };
     load(&gateway, 20_000, Duration::from_secs(5))?;
-    let first: Done = load(&gateway, u64::MAX, flags.seconds(10))?;
+    let first: Done = load(&gateway, u64::MAX, flags.seconds(10.0))?;
     let mut rows = vec![accepted("at few", &first)];
     rows.extend(ask(&mut gateway.api(), "at few")?);
     let begun = gateway.cpu()?;
     let filled = load(&gateway, wanted, Duration::from_secs(24 * 3600))?;
     let cpu_us = (gateway.cpu()? - begun) * 1e6 / filled.answers.count() as f64;
     rows.push(accepted("filling", &filled).number("cpu_us", cpu_us));
-    let last = load(&gateway, u64::MAX, flags.seconds(10))?;
+    let last = load(&gateway, u64::MAX, flags.seconds(10.0))?;
     ensure!(first.failed + filled.failed + last.failed == 0, "requests failed");
     rows.push(accepted("at many", &last).number("ratio", last.rate() / first.rate()));
     let stored = first.answers.count() + filled.answers.count() + last.answers.count();
