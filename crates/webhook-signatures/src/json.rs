@@ -82,6 +82,11 @@ impl<'a, 'p> Known<'a, 'p> {
         self.0.iter().find(|one| one.pointer == wanted).map(|one| one.value)
     }
 
+    /// The values in the order of the pointers.
+    pub(crate) fn in_order(self) -> impl Iterator<Item = Option<&'a [u8]>> {
+        self.0.into_iter().map(|one| one.value)
+    }
+
     #[inline]
     pub(crate) fn raw(&self, wanted: &str) -> Option<&'a [u8]> {
         self.get(wanted).flatten()

@@ -35,7 +35,8 @@ pub(crate) fn name(algorithm: Algorithm) -> &'static str {
 struct Token<'a> {
     /// Header, dot and payload as they are signed.
     signed: Cow<'a, [u8]>,
-    header: Vec<u8>,
+    /// In base64url, as it stands there.
+    header: &'a [u8],
     claims: Vec<u8>,
     signature: Vec<u8>,
 }
@@ -49,19 +50,10 @@ pub(crate) fn verify<'a>(check: Check<'a>, jwt: &'a Jwt) -> Result<(Verified, Se
     let text = after_word(&text, "bearer").unwrap_or(&text);
     let payload = detached(check, jwt)?;
     let token = take_apart(text, payload.as_deref())?;
-    let said = Known::of(["/alg", "/crit", "/kid"], &token.header);
-    let named = said.text("/alg").unwrap_or_default();
-    let algorithm = jwt.algorithms.iter().copied().find(|algorithm| name(*algorithm) == named);
-    let algorithm =
-        algorithm.ok_or_else(|| Refusal::Algorithm { found: named.chars().take(16).collect() })?;
-    supported(algorithm)?;
-    if said.raw("/crit").is_some() {
-        return Err(bad("the token", "it has critical extensions, and none is known here"));
-    }
+    let Header { algorithm, kid } = header(token.header, jwt)?;
     if !fits(algorithm, &token.signature) {
         return Err(bad("the token", "its signature has another length than its algorithm's"));
     }
-    let kid = said.text("/kid");
     let keys = check.keys_from(&jwt.source, check.incoming.body, kid.as_deref())?;
     let found = keys.iter().find(|(_, _, key)| matches(key, algorithm, &token, kid.as_deref()));
     let (at, _, _) = found.ok_or(Refusal::NoMatch { signatures: 1, secrets: keys.len() })?;
@@ -92,15 +84,46 @@ fn take_apart<'a>(text: &'a [u8], detached: Option<&'a str>) -> Result<Token<'a>
         None => Cow::Borrowed(text.get(..header.len() + 1 + payload.len()).unwrap_or_default()),
     };
     let payload = detached.map_or(payload, str::as_bytes);
-    let decode = |part| {
-        Encoding::Base64Url.decode(part).ok_or_else(|| bad("the token", "a part is not base64url"))
-    };
-    Ok(Token {
-        signed,
-        header: decode(header)?,
-        claims: decode(payload)?,
-        signature: decode(signature)?,
-    })
+    Ok(Token { signed, header, claims: decode(payload)?, signature: decode(signature)? })
+}
+
+fn decode(part: &[u8]) -> Result<Vec<u8>, Refusal> {
+    Encoding::Base64Url.decode(part).ok_or_else(|| bad("the token", "a part is not base64url"))
+}
+
+/// What of a token's header counts.
+struct Header {
+    algorithm: Algorithm,
+    kid: Option<String>,
+}
+
+/// `{"alg":"HS256","typ":"JWT"}` and the same the other way round: the headers of nearly all tokens that are signed so
+/// need not be decoded and walked over.
+const HS256: [&[u8]; 2] =
+    [b"eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9", b"eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9"];
+
+fn header(part: &[u8], jwt: &Jwt) -> Result<Header, Refusal> {
+    if HS256.contains(&part) {
+        return Ok(Header {
+            algorithm: allowed(name(Algorithm::Hmac(Hash::Sha256)), jwt)?,
+            kid: None,
+        });
+    }
+    let text = decode(part)?;
+    let said = Known::of(["/alg", "/crit", "/kid"], &text);
+    let algorithm = allowed(&said.text("/alg").unwrap_or_default(), jwt)?;
+    if said.raw("/crit").is_some() {
+        return Err(bad("the token", "it has critical extensions, and none is known here"));
+    }
+    Ok(Header { algorithm, kid: said.text("/kid").map(Cow::into_owned) })
+}
+
+fn allowed(named: &str, jwt: &Jwt) -> Result<Algorithm, Refusal> {
+    let algorithm = jwt.algorithms.iter().copied().find(|algorithm| name(*algorithm) == named);
+    let algorithm =
+        algorithm.ok_or_else(|| Refusal::Algorithm { found: named.chars().take(16).collect() })?;
+    supported(algorithm)?;
+    Ok(algorithm)
 }
 
 fn three_parts(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
@@ -159,32 +182,35 @@ fn fresh(check: Check<'_>, jwt: &Jwt) -> Result<Option<i64>, Refusal> {
 const LEEWAY_S: i64 = 1;
 
 fn claims(check: Check<'_>, wanted: &Claims, claims: &[u8]) -> Result<Option<i64>, Refusal> {
-    let claimed = claimed(wanted, claims);
+    let mut claimed = claimed(wanted, claims).in_order();
+    let [issuer, exp, nbf, iat] = std::array::from_fn(|_| claimed.next().flatten());
     let wrong = |claim: &str, why| Refusal::Claim {
         claim: Cow::Owned(claim.trim_start_matches('/').to_owned()),
         why,
     };
-    let issuer = claimed.text("/iss");
-    if !wanted.issuers.is_empty()
-        && !wanted.issuers.iter().any(|known| Some(known.as_ref()) == issuer.as_deref())
-    {
-        return Err(wrong("iss", "is not the provider's"));
+    if !wanted.issuers.is_empty() {
+        let issuer = issuer.and_then(json::text);
+        if !wanted.issuers.iter().any(|known| Some(known.as_ref()) == issuer.as_deref()) {
+            return Err(wrong("iss", "is not the provider's"));
+        }
     }
     for (claim, setting) in &wanted.equal {
         let value =
             check.provider.setting(setting).ok_or_else(|| Refusal::NotSet(setting.clone()))?;
-        if !claimed.raw(claim).is_some_and(|raw| is_or_has(raw, value)) {
+        if !claimed.next().flatten().is_some_and(|raw| is_or_has(raw, value)) {
             return Err(wrong(claim, "is not the configured value"));
         }
     }
-    if let Some(claim) = wanted.truths.iter().find(|claim| claimed.raw(claim) != Some(b"true")) {
-        return Err(wrong(claim, "is not true"));
+    for claim in &wanted.truths {
+        if claimed.next().flatten() != Some(b"true") {
+            return Err(wrong(claim, "is not true"));
+        }
     }
-    hashes(check, wanted, &claimed)?;
-    times(check.now, wanted, ["/exp", "/nbf", "/iat"].map(|claim| claimed.raw(claim)))
+    hashes(check, wanted, claimed)?;
+    times(check.now, wanted, [exp, nbf, iat])
 }
 
-/// All that a scheme looks at, found in one walk.
+/// All that a scheme looks at, found in one walk, in the order in which it is looked at.
 fn claimed<'a, 'p>(wanted: &'p Claims, claims: &'a [u8]) -> Known<'a, 'p> {
     let equal = wanted.equal.iter().map(|(claim, _)| claim);
     let body_hash = wanted.body_hash.iter().map(|(claim, _)| claim);
@@ -203,31 +229,39 @@ fn is_or_has(raw: &[u8], value: &str) -> bool {
     }
 }
 
-fn hashes(check: Check<'_>, wanted: &Claims, claimed: &Known<'_, '_>) -> Result<(), Refusal> {
-    if let Some((claim, encoding)) = &wanted.body_hash {
+/// The claims that are hashes of the body and of the public URL.
+fn hashes<'a>(
+    check: Check<'_>,
+    wanted: &Claims,
+    mut claimed: impl Iterator<Item = Option<&'a [u8]>>,
+) -> Result<(), Refusal> {
+    if let Some((_, encoding)) = &wanted.body_hash {
         let body = check.incoming.body;
-        match claimed.text(claim) {
-            None if wanted.body_may_be_empty && body.is_empty() => {}
-            Some(said) if !(wanted.body_may_be_empty && body.is_empty()) => {
-                let said = encoding.decode(said.as_bytes()).unwrap_or_default();
-                if !Hash::Sha256.tag(&[body]).is(&said) {
-                    return Err(Refusal::BodyHash);
-                }
-            }
-            _ => return Err(Refusal::BodyHash),
+        let said = claimed.next().flatten();
+        let is_right = match wanted.body_may_be_empty && body.is_empty() {
+            true => said.and_then(json::text).is_none(),
+            false => said.is_some_and(|said| is_hash_of(body, said, *encoding)),
+        };
+        if !is_right {
+            return Err(Refusal::BodyHash);
         }
     }
-    if let Some(claim) = &wanted.url_hash {
-        let said = claimed.text(claim).unwrap_or_default();
-        let said = Encoding::Hex.decode(said.as_bytes()).unwrap_or_default();
-        if !Hash::Sha256.tag(&[check.incoming.url.as_bytes()]).is(&said) {
-            return Err(Refusal::Claim {
-                claim: "url_hash".into(),
-                why: "is not of this public URL",
-            });
-        }
+    let url = check.incoming.url.as_bytes();
+    if wanted.url_hash.is_some()
+        && !claimed.next().flatten().is_some_and(|said| is_hash_of(url, said, Encoding::Hex))
+    {
+        return Err(Refusal::Claim { claim: "url_hash".into(), why: "is not of this public URL" });
     }
     Ok(())
+}
+
+/// Whether a claim is the SHA-256 of these bytes.
+fn is_hash_of(bytes: &[u8], claim: &[u8], encoding: Encoding) -> bool {
+    // No digit needs an escape, so most can be read as they stand there.
+    let plain = claim.strip_prefix(b"\"").and_then(|text| text.strip_suffix(b"\""));
+    let said = plain.and_then(|text| encoding.decode(text));
+    let said = said.or_else(|| encoding.decode(json::text(claim)?.as_bytes()));
+    said.is_some_and(|said| Hash::Sha256.tag(&[bytes]).is(&said))
 }
 
 /// `exp`, `nbf` and `iat`; the time of `iat` in milliseconds.

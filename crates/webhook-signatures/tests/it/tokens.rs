@@ -111,6 +111,26 @@ fn a_token_is_read_up_to_its_longest() {
     assert!(matches!(long, Err(Refusal::Malformed { .. })), "{long:?}");
 }
 
+/// The two headers that are known as they stand there count for what they say, like any other spelling of it.
+#[test]
+fn a_usual_header_is_a_header() {
+    let usual = [r#"{"alg":"HS256","typ":"JWT"}"#, r#"{"typ":"JWT","alg":"HS256"}"#];
+    let others = [r#"{"alg": "HS256", "typ": "JWT"}"#, r#"{"typ":"JWT","alg":"HS256","kid":"1"}"#];
+    let other_algorithm = row(|jwt| jwt.algorithms = vec![Algorithm::Hmac(Hash::Sha512)]);
+    for header in usual.into_iter().chain(others) {
+        assert!(with_token(&row(|_| {}), &token(header, "{}"), b"").is_ok(), "{header}");
+        let refused = with_token(&other_algorithm, &token(header, "{}"), b"");
+        assert_eq!(refused, Err(Refusal::Algorithm { found: "HS256".into() }), "{header}");
+        let altered = token(header, "{}").replacen(&part("{}"), &part("[]"), 1);
+        let refused = with_token(&row(|_| {}), &altered, b"");
+        assert_eq!(refused, Err(Refusal::NoMatch { signatures: 1, secrets: 1 }), "{header}");
+    }
+    for header in [r#"{"alg":"none","typ":"JWT"}"#, r#"{"typ":"JWT","alg":"HS384"}"#] {
+        let refused = with_token(&row(|_| {}), &token(header, "{}"), b"");
+        assert!(matches!(refused, Err(Refusal::Algorithm { .. })), "{header}: {refused:?}");
+    }
+}
+
 /// Each HMAC under its own name, and only where the row allows it.
 #[test]
 fn a_token_names_an_allowed_algorithm() {
@@ -268,6 +288,81 @@ fn the_bodys_hash_is_claimed() {
     assert_eq!(check(true, Some(b""), b""), Err(Refusal::BodyHash));
     assert_eq!(check(false, Some(b""), b""), Ok(None));
     assert_eq!(check(false, None, b""), Err(Refusal::BodyHash));
+}
+
+/// A claimed hash is a JSON text, however it is spelt.
+#[test]
+fn a_claimed_hash_may_be_escaped() {
+    let provider = claiming(|claims| {
+        claims.body_hash = Some(("/hash".into(), Encoding::Hex));
+        claims.url_hash = Some("/url".into());
+    });
+    let hash = |bytes: &[u8]| Encoding::Hex.encode(&Hash::Sha256.of(bytes));
+    let escaped = |text: &str| format!("\\u00{:02x}{}", text.as_bytes()[0], &text[1..]);
+    let (body, url) = (hash(b"{}"), hash(URL.as_bytes()));
+    let check = |body: &str, url: &str| {
+        verdict(&provider, &format!(r#"{{"hash":{body},"url":{url}}}"#), b"{}")
+    };
+    let quoted = |text: &str| format!("\"{text}\"");
+    for body in [body.clone(), body.to_uppercase(), escaped(&body)] {
+        for url in [url.clone(), url.to_uppercase(), escaped(&url)] {
+            assert_eq!(check(&quoted(&body), &quoted(&url)), Ok(None), "{body} {url}");
+        }
+        for other in ["null", "1", "{}", "\"", "\"\"", &quoted(&body[1..]), &quoted(&url)] {
+            assert_eq!(check(other, &quoted(&url)), Err(Refusal::BodyHash), "{other}");
+        }
+        let wrong = claim("url_hash", "is not of this public URL");
+        assert_eq!(check(&quoted(&body), &quoted(&escaped(&body))), wrong);
+    }
+}
+
+/// Whatever else a scheme asks for, each claim is held against its own rule.
+#[test]
+fn each_claim_has_its_own_place() {
+    let mut provider = claiming(|claims| {
+        claims.issuers = vec!["us".into()];
+        claims.equal = vec![("/aud".into(), "a".into()), ("/sub".into(), "b".into())];
+        claims.truths = vec!["/one".into(), "/two".into()];
+        claims.body_hash = Some(("/hash".into(), Encoding::Hex));
+        claims.url_hash = Some("/url".into());
+        claims.issued = Some(Tolerance::both(300));
+        claims.expires = true;
+    });
+    let setting = |(name, value): (&'static str, &'static str)| Setting {
+        name: name.into(),
+        title: "".into(),
+        required: true,
+        value: Some(value.into()),
+    };
+    provider.settings = [("a", "A"), ("b", "B")].map(setting).to_vec();
+    let hash = |bytes: &[u8]| format!("\"{}\"", Encoding::Hex.encode(&Hash::Sha256.of(bytes)));
+    let right = [
+        ("url", hash(URL.as_bytes())),
+        ("two", "true".into()),
+        ("aud", "\"A\"".into()),
+        ("iat", NOW.to_string()),
+        ("iss", "\"us\"".into()),
+        ("hash", hash(b"{}")),
+        ("exp", (NOW + 60).to_string()),
+        ("sub", "\"B\"".into()),
+        ("nbf", NOW.to_string()),
+        ("one", "true".into()),
+    ];
+    let check = |claims: &[(&str, String)]| {
+        let claims: Vec<_> = claims.iter().map(|(name, raw)| format!("\"{name}\":{raw}")).collect();
+        verdict(&provider, &format!("{{{}}}", claims.join(",")), b"{}")
+    };
+    assert_eq!(check(&right), Ok(Some(NOW * 1000)));
+    for at in 0..right.len() {
+        for value in ["\"other\"", "[]"] {
+            let mut wrong = right.clone();
+            wrong[at].1 = value.into();
+            assert!(check(&wrong).is_err(), "{} {value}", right[at].0);
+        }
+        let mut without = right.to_vec();
+        without.remove(at);
+        assert_eq!(check(&without).is_ok(), right[at].0 == "nbf", "{}", right[at].0);
+    }
 }
 
 #[test]
