@@ -4,7 +4,19 @@
 //! bytes at all: what is skipped is not checked, nesting is counted and not recursed into, and the first of several
 //! equal keys wins. A scan costs about a microsecond a kilobyte.
 
+mod escape;
+mod pointer;
+mod quotes;
+mod respell;
+
+use escape::lossy;
+use pointer::numbered;
+use quotes::{closing_quote, quote_or_backslash, to_escape};
 use std::borrow::Cow;
+
+pub use escape::unescape;
+pub(crate) use pointer::{below, below_index, below_plain, is_plain};
+pub(crate) use respell::{escaped, indented, minified, spaced, unescaped};
 
 /// The raw value at `pointer` (RFC 6901; an empty pointer is the whole text): for a string with its quotes.
 ///
@@ -109,65 +121,6 @@ fn shared<'p>(sought: &[Sought<'_, 'p>]) -> Option<&'p str> {
         .find(|path| sought.iter().all(|one| leads_into(path, one.pointer)))
 }
 
-/// What is to go of a pointer behind this key, where the key is its next token.
-#[inline]
-pub(crate) fn below<'p>(to_go: &'p str, key: &[u8], is_escaped: bool) -> Option<&'p str> {
-    let [b'/', path @ ..] = to_go.as_bytes() else { return None };
-    // Nearly all keys are told apart by their first letters.
-    let differs = key.first().is_some_and(|letter| path.first() != Some(letter));
-    if differs && !is_escaped && path.first() != Some(&b'~') {
-        return None;
-    }
-    below_alike(to_go, key, is_escaped)
-}
-
-// Apart, so that the above is small enough to be built into its callers.
-#[inline(never)]
-fn below_alike<'p>(to_go: &'p str, key: &[u8], is_escaped: bool) -> Option<&'p str> {
-    if is_escaped || !is_plain(key) {
-        let (token, below) = first_token(to_go)?;
-        return (unescape(key) == plain(token)).then_some(below);
-    }
-    below_plain(to_go, key)
-}
-
-/// Whether a key without escapes is spelt the same in a pointer.
-pub(crate) fn is_plain(key: &[u8]) -> bool {
-    memchr::memchr2(b'/', b'~', key).is_none()
-}
-
-/// The same for a key that [`is_plain`].
-#[inline]
-pub(crate) fn below_plain<'p>(to_go: &'p str, key: &[u8]) -> Option<&'p str> {
-    let path = to_go.strip_prefix('/')?;
-    let below = path.get(key.len()..)?;
-    let ends = below.is_empty() || below.starts_with('/');
-    (ends && path.as_bytes().starts_with(key)).then_some(below)
-}
-
-/// The same for an element of an array.
-pub(crate) fn below_index(to_go: &str, index: usize) -> Option<&str> {
-    let (number, below) = numbered(to_go)?;
-    (number == index).then_some(below)
-}
-
-fn numbered(to_go: &str) -> Option<(usize, &str)> {
-    let (token, below) = first_token(to_go)?;
-    let number = crate::time::digits(token.as_bytes())?;
-    Some((usize::try_from(number).ok()?, below))
-}
-
-/// The pointer's next token, and what is to go behind it.
-fn first_token(to_go: &str) -> Option<(&str, &str)> {
-    let path = to_go.strip_prefix('/')?;
-    path.split_at_checked(memchr::memchr(b'/', path.as_bytes()).unwrap_or(path.len()))
-}
-
-/// A pointer's token without its escapes.
-fn plain(token: &str) -> String {
-    token.replace("~1", "/").replace("~0", "~")
-}
-
 /// The raw elements of the array that `body` is, at most `limit`; `None` when it is not an array.
 #[must_use]
 pub fn elements(body: &[u8], limit: usize) -> Option<Vec<&[u8]>> {
@@ -255,114 +208,6 @@ fn push_escaped(out: &mut String, c: char) {
             }
         }
     }
-}
-
-/// The text without blanks outside strings.
-pub(crate) fn minified(body: &[u8]) -> Vec<u8> {
-    outside_strings(body, |byte, out, _| {
-        if !byte.is_ascii_whitespace() {
-            out.push(byte);
-        }
-    })
-}
-
-/// With a blank after each comma and colon, as Python writes it.
-pub(crate) fn spaced(body: &[u8]) -> Vec<u8> {
-    outside_strings(body, |byte, out, _| {
-        out.push(byte);
-        if matches!(byte, b',' | b':') {
-            out.push(b' ');
-        }
-    })
-}
-
-/// A line for each member, indented, as `JSON.stringify` writes it; at most 64 levels deep.
-pub(crate) fn indented(body: &[u8], width: usize) -> Vec<u8> {
-    let mut depth = 0_usize;
-    let line = |out: &mut Vec<u8>, depth: usize| {
-        out.push(b'\n');
-        out.resize(out.len() + depth.min(64) * width, b' ');
-    };
-    outside_strings(body, |byte, out, next| match byte {
-        b'{' | b'[' => {
-            out.push(byte);
-            depth += 1;
-            if !matches!(next, Some(b'}' | b']')) {
-                line(out, depth);
-            }
-        }
-        b'}' | b']' => {
-            depth = depth.saturating_sub(1);
-            if !matches!(out.last(), Some(b'{' | b'[')) {
-                line(out, depth);
-            }
-            out.push(byte);
-        }
-        b',' => {
-            out.push(byte);
-            line(out, depth);
-        }
-        b':' => out.extend_from_slice(b": "),
-        byte => out.push(byte),
-    })
-}
-
-/// With every character beyond ASCII as `\uXXXX`.
-pub(crate) fn escaped(body: &[u8]) -> Vec<u8> {
-    let mut out = String::with_capacity(body.len());
-    for c in String::from_utf8_lossy(body).chars() {
-        if c.is_ascii() {
-            out.push(c);
-        } else {
-            for unit in c.encode_utf16(&mut [0; 2]) {
-                out.push_str("\\u");
-                for shift in [12, 8, 4, 0] {
-                    out.push(char::from_digit((u32::from(*unit) >> shift) & 15, 16).unwrap_or('0'));
-                }
-            }
-        }
-    }
-    out.into_bytes()
-}
-
-/// With every `\uXXXX` beyond ASCII as its character.
-pub(crate) fn unescaped(body: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(body.len());
-    let mut rest = body;
-    while let Some((&byte, after)) = rest.split_first() {
-        let (c, used) = if byte == b'\\' { escape(after) } else { ('\0', 0) };
-        if !c.is_ascii() && c != char::REPLACEMENT_CHARACTER {
-            out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
-            rest = after.get(used..).unwrap_or_default();
-        } else {
-            let whole = rest.get(..=used).unwrap_or(rest);
-            out.extend_from_slice(whole);
-            rest = rest.get(whole.len()..).unwrap_or_default();
-        }
-    }
-    out
-}
-
-/// Copies strings as they are and gives every other byte, with the one after it, to `other`.
-fn outside_strings(body: &[u8], mut other: impl FnMut(u8, &mut Vec<u8>, Option<u8>)) -> Vec<u8> {
-    let mut out = Vec::with_capacity(body.len());
-    let mut rest = body;
-    while let Some((&byte, after)) = rest.split_first() {
-        let length = if byte == b'"' {
-            closing_quote(after).map_or(rest.len(), |length| length + 2)
-        } else {
-            0
-        };
-        if length > 0 {
-            let (string, after) = rest.split_at_checked(length).unwrap_or((rest, b""));
-            out.extend_from_slice(string);
-            rest = after;
-        } else {
-            other(byte, &mut out, after.first().copied());
-            rest = after;
-        }
-    }
-    out
 }
 
 /// A place in a JSON text.
@@ -516,69 +361,6 @@ fn ends_scalar(byte: u8) -> bool {
     matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\r' | b'\n' | b':' | b'"' | b'{' | b'[')
 }
 
-/// Where the string ends whose first byte is at 0.
-#[inline]
-fn closing_quote(inside: &[u8]) -> Option<usize> {
-    let mut at = 0;
-    loop {
-        at += quote_or_backslash(inside.get(at..)?)?;
-        if inside.get(at) == Some(&b'"') {
-            return Some(at);
-        }
-        at += 2;
-    }
-}
-
-/// Words of eight bytes that are looked at one by one before a wider search is set up.
-const SHORT_WORDS: usize = 4;
-
-/// Where the first of the two stands. Most strings are short: for them the set-up of a search by vectors costs more than
-/// the search.
-#[inline]
-fn quote_or_backslash(text: &[u8]) -> Option<usize> {
-    let (words, _) = text.as_chunks::<8>();
-    let mut at = 0;
-    for word in words.iter().take(SHORT_WORDS) {
-        let word = u64::from_le_bytes(*word);
-        let hits = zero_bytes(word ^ every(b'"')) | zero_bytes(word ^ every(b'\\'));
-        if hits != 0 {
-            return Some(at + usize::try_from(hits.trailing_zeros() / 8).ok()?);
-        }
-        at += 8;
-    }
-    Some(at + memchr::memchr2(b'"', b'\\', text.get(at..)?)?)
-}
-
-/// Where the first character stands that a JSON string must not have as it is.
-fn to_escape(text: &[u8]) -> Option<usize> {
-    let (words, tail) = text.as_chunks::<8>();
-    let hits = |word: &[u8; 8]| {
-        let word = u64::from_le_bytes(*word);
-        zero_bytes(word ^ every(b'"')) | zero_bytes(word ^ every(b'\\')) | control_bytes(word)
-    };
-    let found = words.iter().map(hits).enumerate().find(|(_, hits)| *hits != 0);
-    if let Some((at, hits)) = found {
-        return Some(at * 8 + usize::try_from(hits.trailing_zeros() / 8).ok()?);
-    }
-    let at = tail.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..b' '))?;
-    Some(words.len() * 8 + at)
-}
-
-/// A word of eight times this byte.
-const fn every(byte: u8) -> u64 {
-    u64::from_le_bytes([byte; 8])
-}
-
-/// The highest bit of each byte that is zero. (Only the lowest such bit is sure: a borrow may set others above it.)
-const fn zero_bytes(word: u64) -> u64 {
-    word.wrapping_sub(every(0x01)) & !word & every(0x80)
-}
-
-/// The same for each byte below a blank.
-const fn control_bytes(word: u64) -> u64 {
-    word.wrapping_sub(every(b' ')) & !word & every(0x80)
-}
-
 /// The length of the object or array that starts at 0, by counting.
 fn container(text: &[u8]) -> Option<usize> {
     let mut depth = 0_usize;
@@ -597,64 +379,6 @@ fn container(text: &[u8]) -> Option<usize> {
         }
         at += 1;
     }
-}
-
-/// A string's content with its escapes resolved. A broken escape or a lone surrogate becomes U+FFFD.
-#[must_use]
-pub fn unescape(inside: &[u8]) -> Cow<'_, str> {
-    let Some(first) = memchr::memchr(b'\\', inside) else { return lossy(inside) };
-    let (head, mut rest) = inside.split_at(first);
-    let mut out = String::with_capacity(inside.len());
-    out.push_str(&String::from_utf8_lossy(head));
-    while let Some((&b'\\', after)) = rest.split_first() {
-        let (c, used) = escape(after);
-        out.push(c);
-        rest = after.get(used..).unwrap_or_default();
-        let plain = memchr::memchr(b'\\', rest).unwrap_or(rest.len());
-        let (head, tail) = rest.split_at(plain);
-        out.push_str(&String::from_utf8_lossy(head));
-        rest = tail;
-    }
-    Cow::Owned(out)
-}
-
-/// The same as [`String::from_utf8_lossy`], which is slow to begin.
-fn lossy(bytes: &[u8]) -> Cow<'_, str> {
-    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
-}
-
-/// The character of one escape, and how many bytes after the backslash it takes.
-fn escape(after: &[u8]) -> (char, usize) {
-    match after.first() {
-        Some(b'n') => ('\n', 1),
-        Some(b't') => ('\t', 1),
-        Some(b'r') => ('\r', 1),
-        Some(b'b') => ('\u{8}', 1),
-        Some(b'f') => ('\u{c}', 1),
-        Some(b'u') => unicode(after),
-        Some(byte @ (b'"' | b'\\' | b'/')) => (char::from(*byte), 1),
-        _ => (char::REPLACEMENT_CHARACTER, usize::from(!after.is_empty())),
-    }
-}
-
-/// `uXXXX`, or the pair `uD8xx\uDCxx`.
-fn unicode(after: &[u8]) -> (char, usize) {
-    let Some(high) = hex4(after.get(1..5)) else { return (char::REPLACEMENT_CHARACTER, 1) };
-    if let Some(c) = char::from_u32(high) {
-        return (c, 5);
-    }
-    let low = if after.get(5..7) == Some(b"\\u") { hex4(after.get(7..11)) } else { None };
-    match low {
-        Some(low @ 0xDC00..=0xDFFF) if high < 0xDC00 => {
-            let c = char::from_u32(0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00));
-            (c.unwrap_or(char::REPLACEMENT_CHARACTER), 11)
-        }
-        _ => (char::REPLACEMENT_CHARACTER, 5),
-    }
-}
-
-fn hex4(text: Option<&[u8]>) -> Option<u32> {
-    text?.iter().try_fold(0, |sum, byte| Some(sum * 16 + char::from(*byte).to_digit(16)?))
 }
 
 #[cfg(test)]

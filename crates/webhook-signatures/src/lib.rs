@@ -49,6 +49,7 @@ mod survey;
 
 mod incoming;
 mod scheme;
+mod template;
 
 mod der;
 mod field;
@@ -97,11 +98,11 @@ pub use refusal::Refusal;
 pub use samples::{Origin, Sample, sample, samples};
 pub use scheme::{
     Algorithm, Claims, Field, Fields, HttpSignature, Jwt, KeyForm, KeyHost, KeySource, Layout,
-    Piece, Place, Repeats, Scheme, Signed, Stamp, TemplateError, Text, Token, Tolerance, UrlForms,
-    pattern, template,
+    Piece, Place, Repeats, Scheme, Signed, Stamp, Text, Token, Tolerance, UrlForms,
 };
 pub use secret::{Secret, SecretError};
 pub use sign::{SignError, Signature, ToSign, sign, sign_all};
+pub use template::{TemplateError, pattern, template};
 pub use time::Unit;
 pub use title::{TITLE_MAX, title};
 pub use verify::{verify, verify_and_describe};

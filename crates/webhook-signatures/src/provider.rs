@@ -416,7 +416,7 @@ impl Provider {
 
     /// What is signed, as a [`crate::template`]; rows are covered by tests, so a broken one signs nothing else.
     pub(crate) fn message(self, template: &'static str) -> Self {
-        let pieces = crate::scheme::template(template).unwrap_or_default();
+        let pieces = crate::template::template(template).unwrap_or_default();
         self.signed(|signed| signed.message.clone_from(&pieces))
     }
 }
