@@ -5,6 +5,7 @@ use crate::name::{EventTypePattern, Label};
 use crate::secret::SecretText;
 use crate::time::Time;
 use std::time::Duration;
+use url::Url;
 
 /// A source as it is configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,8 +51,36 @@ pub struct Verification {
     pub options: Vec<(String, String)>,
     /// All secrets that are good now, newest first.
     pub secrets: Vec<SecretText>,
-    /// The address under which the provider knows us, for schemes that sign the URL.
+    /// The address under which the provider knows us, for schemes that sign the URL; as [`Verification::public_url`] gives it.
     pub public_url: Option<String>,
+}
+
+/// Why an address cannot be a source's public one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "not the address that the provider calls, such as https://hooks.example.com/in/stripe: https:// or http://, a host, and \
+     neither a user nor a fragment"
+)]
+pub struct NoPublicUrl;
+
+impl Verification {
+    /// The longest public address, in bytes.
+    const URL_MAX: usize = 2048;
+
+    /// The address under which the provider calls, from what was written. A query is left out: what the provider calls has it
+    /// too, so each request brings its own.
+    ///
+    /// # Errors
+    /// When nobody could call it, or not to the letter.
+    pub fn public_url(text: &str) -> Result<String, NoPublicUrl> {
+        let (bare, _) = text.split_once('?').unwrap_or((text, ""));
+        let is_plain =
+            text.len() <= Self::URL_MAX && text.bytes().all(|byte| byte.is_ascii_graphic());
+        let is_web = bare.starts_with("https://") || bare.starts_with("http://");
+        let url = Url::parse(bare).ok().filter(|_| is_plain && is_web).ok_or(NoPublicUrl)?;
+        let is_bare = url.username().is_empty() && url.password().is_none() && !text.contains('#');
+        if is_bare && url.has_host() { Ok(bare.to_owned()) } else { Err(NoPublicUrl) }
+    }
 }
 
 /// How a subscription at a WebSub hub stands; the decisions are in [`crate::hub`].
@@ -104,4 +133,43 @@ pub struct Response {
     pub content_type: String,
     /// Its body.
     pub body: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_public_address_is_one_that_can_be_called() {
+        let read = Verification::public_url;
+        for (text, base) in [
+            ("https://hooks.example.com/in/a", "https://hooks.example.com/in/a"),
+            ("http://127.0.0.1:8080/in/a/", "http://127.0.0.1:8080/in/a/"),
+            ("https://h.example/in/a?memberID=14&mainModel=true", "https://h.example/in/a"),
+            ("https://h.example?a", "https://h.example"),
+            ("https://[::1]/x%20y", "https://[::1]/x%20y"),
+        ] {
+            assert_eq!(read(text).as_deref(), Ok(base));
+        }
+        for text in [
+            "",
+            "hooks.example.com/in/a",
+            "/in/a",
+            "ftp://h.example/a",
+            "https://",
+            "https://?a",
+            "https:h.example",
+            "https://h.example:99999/a",
+            "https://user@h.example/a",
+            "https://:pass@h.example/a",
+            "https://h.example/a#b",
+            "https://h.example/a?b#c",
+            "https://h.example/a b",
+            " https://h.example/a",
+            "https://h.example/\u{e9}",
+            &format!("https://h.example/{}", "a".repeat(2048)),
+        ] {
+            assert_eq!(read(text), Err(NoPublicUrl), "{text}");
+        }
+    }
 }

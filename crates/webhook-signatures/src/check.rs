@@ -118,25 +118,27 @@ impl<'a> Check<'a> {
         Err(Refusal::Need(KeyRequest { again: !fetched.is_empty(), ..request }))
     }
 
-    /// The signed time, once it is found to be near enough to the clock.
+    /// The signed time, once it is found to be near enough to the clock. It must be a time even where none is too old: else
+    /// who has one signed request could pass a part of its body off as time, and the rest as the body.
     pub(crate) fn fresh(
         self,
         stamp: Option<&Stamp>,
         text: Option<&[u8]>,
     ) -> Result<Option<i64>, Refusal> {
         let (Some(stamp), Some(text)) = (stamp, text) else { return Ok(None) };
-        let at_ms = stamp.unit.parse(text);
-        if stamp.tolerance == Tolerance::OFF {
-            return Ok(at_ms);
+        let why = "its time is not written as this provider writes it";
+        let at_ms = stamp.unit.parse(text).ok_or(Refusal::Time { why })?;
+        if stamp.tolerance.future.is_none() && !PLAUSIBLE_MS.contains(&at_ms) {
+            return Err(Refusal::Time { why: "its time is not between the years 2001 and 2286" });
         }
-        let at_ms = at_ms.ok_or(Refusal::Malformed {
-            what: "the timestamp".into(),
-            why: "it is no plain number or date",
-        })?;
         within(at_ms, self.now, stamp.tolerance)?;
         Ok(Some(at_ms))
     }
 }
+
+/// The times that have ten digits in seconds, in milliseconds since the epoch. Where a time is signed with nothing between it
+/// and the body, it must not be possible to move a digit from one to the other.
+const PLAUSIBLE_MS: std::ops::Range<i64> = 1_000_000_000_000..10_000_000_000_000;
 
 /// Whether a time in milliseconds is within `tolerance` of `now` in seconds.
 pub(crate) fn within(at_ms: i64, now: i64, tolerance: Tolerance) -> Result<(), Refusal> {

@@ -133,7 +133,8 @@ impl Trials<'_> {
     /// Whether the signature is right, its age aside.
     fn passes(&self, provider: &Provider, secrets: &[Secret], incoming: &Incoming<'_>) -> bool {
         let provider = provider.clone().with_tolerance(Tolerance::OFF);
-        verify(&provider, secrets, incoming, self.now).is_ok()
+        let verdict = verify(&provider, secrets, incoming, self.now);
+        matches!(verdict, Ok(_) | Err(Refusal::Time { .. }))
     }
 
     fn proved(&mut self, code: &'static str, sentence: impl Into<String>) {

@@ -115,7 +115,9 @@ pub(crate) fn read_knowing<'a>(
             let claims = Encoding::Base64Url.decode(body.split(|byte| *byte == b'.').nth(1)?)?;
             let raw = json::find(&claims, pointer)?;
             let text = json::text(raw).or_else(|| json::keys(raw, 1).pop())?;
-            Some(owned(text))
+            // Apple writes its event as JSON in a string.
+            let inside = json::find_text(text.as_bytes(), "/type").map(Cow::into_owned);
+            Some(owned(inside.map_or(text, Cow::Owned)))
         }
         Field::Xml { form, element } => xml_in(form.as_deref(), element, body),
         Field::FirstKey { except } => {

@@ -235,6 +235,11 @@ impl Asked<'_> {
     fn x_crc(self) -> Option<Handshake> {
         let token = self.is("GET")?.query("crc_token")?;
         let secret = self.secrets.first()?.expose();
+        if !Challenge::XCrc.signs(token.as_bytes()) {
+            let why =
+                "crc_token has a character that no token of X has: its answer could sign an event";
+            return Some(Handshake::Refuse { status: 400, why });
+        }
         let tag = HmacKey::new(Hash::Sha256, secret.as_bytes()).tag(&[token.as_bytes()]);
         Some(json_of("response_token", &format!("sha256={}", Encoding::Base64.encode(tag.bytes()))))
     }
@@ -341,10 +346,12 @@ impl Asked<'_> {
 
     fn braintree(self) -> Option<Handshake> {
         let challenge = self.is("GET")?.query("bt_challenge")?;
-        let plain = (20..=32).contains(&challenge.len())
-            && challenge.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let (public, secret) = (self.provider.setting("public_key")?, self.secrets.first()?);
-        if !plain {
+        let Some(public) = self.provider.setting("public_key") else {
+            let why = "the option public_key is not set, and Braintree's check wants it back";
+            return Some(Handshake::Refuse { status: 400, why });
+        };
+        let secret = self.secrets.first()?;
+        if !Challenge::BraintreeCode.signs(challenge.as_bytes()) {
             return Some(Handshake::Refuse {
                 status: 400,
                 why: "bt_challenge is not 20 to 32 hexadecimal digits",
@@ -359,7 +366,8 @@ impl Asked<'_> {
         let code = self.is("GET")?.query("challenge_code")?;
         let own = self.provider.setting("verification_token");
         let token = own.or_else(|| self.secrets.first().map(Secret::expose))?;
-        let address = self.incoming.url.split('?').next().unwrap_or_default();
+        // The address as it was registered: with what stood in its query already.
+        let address = without_parameter(self.incoming.url, "challenge_code");
         let digest =
             Hash::Sha256.of_parts(&[code.as_bytes(), token.as_bytes(), address.as_bytes()]);
         Some(json_of("challengeResponse", &Encoding::Hex.encode(&digest)))
@@ -396,6 +404,14 @@ impl Asked<'_> {
             _ => false,
         }
     }
+}
+
+/// The URL without this parameter of its query, and without a `?` that nothing follows.
+fn without_parameter(url: &str, name: &str) -> String {
+    let Some((bare, query)) = url.split_once('?') else { return url.to_owned() };
+    let is_other = |pair: &&str| pair.split('=').next() != Some(name);
+    let others: Vec<&str> = query.split('&').filter(is_other).collect();
+    if others.is_empty() { bare.to_owned() } else { format!("{bare}?{}", others.join("&")) }
 }
 
 fn echoable(text: String) -> Option<String> {

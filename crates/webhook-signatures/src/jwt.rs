@@ -206,6 +206,11 @@ fn claims(check: Check<'_>, wanted: &Claims, claims: &[u8]) -> Result<Option<i64
             return Err(wrong(claim, "is not true"));
         }
     }
+    for claim in &wanted.present {
+        if matches!(claimed.next().flatten(), None | Some(b"null")) {
+            return Err(wrong(claim, "is missing"));
+        }
+    }
     hashes(check, wanted, claimed)?;
     times(check.now, wanted, [exp, nbf, iat])
 }
@@ -214,7 +219,8 @@ fn claims(check: Check<'_>, wanted: &Claims, claims: &[u8]) -> Result<Option<i64
 fn claimed<'a, 'p>(wanted: &'p Claims, claims: &'a [u8]) -> Known<'a, 'p> {
     let equal = wanted.equal.iter().map(|(claim, _)| claim);
     let body_hash = wanted.body_hash.iter().map(|(claim, _)| claim);
-    let others = equal.chain(&wanted.truths).chain(body_hash).chain(&wanted.url_hash);
+    let others = equal.chain(&wanted.truths).chain(&wanted.present);
+    let others = others.chain(body_hash).chain(&wanted.url_hash);
     let pointers = ["/iss", "/exp", "/nbf", "/iat"].into_iter().chain(others.map(AsRef::as_ref));
     Known::of(pointers, claims)
 }

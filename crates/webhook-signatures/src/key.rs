@@ -112,6 +112,37 @@ impl Keys {
         Self::from_der(&bytes)
     }
 
+    /// Whether a text says itself that it is a key: PEM, a JWK, OpenSSH, one of Standard Webhooks, or DER however it is
+    /// written. (32 bytes may be an Ed25519 key, and as well be anything else.)
+    pub(crate) fn is_one(text: &str) -> bool {
+        let text = text.trim();
+        let begins = ["whpk_", "whsk_", "ssh-", "ecdsa-sha2-"];
+        if text.contains("-----BEGIN") || begins.iter().any(|begin| text.starts_with(begin)) {
+            return true;
+        }
+        if text.starts_with('{') {
+            return Self::from_json(text.as_bytes()).is_some();
+        }
+        let compact: String = text.split_whitespace().collect();
+        let compact = compact.replace('-', "+").replace('_', "/");
+        let hex = Encoding::Hex.decode(compact.as_bytes());
+        let der = hex.or_else(|| crate::encoding::base64_pasted(&compact));
+        der.is_some_and(|der| crate::der::spki(&der).is_some())
+    }
+
+    /// Whether a signature by this algorithm can be checked with one of them.
+    pub(crate) fn fit(&self, algorithm: Algorithm) -> bool {
+        self.public.iter().any(|named| match (algorithm, &named.key) {
+            (Algorithm::Ed25519, Public::Ed25519(_))
+            | (Algorithm::EcdsaP256 | Algorithm::EcdsaP256Fixed, Public::P256(_)) => true,
+            (Algorithm::RsaSha1, Public::Rsa { n, .. }) => (128..=1024).contains(&n.len()),
+            (Algorithm::RsaSha256 | Algorithm::RsaSha512, Public::Rsa { n, .. }) => {
+                (256..=1024).contains(&n.len())
+            }
+            _ => false,
+        })
+    }
+
     /// From `SubjectPublicKeyInfo`, a certificate, or a bare RSA key.
     fn from_der(der: &[u8]) -> Option<Self> {
         let (key, valid) = crate::der::spki(der)?;

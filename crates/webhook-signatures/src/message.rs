@@ -87,7 +87,7 @@ fn part<'a>(piece: &'a Piece, source: Source<'a>) -> Result<Cow<'a, [u8]>, Refus
         Piece::BodyBase64Url => owned(Encoding::Base64Url.encode(body)),
         Piece::SortedForm(repeats) => Cow::Owned(sorted_form(source, *repeats)?),
         Piece::NamedHeaders => Cow::Owned(named_headers(source)?),
-        Piece::ListedHeaders(name) => Cow::Owned(listed_headers(incoming, name)?),
+        Piece::ListedHeaders { list, with } => Cow::Owned(listed_headers(incoming, [list, with])?),
         Piece::Sns => Cow::Owned(sns(body)?),
     })
 }
@@ -216,8 +216,18 @@ fn names_text(names: &[u8]) -> Result<&str, Refusal> {
     })
 }
 
-fn listed_headers(incoming: &Incoming<'_>, list: &str) -> Result<Vec<u8>, Refusal> {
+/// The list and the time must be in the list: else who has one signed request could put all that it signed into the value of
+/// the first header in it, with a new time beside that.
+fn listed_headers(incoming: &Incoming<'_>, must: [&str; 2]) -> Result<Vec<u8>, Refusal> {
+    let [list, _] = must;
     let names = names_text(one_header(incoming, list)?)?.to_ascii_lowercase();
+    let is_listed = |name: &str| names.split(',').any(|other| other.trim() == name);
+    if !must.into_iter().all(is_listed) {
+        return Err(Refusal::Malformed {
+            what: "the list of signed headers".into(),
+            why: "the list itself or the time is not in it",
+        });
+    }
     let mut pairs = Vec::new();
     for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()).take(NAMES_MAX) {
         pairs.push((name, one_header(incoming, name)?.trim_ascii()));

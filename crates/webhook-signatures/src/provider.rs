@@ -108,6 +108,26 @@ pub enum Challenge {
     Probe,
 }
 
+impl Challenge {
+    /// Whether its answer is a signature over this text, made with the secret that signs events, for anybody who asks. Such
+    /// a text must be none that an event can be, and a signature over it proves nothing.
+    pub(crate) fn signs(self, text: &[u8]) -> bool {
+        if self == Self::XCrc {
+            // Of X the tokens are UUIDs, plain or in base64, and the events are JSON objects.
+            let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=-_.~".contains(byte);
+            !text.is_empty() && text.len() <= ASKED_MAX && text.iter().all(is_plain)
+        } else {
+            // An event of Braintree is XML in base64, which is longer.
+            self == Self::BraintreeCode
+                && (20..=32).contains(&text.len())
+                && text.iter().all(u8::is_ascii_hexdigit)
+        }
+    }
+}
+
+/// The longest text that a handshake signs, in bytes.
+pub(crate) const ASKED_MAX: usize = 256;
+
 /// Whether a source needs a secret from its operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SecretNeed {

@@ -73,6 +73,12 @@ pub enum Refusal {
         /// The limit in seconds.
         limit_s: u32,
     },
+    /// The signature is right, and its time is none.
+    #[error("the signature is right, but {why}")]
+    Time {
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// The signature is right, and the certificate in which its key stands is not good at this time.
     #[error(
         "the key's certificate is good from {} to {} only: it ran out, or this machine's clock is wrong",
@@ -134,6 +140,7 @@ impl Refusal {
             Self::BodyHash => "body_hash",
             Self::TooOld { .. } => "too_old",
             Self::InFuture { .. } => "in_future",
+            Self::Time { .. } => "time",
             Self::Certificate { .. } => "certificate",
             Self::Algorithm { .. } => "algorithm",
             Self::Claim { .. } => "claim",
@@ -162,7 +169,10 @@ impl Refusal {
             Self::NoMatch { .. } | Self::WrongToken | Self::NotOurs(_) | Self::KeyAddress(_) => 5,
             Self::Need(_) => 6,
             Self::BodyHash | Self::Claim { .. } => 7,
-            Self::TooOld { .. } | Self::InFuture { .. } | Self::Certificate { .. } => 8,
+            Self::TooOld { .. }
+            | Self::InFuture { .. }
+            | Self::Time { .. }
+            | Self::Certificate { .. } => 8,
         }
     }
 }

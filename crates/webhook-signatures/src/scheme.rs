@@ -218,6 +218,8 @@ pub struct Claims {
     pub equal: Vec<(Text, Text)>,
     /// These claims must be `true`.
     pub truths: Vec<Text>,
+    /// These claims must be there, and not be null.
+    pub present: Vec<Text>,
     /// This claim must be the SHA-256 of the body, written so.
     pub body_hash: Option<(Text, Encoding)>,
     /// The claim of the body's hash is left out exactly where the body is empty.
@@ -366,8 +368,13 @@ pub enum Piece {
     SortedForm(Repeats),
     /// The names in [`Fields::names`] as sent, a dot, and those headers' values joined by dots (Hook0).
     NamedHeaders,
-    /// The headers that the named header lists by commas, sorted: `name:value` joined by `;` (Contentful).
-    ListedHeaders(Text),
+    /// The headers that a header lists by commas, sorted: `name:value` joined by `;` (Contentful).
+    ListedHeaders {
+        /// The header with the list. It must be in the list itself.
+        list: Text,
+        /// What must be in it as well.
+        with: Text,
+    },
     /// Amazon SNS's canonical form, which depends on the message's `Type`.
     Sns,
 }
@@ -421,7 +428,8 @@ pub enum Field {
         /// A JSON pointer into the claims.
         pointer: Text,
     },
-    /// A claim of the JWT that the body is (RFC 8935); of an object its first key.
+    /// A claim of the JWT that the body is or has in it (RFC 8935); of an object its first key, and of a text that is JSON
+    /// (Apple) its `type`.
     BodyClaim(Text),
     /// The content of the first XML element of this name, in the body or in a base64 form field.
     Xml {
@@ -502,7 +510,7 @@ pub struct Stamp {
 
 /// How far a signed time may be from the clock; both ends count as inside. `None` is no limit on that side.
 ///
-/// With no limit on either side the timestamp need not even be a number: it is only part of the message.
+/// With no limit on either side it must still be a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tolerance {
     /// Seconds that it may lie in the past.
@@ -529,6 +537,17 @@ impl Tolerance {
 }
 
 impl Scheme {
+    /// Whether its keys are public.
+    pub(crate) fn is_asymmetric(&self) -> bool {
+        let any = |algorithms: &[Algorithm]| algorithms.iter().any(|one| one.is_asymmetric());
+        match self {
+            Self::Signed(signed) => signed.algorithm.is_asymmetric(),
+            Self::Jwt(jwt) => any(&jwt.algorithms),
+            Self::HttpSignature(scheme) => any(&scheme.algorithms),
+            Self::None | Self::Token(_) | Self::Basic => false,
+        }
+    }
+
     /// The signed scheme that this is.
     #[must_use]
     pub fn as_signed(&self) -> Option<&Signed> {

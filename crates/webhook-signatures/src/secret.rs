@@ -39,6 +39,11 @@ pub enum SecretError {
     /// It is empty or blank, or a prefix with nothing after it: anyone could sign with it.
     #[error("the secret is empty")]
     Empty,
+    /// Its key is zeros only, which an HMAC cannot tell from no key: anyone could sign with it (RFC 2104, 2).
+    #[error(
+        "the secret's bytes are all zero, which is the same as no secret: anybody could sign with it"
+    )]
+    Zeros,
     /// It is not in the form that the provider's secrets have.
     #[error("the secret is not {0}")]
     Form(&'static str),
@@ -90,9 +95,10 @@ impl Secret {
         }
         let mut first_error = None;
         let mut keys = Vec::with_capacity(provider.schemes.len());
+        let choice = Choice::of(provider, text);
         for scheme in &provider.schemes {
-            let key = key(scheme, text).map_err(|error| first_error.get_or_insert(error).clone());
-            keys.push(key.ok());
+            let key = key(scheme, text).and_then(|key| choice.take(key));
+            keys.push(key.map_err(|error| first_error.get_or_insert(error).clone()).ok());
         }
         match first_error {
             Some(error) if keys.iter().all(Option::is_none) => Err(error),
@@ -223,6 +229,37 @@ impl std::fmt::Debug for Secret {
     }
 }
 
+/// What a text may be where a provider has both kinds of scheme: a public key or a shared secret, and never both, for what
+/// everybody knows would then be the secret of an HMAC.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Choice {
+    Any,
+    Public,
+    Shared,
+}
+
+impl Choice {
+    fn of(provider: &Provider, text: &str) -> Self {
+        let is_public = |scheme: &&Scheme| scheme.is_asymmetric();
+        let public = provider.schemes.iter().filter(is_public).count();
+        match (public, public == provider.schemes.len()) {
+            (0, _) | (_, true) => Self::Any,
+            _ if Keys::is_one(text) => Self::Public,
+            _ => Self::Shared,
+        }
+    }
+
+    fn take(self, key: Key) -> Result<Key, SecretError> {
+        match (self, matches!(key, Key::Asymmetric(_))) {
+            (Self::Public, false) => Err(SecretError::Form(NOT_SHARED)),
+            (Self::Shared, true) => Err(SecretError::Form("a public key in a form that says so")),
+            _ => Ok(key),
+        }
+    }
+}
+
+const NOT_SHARED: &str = "a shared secret: it is a key";
+
 fn key(scheme: &Scheme, text: &str) -> Result<Key, SecretError> {
     match scheme {
         Scheme::Signed(signed) => signed_key(signed.algorithm, signed.key, text),
@@ -239,15 +276,11 @@ fn key(scheme: &Scheme, text: &str) -> Result<Key, SecretError> {
 /// Either the scheme's algorithms are all symmetric or none is: a row's test sees to it.
 fn token_key(algorithms: &[Algorithm], form: KeyForm, text: &str) -> Result<Key, SecretError> {
     if algorithms.iter().any(|algorithm| algorithm.is_asymmetric()) {
-        return asymmetric(form, text)
-            .map(Key::Asymmetric)
-            .ok_or(SecretError::Form(key_name(form)));
+        return public_key(algorithms, form, text);
     }
     // A public key as an HMAC secret is the classic confusion: everyone knows it.
-    if Keys::parse(text).is_some()
-        && (text.contains("-----BEGIN") || text.trim_start().starts_with('{'))
-    {
-        return Err(SecretError::Form("a shared secret: it is a key"));
+    if Keys::is_one(text) {
+        return Err(SecretError::Form(NOT_SHARED));
     }
     let bytes = key_bytes(form, text)?;
     let keyed = |algorithm: &Algorithm| {
@@ -258,9 +291,7 @@ fn token_key(algorithms: &[Algorithm], form: KeyForm, text: &str) -> Result<Key,
 
 fn signed_key(algorithm: Algorithm, form: KeyForm, text: &str) -> Result<Key, SecretError> {
     if algorithm.is_asymmetric() {
-        return asymmetric(form, text)
-            .map(Key::Asymmetric)
-            .ok_or(SecretError::Form(key_name(form)));
+        return public_key(&[algorithm], form, text);
     }
     let bytes = key_bytes(form, text)?;
     Ok(if let Algorithm::Hmac(hash) = algorithm {
@@ -268,6 +299,25 @@ fn signed_key(algorithm: Algorithm, form: KeyForm, text: &str) -> Result<Key, Se
     } else {
         Key::Text
     })
+}
+
+/// A key with which one of the algorithms can be checked.
+fn public_key(algorithms: &[Algorithm], form: KeyForm, text: &str) -> Result<Key, SecretError> {
+    let keys = asymmetric(form, text).ok_or(SecretError::Form(key_name(form)))?;
+    if algorithms.iter().any(|algorithm| keys.fit(*algorithm)) {
+        return Ok(Key::Asymmetric(keys));
+    }
+    Err(SecretError::Form(match algorithms {
+        [Algorithm::Ed25519] => "an Ed25519 key, which this provider signs with",
+        [Algorithm::EcdsaP256 | Algorithm::EcdsaP256Fixed] => {
+            "an ECDSA key on the curve P-256, which this provider signs with"
+        }
+        [Algorithm::RsaSha1] => "an RSA key of 1024 to 8192 bits, which this provider signs with",
+        [Algorithm::RsaSha256 | Algorithm::RsaSha512] => {
+            "an RSA key of 2048 to 8192 bits, which this provider signs with"
+        }
+        _ => "a key of a kind that this provider signs with",
+    }))
 }
 
 /// How long the key is, in bytes, for an HMAC of Standard Webhooks.
@@ -299,7 +349,10 @@ pub(crate) fn key_bytes(form: KeyForm, text: &str) -> Result<Vec<u8>, SecretErro
             return Err(SecretError::Form("a symmetric one"));
         }
     };
-    if bytes.is_empty() { Err(SecretError::Empty) } else { Ok(bytes) }
+    if bytes.is_empty() {
+        return Err(SecretError::Empty);
+    }
+    if bytes.iter().all(|byte| *byte == 0) { Err(SecretError::Zeros) } else { Ok(bytes) }
 }
 
 pub(crate) fn asymmetric(form: KeyForm, text: &str) -> Option<Keys> {

@@ -8,6 +8,7 @@ use crate::incoming::Incoming;
 use crate::json;
 use crate::layout::{self, Group, SIGNATURES_MAX};
 use crate::message::{self, Parts, Source};
+use crate::provider::ASKED_MAX;
 use crate::refusal::Refusal;
 use crate::scheme::{Algorithm, Field, KeySource, Piece, Place, Signed, Stamp, UrlForms};
 use crate::secret::Key;
@@ -194,13 +195,28 @@ fn one_group<'a>(
                 names: group.names,
                 secret: secret.expose(),
             };
-            if matches(signed.algorithm, key, &message::parts(source)?, &signatures) {
+            let parts = message::parts(source)?;
+            if matches(signed.algorithm, key, &parts, &signatures) {
+                proves(check, &parts)?;
                 let stamp_ms = check.fresh(signed.stamp.as_ref(), stamp.as_deref())?;
                 return check.passed(*at, stamp_ms);
             }
         }
     }
     Err(Refusal::NoMatch { signatures: signatures.len(), secrets: keys.len() })
+}
+
+/// A right signature proves nothing where a handshake makes the same one for anybody.
+fn proves(check: Check<'_>, parts: &Parts<'_>) -> Result<(), Refusal> {
+    let challenges = &check.provider.challenges;
+    let is_short = parts.iter().map(|part| part.len()).sum::<usize>() <= ASKED_MAX;
+    if is_short && challenges.iter().any(|challenge| challenge.signs(&parts.concat())) {
+        return Err(Refusal::Malformed {
+            what: "what is signed".into(),
+            why: "it could be a handshake's token, which is signed for anybody who asks",
+        });
+    }
+    Ok(())
 }
 
 fn matches(algorithm: Algorithm, key: &Key, parts: &Parts<'_>, signatures: &[Vec<u8>]) -> bool {

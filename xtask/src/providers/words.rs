@@ -132,6 +132,9 @@ fn token_check(jwt: &Jwt) -> String {
         claims.truths.iter().map(|claim| format!("`{}` is true", claim.trim_start_matches('/'))),
     );
     must.extend(
+        claims.present.iter().map(|claim| format!("`{}` is there", claim.trim_start_matches('/'))),
+    );
+    must.extend(
         claims
             .body_hash
             .iter()
@@ -216,7 +219,7 @@ fn piece(piece: &Piece) -> String {
         Piece::Names => "{names}".to_owned(),
         Piece::SortedForm(_) => "{sorted form fields}".to_owned(),
         Piece::NamedHeaders => "{names}.{their values}".to_owned(),
-        Piece::ListedHeaders(name) => format!("{{headers listed in {name}}}"),
+        Piece::ListedHeaders { list: name, .. } => format!("{{headers listed in {name}}}"),
         Piece::Sns => "{the message's fields}".to_owned(),
     }
 }

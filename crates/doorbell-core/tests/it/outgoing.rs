@@ -88,7 +88,7 @@ fn what_came_in_goes_on_signed() {
     );
     assert!(
         believed(&sent, WHSEC, NOW)
-            && !believed(&sent, "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", NOW)
+            && !believed(&sent, "whsec_CCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCC", NOW)
     );
 }
 
@@ -180,7 +180,7 @@ fn every_live_secret_signs() {
     let secret =
         |text: &str, expires| SigningSecret { secret: SecretText::parse(text).unwrap(), expires };
     let (other, old) =
-        ("whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "whsec_BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB");
+        ("whsec_CCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCC", "whsec_BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB");
     let mut rotating = endpoint(1, types(&[]));
     rotating.secrets = vec![
         secret(other, None),

@@ -125,7 +125,7 @@ async fn a_signed_url_is_the_public_one_with_the_query_as_it_came() {
 async fn what_is_not_set_up_believes_nobody() {
     let fault = Receiver::new("githup", &[]).unwrap_err();
     assert_eq!(fault.to_string(), "there is no provider \"githup\"");
-    let fault = Receiver::new("standard-webhooks", &["whsec_AAAA", "whsec_"]).unwrap_err();
+    let fault = Receiver::new("standard-webhooks", &["whsec_AAAB", "whsec_"]).unwrap_err();
     assert!(matches!(fault, SetUpError::Secret(2, _)), "{fault}");
     let nobody = Receiver::new("github", &[]).unwrap();
     assert_eq!(call(nobody, post(&[], "{}")).await.0, 503, "a fault of ours");

@@ -146,6 +146,7 @@ fn social() -> Vec<Provider> {
             .kind(Field::FirstKey { except: vec!["for_user_id".into(), "user_has_blocked".into()] })
             .challenge(Challenge::XCrc)
             .success(200)
+            .caveat("X's check wants any token signed, by the key and in the way of events: who asks could have an event signed. So only tokens of letters, digits and + / = - _ . ~ are answered, which no event can be, and a body that could be such a token is not believed.")
             .source("Convoy's verifier.go"),
         hex("twitch", "Twitch EventSub", "twitch-eventsub-message-signature", "sha256=")
             .signed(|signed| signed.id = Some(header("twitch-eventsub-message-id")))
@@ -229,6 +230,7 @@ fn social() -> Vec<Provider> {
             )
             .challenge(Challenge::HubTopic)
             .caveat("The hub chooses the hash, and most choose SHA-1.")
+            .caveat("Without the option `topic` a subscription of any topic is confirmed; what the hub sends must be signed all the same.")
             .caveat("With the options `hub` and `topic` Doorbell subscribes by itself and renews the lease in time; `doorbell source get` shows how it stands. It needs the source's public URL and a secret of less than 200 bytes, which goes to the hub: give its address with https. Nobody unsubscribes: when the source is disabled or removed, the hub's deliveries and questions are answered 404, it tries again as it does with any failure, and the lease (ten days are asked for) runs out; it is not answered 410, at which a hub may forget the subscription, because a source may come back.")
             .success(204)
             .source("W3C Recommendation WebSub, section 8"),

@@ -56,7 +56,7 @@ pub(super) fn rows() -> Vec<Provider> {
         .kind(Field::First(vec![json("/event-data/event"), form("event")]))
         .retries("after 10, 10, 15 and 30 minutes, 1, 2 and 4 hours; none after a 406")
         .success(200)
-        .caveat("Only a time and a random token are signed, not the body: refuse a token seen before.")
+        .caveat("Only a time and a random token are signed, not the body: who has one signed request can send another body with it. With the dedupe key `/signature/token` (`--dedupe-key /signature/token`) a token counts once; then an event that Mailgun sends again with a new token counts twice.")
         .source("django-anymail"),
         Provider::raw("mandrill", "Mandrill", super::SHA1, ("x-mandrill-signature", "", Base64))
             .signed(|signed| signed.message = vec![Piece::Url, Piece::SortedForm(Repeats::Keep)])

@@ -76,6 +76,7 @@ fn wallets() -> Vec<Provider> {
         )
         .id(header("x-event-id"))
         .kind(header("x-event-type"))
+        .caveat("Dots part the signed headers from each other and from the body: who has one signed request can move the body's beginning into the last header. Keep to bodies that are whole JSON.")
         .caveat("The tolerance is from general knowledge. The older v0 signature, which leaves headers out, does not pass.")
         .retries("exponential, up to 60 times")
         .source("docs.cdp.coinbase.com"),

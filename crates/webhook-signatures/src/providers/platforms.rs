@@ -403,7 +403,10 @@ fn content() -> Vec<Provider> {
                     Piece::Text("\n".into()),
                     Piece::PathEscaped,
                     Piece::Text("\n".into()),
-                    Piece::ListedHeaders("x-contentful-signed-headers".into()),
+                    Piece::ListedHeaders {
+                        list: "x-contentful-signed-headers".into(),
+                        with: "x-contentful-timestamp".into(),
+                    },
                     Piece::Text("\n".into()),
                     Piece::Body,
                 ];

@@ -144,14 +144,9 @@ fn clouds() -> Vec<Provider> {
         Provider::new(
             "security-events",
             "Security events (RFC 8935)",
-            jwt_scheme("", |jwt| {
-                jwt.at = Field::Body;
-                jwt.algorithms = vec![Algorithm::RsaSha256, Algorithm::EcdsaP256Fixed];
-                jwt.source = KeySource::Setting("jwks_url".into());
-                jwt.claims.equal =
-                    vec![("/iss".into(), "issuer".into()), ("/aud".into(), "audience".into())];
-            }),
+            security_event(Field::Body),
         )
+        .or(security_event(json("/payload")))
         .docs("https://www.rfc-editor.org/rfc/rfc8935")
         .setup(
             "Give the transmitter the URL below as endpoint for push delivery (RFC 8935); where it \
@@ -167,9 +162,21 @@ fn clouds() -> Vec<Provider> {
         .id(Field::BodyClaim("/jti".into()))
         .kind(Field::BodyClaim("/events".into()))
         .rejects(400)
-        .caveat("The body is the token. Apple and Google send these about accounts.")
+        .caveat("The body is the token; that of Sign in with Apple is JSON with the token in `payload`.")
         .source("RFC 8935, RFC 8417"),
     ]
+}
+
+fn security_event(at: Field) -> Scheme {
+    jwt_scheme("", |jwt| {
+        jwt.at = at;
+        jwt.algorithms = vec![Algorithm::RsaSha256, Algorithm::EcdsaP256Fixed];
+        jwt.source = KeySource::Setting("jwks_url".into());
+        jwt.claims.equal =
+            vec![("/iss".into(), "issuer".into()), ("/aud".into(), "audience".into())];
+        // It tells these tokens from those by which somebody signs in, of the same issuer for the same audience.
+        jwt.claims.present = vec!["/events".into()];
+    })
 }
 
 fn ai() -> Vec<Provider> {

@@ -106,6 +106,12 @@ fn claims(signer: Signer<'_>, wanted: &Claims, draft: &Draft<'_>) -> Result<Stri
             .iter()
             .map(|claim| format!("{}:true", json::quote(claim.trim_start_matches('/')))),
     );
+    pairs.extend(
+        wanted
+            .present
+            .iter()
+            .map(|claim| format!("{}:{{}}", json::quote(claim.trim_start_matches('/')))),
+    );
     if wanted.expires {
         pairs.push(format!("\"nbf\":{now},\"exp\":{}", now.saturating_add(LIFE_S)));
     }

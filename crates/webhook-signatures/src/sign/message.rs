@@ -79,10 +79,8 @@ fn prepare_piece(piece: &Piece, signed: &Signed, draft: &mut Draft<'_>) -> Resul
             draft.id.to_owned()
         };
         draft.set_header(name.clone(), value);
-    } else if let Piece::ListedHeaders(name) = piece {
-        let stamp = signed.stamp.as_ref().and_then(|stamp| stamp.at.as_ref()?.as_header());
-        let listed: Vec<&str> = [Some(name.as_ref()), stamp].into_iter().flatten().collect();
-        draft.set_header(name.clone(), listed.join(","));
+    } else if let Piece::ListedHeaders { list, with } = piece {
+        draft.set_header(list.clone(), format!("{list},{with}"));
     } else if let Piece::Field(field) = piece {
         if signed.is_bodyless() {
             // A token is signed and not the body: it is fresh with each message.

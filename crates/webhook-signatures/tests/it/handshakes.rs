@@ -2,9 +2,15 @@
 
 use crate::vectors::{Vector, all};
 use serde_json::Value;
-use webhook_signatures::{Answer, Handshake, Headers, Incoming, Provider, Secret, find, handshake};
+use webhook_signatures::{
+    Answer, Encoding, Handshake, Hash, Headers, Incoming, Provider, Refusal, Secret, ToSign, find,
+    handshake, sign, verify,
+};
+
+type Lines = Vec<(String, String)>;
 
 const NOW: i64 = 1_767_225_600;
+const URL: &str = "https://hooks.example.com/in/x";
 
 fn answer(handshake: Handshake) -> Answer {
     match handshake {
@@ -265,4 +271,107 @@ fn a_probe_may_carry_the_token_of_its_address() {
     }
     let mandrill = find("mandrill").unwrap();
     assert_eq!(get(mandrill, &[], "https://a/in/x?token=s3cret"), None);
+}
+
+/// X's question is answered by an HMAC of its token, and its events are signed by the same of their body: whoever asks could
+/// have any event signed. So a token that could be an event is not answered, and a body that could be a token is not believed.
+#[test]
+fn a_handshakes_answer_signs_no_event() {
+    let x = find("x-twitter").unwrap();
+    let secrets = [Secret::parse(x, "a consumer secret of ours").unwrap()];
+    let ask = |token: &str| {
+        let url = format!("https://hooks.example.com/in/x?crc_token={}", form(token));
+        let nothing: [(&str, &str); 0] = [];
+        let incoming = Incoming { method: "GET", url: &url, headers: &nothing, body: b"" };
+        let asked = handshake(x, &secrets, &incoming, NOW)?;
+        if let Handshake::Refuse { status, .. } = asked {
+            assert_eq!(status, 400);
+            return None;
+        }
+        let answer: Value = serde_json::from_slice(&answer(asked).body).unwrap();
+        Some(answer["response_token"].as_str().unwrap().to_owned())
+    };
+    for token in
+        [r#"{"a":1}"#, " {}", "[1]", "\"a\"", "a b", "a\n", "\u{e9}", "a=1&b", &"a".repeat(257)]
+    {
+        assert_eq!(ask(token), None, "{token}");
+    }
+    for token in ["OWNiNmJiYjAtOTVh", "9b4507b3-9040-4669-9ca3-6b94edb50553", "1234", "a+/=_.~"] {
+        let answer = ask(token).unwrap_or_else(|| panic!("{token} is not answered"));
+        let headers = [("x-twitter-webhooks-signature", answer)];
+        let incoming =
+            Incoming { method: "POST", url: URL, headers: &headers, body: token.as_bytes() };
+        let verdict = verify(x, &secrets, &incoming, NOW);
+        assert!(matches!(verdict, Err(Refusal::Malformed { .. })), "{token}: {verdict:?}");
+    }
+    let body = br#"{"for_user_id":"1"}"#;
+    let url = URL;
+    let unsigned = ToSign { id: "1", now: NOW, url, method: "POST", headers: &Lines::new(), body };
+    let signed = sign(x, &secrets[0], &unsigned).unwrap();
+    let incoming = Incoming { method: "POST", url, headers: &signed.headers, body };
+    assert!(verify(x, &secrets, &incoming, NOW).is_ok());
+}
+
+/// eBay hashes the address as it was registered, with what stands in its query, and adds its code behind that.
+#[test]
+fn ebay_is_answered_for_the_address_that_was_registered() {
+    let row = find("ebay").unwrap();
+    let secrets = [Secret::parse(row, "verify_token_0123456789_0123456789").unwrap()];
+    let answer = |url: &str| {
+        let nothing: [(&str, &str); 0] = [];
+        let incoming = Incoming { method: "GET", url, headers: &nothing, body: b"" };
+        let Some(Handshake::Answer(answer)) = handshake(row, &secrets, &incoming, NOW) else {
+            panic!("{url}")
+        };
+        let answer: Value = serde_json::from_slice(&answer.body).unwrap();
+        answer["challengeResponse"].as_str().unwrap().to_owned()
+    };
+    let hash = |address: &str| {
+        let text = format!("a86verify_token_0123456789_0123456789{address}");
+        Encoding::Hex.encode(&Hash::Sha256.of(text.as_bytes()))
+    };
+    for registered in [URL, "https://hooks.example.com/in/x?token=t", "https://h.example/?a&b=%20"]
+    {
+        let mark = if registered.contains('?') { '&' } else { '?' };
+        let called = format!("{registered}{mark}challenge_code=a86");
+        assert_eq!(answer(&called), hash(registered), "{called}");
+    }
+    let first = "https://hooks.example.com/in/x?challenge_code=a86&token=t";
+    assert_eq!(answer(first), hash("https://hooks.example.com/in/x?token=t"));
+}
+
+/// The same of Braintree, whose events are XML in base64.
+#[test]
+fn braintrees_answer_signs_no_event() {
+    let mut row = find("braintree").unwrap().clone();
+    assert!(row.set("public_key", "public"));
+    let secrets = [Secret::parse(&row, "a private key").unwrap()];
+    let token = "0123456789abcdef01234567";
+    let nothing: [(&str, &str); 0] = [];
+    let url = format!("https://hooks.example.com/in/b?bt_challenge={token}");
+    let incoming = Incoming { method: "GET", url: &url, headers: &nothing, body: b"" };
+    let Some(Handshake::Answer(answer)) = handshake(&row, &secrets, &incoming, NOW) else {
+        panic!()
+    };
+    let signature = String::from_utf8(answer.body).unwrap();
+    let body = format!("bt_signature={}&bt_payload={token}", form(&signature));
+    let headers = [("content-type", "application/x-www-form-urlencoded")];
+    let incoming = Incoming { method: "POST", url: &url, headers: &headers, body: body.as_bytes() };
+    assert!(verify(&row, &secrets, &incoming, NOW).is_err());
+    // The signature is right: with the payload of an event the same way passes.
+    let unsigned = ToSign {
+        id: "1",
+        now: NOW,
+        url: &url,
+        method: "POST",
+        headers: &Lines::new(),
+        body: b"<notification><kind>check</kind></notification>",
+    };
+    let signed = sign(&row, &secrets[0], &unsigned).unwrap();
+    let incoming = Incoming { body: signed.body.as_deref().unwrap(), ..incoming };
+    assert!(verify(&row, &secrets, &incoming, NOW).is_ok());
+}
+
+fn form(text: &str) -> String {
+    webhook_signatures::form::encode(text.as_bytes())
 }

@@ -1,6 +1,7 @@
 #![cfg(test)]
 //! The crate's promises, through its public face.
 
+mod confusion;
 mod corpus;
 mod events;
 mod explanations;

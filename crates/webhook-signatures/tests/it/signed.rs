@@ -243,26 +243,55 @@ fn a_time_beside_the_signature_must_be_there() {
     assert!(matches!(forged, Err(Refusal::NoMatch { .. })), "its age is no news to a forger");
 }
 
-/// Times with no limit are part of the message only, and need be no times.
+/// A time that may be as old as it likes is still a time, of ten digits in seconds.
 #[test]
-fn a_time_without_a_limit_is_any_text() {
-    let provider = |tolerance| {
+fn a_time_without_a_limit_is_a_time() {
+    let provider = |unit, tolerance| {
         row(|signed| {
-            let at = Some(Field::json("/at"));
-            signed.stamp = Some(Stamp { at, unit: Unit::Seconds, tolerance });
-            signed.message = vec![Piece::Timestamp];
+            let at = Some(Field::header("x-at"));
+            signed.stamp = Some(Stamp { at, unit, tolerance });
+            signed.message = vec![Piece::Timestamp, Piece::Body];
         })
     };
-    let check = |tolerance, body: &str, text: &str| {
-        verdict(&provider(tolerance), &[], body.as_bytes(), text).map(|proof| proof.timestamp_ms())
+    let check = |unit, tolerance, time: &str, body: &str| {
+        let signed = format!("{time}{body}");
+        let headers = [("x-at", time)];
+        verdict(&provider(unit, tolerance), &headers, body.as_bytes(), &signed)
+            .map(|proof| proof.timestamp_ms())
     };
-    let soon = format!(r#"{{"at":{NOW}}}"#);
-    assert_eq!(check(Tolerance::OFF, &soon, &NOW.to_string()), Ok(Some(NOW * 1000)));
-    assert_eq!(check(Tolerance::both(1), &soon, &NOW.to_string()), Ok(Some(NOW * 1000)));
-    assert_eq!(check(Tolerance::OFF, r#"{"at":"soon"}"#, "soon"), Ok(None));
-    let limited = check(Tolerance::past(1), r#"{"at":"soon"}"#, "soon");
-    assert!(matches!(limited, Err(Refusal::Malformed { .. })), "{limited:?}");
-    assert!(matches!(check(Tolerance::OFF, "{}", ""), Err(Refusal::Missing(_))));
+    let now = NOW.to_string();
+    let late = (NOW + 86_400).to_string();
+    for tolerance in [Tolerance::OFF, Tolerance::past(300), Tolerance::both(300)] {
+        let check = |unit, time: &str, body| check(unit, tolerance, time, body);
+        assert_eq!(check(Unit::Seconds, &now, "{}"), Ok(Some(NOW * 1000)));
+        // What one signed request can be cut into otherwise.
+        for (time, body) in [("", "1767225600{}"), ("17672256", "00{}"), ("176722560", "0{}")] {
+            assert!(check(Unit::Seconds, time, body).is_err(), "{time:?} {body}");
+        }
+        for time in
+            [&format!("{now}{{"), "soon", "-1", "1767225600 ", "1767225600.5", "99999999999"]
+        {
+            let refusal = check(Unit::Seconds, time, "}").unwrap_err();
+            let is_about_time = matches!(refusal, Refusal::Time { .. } | Refusal::InFuture { .. });
+            assert!(is_about_time, "{time}: {refusal:?}");
+        }
+        let iso = "2026-01-01T00:00:00Z";
+        assert_eq!(check(Unit::Iso8601, iso, "{}"), Ok(Some(NOW * 1000)));
+        for (time, body) in [("2026-01-01T00:00:00", "Z{}"), ("2026-01-01T00:00:00Z{", "}")] {
+            let refusal = check(Unit::Iso8601, time, body);
+            assert!(matches!(refusal, Err(Refusal::Time { .. })), "{time}: {refusal:?}");
+        }
+    }
+    assert_eq!(check(Unit::Seconds, Tolerance::OFF, &late, "{}"), Ok(Some((NOW + 86_400) * 1000)));
+    let (first, last) = ("1000000000", "9999999999");
+    for time in [first, last] {
+        assert!(check(Unit::Seconds, Tolerance::OFF, time, "{}").is_ok(), "{time}");
+    }
+    let millis = check(Unit::Millis, Tolerance::OFF, "9999999999999", "{}");
+    assert_eq!(millis, Ok(Some(9_999_999_999_999)));
+    for time in ["999999999999", "10000000000000"] {
+        assert!(check(Unit::Millis, Tolerance::OFF, time, "{}").is_err(), "{time}");
+    }
 }
 
 #[test]
@@ -432,12 +461,24 @@ fn urls_are_tried_in_their_spellings_and_no_other() {
 
 #[test]
 fn headers_may_be_named_as_signed() {
-    let listed = signing(Piece::ListedHeaders("x-listed".into()));
+    let listed = signing(Piece::ListedHeaders { list: "x-listed".into(), with: "x-b".into() });
     let two = [("x-b", " 2 "), ("X-A", "1")];
     let with = |names: &'static str| [("x-listed", names), two[0], two[1]];
-    assert!(verdict(&listed, &with("x-B, x-a,,"), b"", "x-a:1;x-b:2").is_ok());
-    assert!(matches!(verdict(&listed, &with("x-c"), b"", ""), Err(Refusal::Missing(_))));
+    let all = "x-a:1;x-b:2;x-listed:x-B, x-a,,X-Listed";
+    assert!(verdict(&listed, &with("x-B, x-a,,X-Listed"), b"", all).is_ok());
+    let missing = verdict(&listed, &with("x-c,x-b,x-listed"), b"", "");
+    assert!(matches!(missing, Err(Refusal::Missing(_))), "{missing:?}");
     assert!(matches!(verdict(&listed, &two, b"", ""), Err(Refusal::Missing(_))));
+    // What a list without itself or the time signs may be another request's.
+    for (names, text) in [
+        ("x-b", "x-b:2"),
+        ("x-a,x-listed", "x-a:1;x-listed:x-a,x-listed"),
+        ("x-a,x-b", "x-a:1;x-b:2"),
+        ("", ""),
+    ] {
+        let refusal = verdict(&listed, &with(names), b"", text);
+        assert!(matches!(refusal, Err(Refusal::Malformed { .. })), "{names}: {refusal:?}");
+    }
     let named = row(|signed| {
         let fields = Fields { names: Some("h".into()), ..Fields::listed(",", '=', "v1") };
         signed.signatures = vec![Place::fields("x-signature", fields)];

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use std::sync::LazyLock;
 use webhook_signatures::{
     Algorithm, Incoming, Layout, Piece, Provider, Refusal, Secret, SecretError, Signed, ToSign,
-    Verified, all, sign, verify,
+    Verified, all, find, sign, verify,
 };
 
 const NOW: i64 = 1_767_225_600;
@@ -306,6 +306,25 @@ fn a_body_that_was_written_anew_does_not_pass() {
         }
     }
     assert!(seen >= 300, "only {seen} bodies");
+}
+
+/// An HMAC fills its key up with zeros, so a key of zeros is the empty one.
+#[test]
+fn a_key_of_zeros_is_none() {
+    let zeros = "00".repeat(32);
+    for (name, text) in [
+        ("github", "\0\0\0\0"),
+        ("messagebird", "\0"),
+        ("onfleet", &zeros),
+        ("standard-webhooks", "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"),
+        ("svix", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"),
+    ] {
+        let read = Secret::parse(find(name).unwrap(), text);
+        assert_eq!(read.err(), Some(SecretError::Zeros), "{name}");
+    }
+    for (name, text) in [("github", zeros.as_str()), ("onfleet", "0001"), ("github", "\0\u{1}")] {
+        assert!(Secret::parse(find(name).unwrap(), text).is_ok(), "{name} {text:?}");
+    }
 }
 
 #[test]

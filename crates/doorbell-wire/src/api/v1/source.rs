@@ -30,7 +30,8 @@ pub struct SourceIn {
     /// The secrets that are good, newest first. At least one, unless the provider needs none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<String>,
-    /// The address under which the provider knows this source, for schemes that sign the URL.
+    /// The address under which the provider knows this source, for schemes that sign the URL. What stands behind `?` is left
+    /// out: each request brings its own query, and that is what is signed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub public_url: Option<String>,
     /// Whether it receives; yes unless said.
@@ -269,7 +270,10 @@ impl SourceIn {
             provider: self.provider.clone(),
             options: self.options.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
             secrets: secrets("/secrets", &self.secrets, faults)?,
-            public_url: self.public_url.clone(),
+            public_url: match &self.public_url {
+                Some(text) => Some(faults.take("/public_url", Verification::public_url(text))?),
+                None => None,
+            },
         })
     }
 
