@@ -509,7 +509,7 @@ impl Refusal {
         (Refused { event, rejection }, reply)
     }
 
-    /// Constant for each kind, without a body: it never says which check failed. A fault of ours is a 503, since many
+    /// Constant for each kind, mostly without a body: it never says which check failed. A fault of ours is a 503, since many
     /// providers never repeat after a 4xx.
     fn reply(&self, ready: &ReadySource) -> Reply {
         let mut headers = Headers::default();
@@ -528,6 +528,15 @@ impl Refusal {
             503 => headers.push("retry-after", "60"),
             _ => {}
         }
-        Reply { status, headers, body: Bytes::new() }
+        let body = match (self.status, self.reason) {
+            (None, RejectionReason::Verification) => {
+                ready.verifier().map_or("", |verifier| &verifier.provider().response.bad_body)
+            }
+            _ => "",
+        };
+        if !body.is_empty() {
+            headers.push("content-type", "application/json");
+        }
+        Reply { status, headers, body: Bytes::copy_from_slice(body.as_bytes()) }
     }
 }

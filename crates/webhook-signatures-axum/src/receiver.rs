@@ -153,15 +153,22 @@ impl Receiver {
             return Err(Box::new(self.answer(question)));
         }
         verify_and_describe(provider, secrets, &incoming, now)
-            .map_err(|why| Box::new(self.refuse(self.status(&why), &Refused::Unverified(why))))
+            .map_err(|why| Box::new(self.unverified(why)))
     }
 
     /// A fault of ours is 503 and never a status that providers take for good.
-    fn status(&self, why: &Refusal) -> u16 {
-        match why.code() {
-            "no_secret" | "not_set" | "need_key" | "unsupported" => 503,
-            _ => self.0.provider.response.bad_signature,
+    fn unverified(&self, why: Refusal) -> Response<Bytes> {
+        if matches!(why.code(), "no_secret" | "not_set" | "need_key" | "unsupported") {
+            return self.refuse(503, &Refused::Unverified(why));
         }
+        let rule = &self.0.provider.response;
+        let mut answer = self.refuse(rule.bad_signature, &Refused::Unverified(why));
+        if !rule.bad_body.is_empty() {
+            let json = HeaderValue::from_static("application/json");
+            answer.headers_mut().insert(http::header::CONTENT_TYPE, json);
+            *answer.body_mut() = Bytes::copy_from_slice(rule.bad_body.as_bytes());
+        }
+        answer
     }
 
     fn answer(&self, question: Handshake) -> Response<Bytes> {

@@ -33,7 +33,7 @@
 //! How a receiver uses it, in this order: build [`Incoming`] with the public URL; answer a [`handshake`](handshake());
 //! else [`verify`](verify()); on
 //! [`Refusal::Need`] fetch the key ([`KeyRequest`]), add [`Secret::fetched`] and ask again; on any other refusal answer
-//! [`Response::bad_signature`] with an empty body; on [`Verified`] read [`describe`](describe()) (or do both by
+//! [`Response::bad_signature`] with [`Response::bad_body`]; on [`Verified`] read [`describe`](describe()) (or do both by
 //! [`verify_and_describe`]), keep the bytes, and answer [`Response::success`]. A sender uses [`sign`](sign()) (or [`sign_all`] while a secret is being replaced).
 //!
 //! Features: `asymmetric` (default) is Ed25519, ECDSA and RSA.

@@ -148,6 +148,8 @@ pub enum SecretNeed {
 pub struct Response {
     /// The status for a request whose signature is wrong. Answer 503 and never this when the fault is ours.
     pub bad_signature: u16,
+    /// The body of that answer, JSON; empty for nearly all. The same whatever was wrong.
+    pub bad_body: Text,
     /// The status for an accepted request.
     pub success: u16,
     /// The body for an accepted request.
@@ -158,7 +160,8 @@ pub struct Response {
 
 impl Default for Response {
     fn default() -> Self {
-        Self { bad_signature: 401, success: 202, body: "".into(), content_type: "".into() }
+        let (body, content_type) = ("".into(), "".into());
+        Self { bad_signature: 401, bad_body: "".into(), success: 202, body, content_type }
     }
 }
 
@@ -394,6 +397,12 @@ impl Provider {
     pub(crate) fn rejects(mut self, status: u16) -> Self {
         self.response.bad_signature = status;
         self
+    }
+
+    /// The status for a wrong signature, with this JSON.
+    pub(crate) fn rejects_with(mut self, status: u16, body: &'static str) -> Self {
+        self.response.bad_body = body.into();
+        self.rejects(status)
     }
 
     /// 200 with this text.

@@ -155,8 +155,10 @@ fn facts(row: &Provider, evidence: &Evidence) -> String {
     let body = if response.body.is_empty() { "" } else { " with a body" };
     let mut lines = vec![
         format!(
-            "Answer: {}{body}; {} for a wrong signature.",
-            response.success, response.bad_signature
+            "Answer: {}{body}; {}{} for a wrong signature.",
+            response.success,
+            response.bad_signature,
+            if response.bad_body.is_empty() { "" } else { " with a body" }
         ),
         format!("Event id, by which a repetition is known: {}.", field(&row.event_id)),
         format!("Event type: {}.", field(&row.event_type)),

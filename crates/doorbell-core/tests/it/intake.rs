@@ -119,6 +119,26 @@ fn what_is_not_believed_is_kept_with_its_reason_and_answered_without_one() {
     }
 }
 
+/// RFC 8935, 2.3: who pushes a security event is told in JSON that it was not accepted, and nothing of why.
+#[test]
+fn a_security_event_is_refused_as_its_rfc_says() {
+    let mut source = source(1, "in", "security-events", &[include_str!("data/rsa_public.pem")]);
+    source.verification.options =
+        [("issuer", "https://i.example"), ("audience", "us"), ("jwks_url", "https://k.example/")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .to_vec();
+    for body in ["", "a.b.c", "{}"] {
+        let (_, reply) = refused(&only(source.clone()), request(&[], body));
+        assert_eq!(
+            (reply.status, reply.headers.text("content-type")),
+            (400, Some("application/json"))
+        );
+        let said: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
+        assert_eq!(said["err"], "invalid_request");
+        assert!(said["description"].is_string());
+    }
+}
+
 #[test]
 fn a_source_that_is_not_set_up_rightly_asks_to_come_again() {
     for source in [source(1, "in", "github", &[]), source(1, "in", "no-such-provider", &["s"])] {

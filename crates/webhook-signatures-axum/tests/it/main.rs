@@ -122,6 +122,18 @@ async fn a_signed_url_is_the_public_one_with_the_query_as_it_came() {
 }
 
 #[tokio::test]
+async fn a_refusal_has_the_body_that_the_provider_wants() {
+    let mut row = find("github").unwrap().clone();
+    row.response.bad_body = r#"{"err":"x"}"#.into();
+    let (status, text, answer) = call(Receiver::of(row, &[SECRET]).unwrap(), post(&[], "{}")).await;
+    assert_eq!((status, text.as_str()), (401, r#"{"err":"x"}"#));
+    assert_eq!(answer.headers()["content-type"], "application/json");
+    let (status, text, answer) = call(github(), post(&[], "{}")).await;
+    assert_eq!((status, text.as_str()), (401, ""));
+    assert!(!answer.headers().contains_key("content-type"));
+}
+
+#[tokio::test]
 async fn what_is_not_set_up_believes_nobody() {
     let fault = Receiver::new("githup", &[]).unwrap_err();
     assert_eq!(fault.to_string(), "there is no provider \"githup\"");

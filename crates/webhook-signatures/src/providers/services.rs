@@ -161,7 +161,7 @@ fn clouds() -> Vec<Provider> {
         .needs("jwks_url", "The address of the transmitter's JWK set")
         .id(Field::BodyClaim("/jti".into()))
         .kind(Field::BodyClaim("/events".into()))
-        .rejects(400)
+        .rejects_with(400, r#"{"err":"invalid_request","description":"The token was not accepted."}"#)
         .caveat("The body is the token; that of Sign in with Apple is JSON with the token in `payload`.")
         .source("RFC 8935, RFC 8417"),
     ]
