@@ -4,6 +4,7 @@ use crate::encoding::Encoding;
 use crate::form;
 use crate::incoming::Incoming;
 use crate::json::{self, Known};
+use crate::multipart;
 use crate::scheme::Field;
 use std::borrow::Cow;
 
@@ -101,7 +102,10 @@ pub(crate) fn read_knowing<'a>(
             let raw = seen.get(pointer).unwrap_or_else(|| json::find(body, pointer));
             raw.and_then(json::text).map(bytes)
         }
-        Field::Form(name) => form::value(body, name).map(Cow::Owned),
+        Field::Form(name) => match incoming.boundary() {
+            Some(boundary) => multipart::value(body, boundary, name).map(Cow::Borrowed),
+            None => form::value(body, name).map(Cow::Owned),
+        },
         Field::FormJson(name, pointer) => {
             let value = form::value(body, name)?;
             json::find_text(&value, pointer).map(owned)

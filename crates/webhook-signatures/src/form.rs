@@ -77,7 +77,7 @@ pub(crate) fn is_repeated(text: &[u8], name: &str) -> bool {
 
 /// Whether some application takes this name for the other. There are those that do not care for case; PHP drops blanks before
 /// a name, ends it at a `[` or a zero byte, and has `_` in place of blank, dot and `[` in it.
-fn may_be(name: &[u8], other: &[u8]) -> bool {
+pub(crate) fn may_be(name: &[u8], other: &[u8]) -> bool {
     let plain = |byte: &u8| match byte {
         b' ' | b'.' | b'[' => b'_',
         byte => byte.to_ascii_lowercase(),

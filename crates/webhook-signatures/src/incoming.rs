@@ -83,6 +83,11 @@ impl<'a> Incoming<'a> {
         crate::form::value(crate::form::query(self.url).as_bytes(), name)
     }
 
+    /// What parts the fields of a body that says it is `multipart/form-data`.
+    pub(crate) fn boundary(&self) -> Option<&'a str> {
+        crate::multipart::boundary(self.header_str("content-type")?)
+    }
+
     /// Whether the body says it is a urlencoded form.
     #[must_use]
     pub fn is_form(&self) -> bool {

@@ -44,6 +44,7 @@ pub mod hash;
 pub mod time;
 
 pub mod form;
+mod multipart;
 pub mod json;
 mod survey;
 

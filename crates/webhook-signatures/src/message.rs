@@ -6,7 +6,7 @@ use crate::incoming::Incoming;
 use crate::provider::Provider;
 use crate::refusal::Refusal;
 use crate::scheme::{Field, Piece, Repeats, UrlForms};
-use crate::{field, form, json};
+use crate::{field, form, json, multipart};
 use std::borrow::Cow;
 
 /// The message's parts, one after the other.
@@ -98,6 +98,9 @@ fn once<'a>(wanted: &Field, source: Source<'a>) -> Result<Option<Cow<'a, [u8]>>,
     let Source { incoming, body, .. } = source;
     let repeated = match wanted {
         Field::Header(name) => incoming.values(name).nth(1).is_some(),
+        Field::Form(name) if let Some(boundary) = incoming.boundary() => {
+            multipart::is_repeated(body, boundary, name)
+        }
         Field::Form(name) | Field::FormJson(name, _) => form::is_repeated(body, name),
         Field::Query(name) => form::is_repeated(form::query(incoming.url).as_bytes(), name),
         Field::Body

@@ -415,7 +415,7 @@ pub enum Field {
     Body,
     /// A JSON pointer into the body.
     Json(Text),
-    /// A field of a urlencoded body.
+    /// A field of a form, urlencoded or multipart.
     Form(Text),
     /// A JSON pointer into a field of a urlencoded body.
     FormJson(Text, Text),

@@ -3,7 +3,7 @@
 use webhook_signatures::{
     Algorithm, Encoding, Field, Fields, Hash, Incoming, KeySource, Layout, Piece, Place, Provider,
     Refusal, Repeats, Scheme, Secret, Setting, Signed, Stamp, Tolerance, Unit, UrlForms, Verified,
-    find, verify,
+    find, verify, verify_and_describe,
 };
 
 const NOW: i64 = 1_767_225_600;
@@ -539,4 +539,35 @@ fn a_refusal_counts_what_was_tried() {
     let said = |signatures, secrets| Refusal::NoMatch { signatures, secrets }.to_string();
     assert!(said(1, 1).ends_with("(tried: 1 signature with 1 secret)"), "{}", said(1, 1));
     assert!(said(2, 3).ends_with("(tried: 2 signatures with 3 secrets)"), "{}", said(2, 3));
+}
+
+/// Mailgun's routes send forms with the mail's attachments beside the fields.
+#[test]
+fn a_signature_may_stand_in_a_form_with_files() {
+    let row = find("mailgun").unwrap();
+    let secrets = [Secret::parse(row, "a signing key").unwrap()];
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, b"a signing key");
+    let (token, time) = ("t0k3n", NOW.to_string());
+    let tag = ring::hmac::sign(&key, format!("{time}{token}").as_bytes());
+    let signature = Encoding::Hex.encode(tag.as_ref());
+    let check = |fields: &[(&str, &str)]| {
+        let field = |(name, value): &(&str, &str)| {
+            format!("--b-1\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+        };
+        let file = "--b-1\r\nContent-Disposition: form-data; name=\"token\"; filename=\"a\"\r\n\r\nother\r\n";
+        let body = format!("{file}{}--b-1--\r\n", fields.iter().map(field).collect::<String>());
+        let headers = [("content-type", "multipart/form-data; boundary=\"b-1\"")];
+        let incoming =
+            Incoming { method: "POST", url: URL, headers: &headers, body: body.as_bytes() };
+        verify_and_describe(row, &secrets, &incoming, NOW).map(|(_, said)| said.event_id)
+    };
+    let right = [("timestamp", &*time), ("token", token), ("signature", &*signature)];
+    assert_eq!(check(&right), Ok(Some(token.to_owned())));
+    let other = [right[0], ("token", "other"), right[2]];
+    assert!(matches!(check(&other), Err(Refusal::NoMatch { .. })));
+    for again in [("token", "other"), ("Token", "other"), ("token[]", "other")] {
+        let twice = [right[0], right[1], right[2], again];
+        assert!(matches!(check(&twice), Err(Refusal::Repeated(_))), "{again:?}");
+    }
+    assert!(check(&right[..2]).is_err() && check(&right[1..]).is_err());
 }
