@@ -222,7 +222,7 @@ pub struct Claims {
     pub present: Vec<Text>,
     /// This claim must be the SHA-256 of the body, written so.
     pub body_hash: Option<(Text, Encoding)>,
-    /// The claim of the body's hash is left out exactly where the body is empty.
+    /// The claim of the body's hash may be left out where the body is empty.
     pub body_may_be_empty: bool,
     /// This claim must be the SHA-256 of the public URL in hex.
     pub url_hash: Option<Text>,
