@@ -238,7 +238,7 @@ pub(crate) fn tolerance(option: &str, value: &str) -> Result<Tolerance, Fault> {
     let seconds = value.parse().ok().filter(|seconds| *seconds <= 7 * 24 * 3600);
     seconds
         .map(Tolerance::both)
-        .ok_or_else(|| bad(option, value, "use seconds, such as 300; 0 switches the check off"))
+        .ok_or_else(|| bad(option, value, "use seconds, such as 300; 0: of any age"))
 }
 
 pub(crate) fn bad(option: &str, value: &str, right: &'static str) -> Fault {

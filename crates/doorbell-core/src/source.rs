@@ -73,13 +73,25 @@ impl Verification {
     /// # Errors
     /// When nobody could call it, or not to the letter.
     pub fn public_url(text: &str) -> Result<String, NoPublicUrl> {
+        let text = text.trim();
         let (bare, _) = text.split_once('?').unwrap_or((text, ""));
         let is_plain =
             text.len() <= Self::URL_MAX && text.bytes().all(|byte| byte.is_ascii_graphic());
-        let is_web = bare.starts_with("https://") || bare.starts_with("http://");
-        let url = Url::parse(bare).ok().filter(|_| is_plain && is_web).ok_or(NoPublicUrl)?;
-        let is_bare = url.username().is_empty() && url.password().is_none() && !text.contains('#');
-        if is_bare && url.has_host() { Ok(bare.to_owned()) } else { Err(NoPublicUrl) }
+        let url = Url::parse(bare)
+            .ok()
+            .filter(|url| is_plain && matches!(url.scheme(), "https" | "http"));
+        let url = url.ok_or(NoPublicUrl)?;
+        let host = url.host_str().ok_or(NoPublicUrl)?;
+        // Parsers mend what is spelt otherwise, and who signs the address may not.
+        let (_, behind) = bare.split_once("://").unwrap_or_default();
+        let spelt = behind.get(..host.len()).is_some_and(|text| text.eq_ignore_ascii_case(host));
+        let ends =
+            !matches!(behind.as_bytes().get(host.len()), Some(byte) if !b":/".contains(byte));
+        if spelt && ends && url.port() != Some(0) && !text.contains('#') {
+            Ok(bare.to_owned())
+        } else {
+            Err(NoPublicUrl)
+        }
     }
 }
 
@@ -148,6 +160,8 @@ mod tests {
             ("https://h.example/in/a?memberID=14&mainModel=true", "https://h.example/in/a"),
             ("https://h.example?a", "https://h.example"),
             ("https://[::1]/x%20y", "https://[::1]/x%20y"),
+            (" https://h.example/a\n", "https://h.example/a"),
+            ("HTTPS://Hooks.Example.com:8443/in", "HTTPS://Hooks.Example.com:8443/in"),
         ] {
             assert_eq!(read(text).as_deref(), Ok(base));
         }
@@ -159,13 +173,16 @@ mod tests {
             "https://",
             "https://?a",
             "https:h.example",
+            "https:///h.example/a",
+            "https://h.example\\in\\a",
+            "https://%68.example/a",
             "https://h.example:99999/a",
             "https://user@h.example/a",
             "https://:pass@h.example/a",
             "https://h.example/a#b",
             "https://h.example/a?b#c",
             "https://h.example/a b",
-            " https://h.example/a",
+            "https://h.example:0/a",
             "https://h.example/\u{e9}",
             &format!("https://h.example/{}", "a".repeat(2048)),
         ] {

@@ -93,10 +93,14 @@ impl Verifier {
     }
 }
 
-/// What is weak about a source's secrets though they work, each a sentence for the operator.
+/// What is weak about a source's secrets though they work, each a sentence for the operator; or why it believes nobody: what
+/// was good for an older version may not be for this one.
 #[must_use]
 pub fn warnings(of: &Verification) -> Vec<String> {
-    let secrets = Verifier::new(of).map(|verifier| verifier.secrets).unwrap_or_default();
+    let secrets = match Verifier::new(of) {
+        Ok(verifier) => verifier.secrets,
+        Err(why) => return vec![format!("it believes nobody and answers 503: {why}")],
+    };
     let told = |(at, secret): (usize, &Secret)| {
         Some(format!("secret number {} is weak: {}", at + 1, secret.weakness()?))
     };
@@ -363,6 +367,17 @@ mod tests {
         Verifier::new(of).unwrap().verify(&incoming, 1_767_225_600).is_ok()
     }
 
+    /// What an older version took may be refused by this one: the operator is told, and not only the sender.
+    #[test]
+    fn a_source_that_believes_nobody_says_so() {
+        let told = warnings(&verification("onfleet", &[], &["0102", &"00".repeat(32)]));
+        assert!(
+            matches!(&told[..], [one] if one.contains("503") && one.contains("number 2")),
+            "{told:?}"
+        );
+        assert_eq!(warnings(&verification("github", &[], &["a good long secret"])), [""; 0]);
+    }
+
     #[test]
     fn every_row_of_the_table_can_be_chosen() {
         for row in webhook_signatures::all().iter().filter(|row| row.name != OWN_HMAC) {
@@ -462,7 +477,7 @@ mod tests {
             ),
             (
                 refused("stripe", &[("tolerance", "-1")], &["x"]),
-                "the option tolerance cannot be \"-1\": use seconds, such as 300; 0 switches the check off",
+                "the option tolerance cannot be \"-1\": use seconds, such as 300; 0: of any age",
             ),
             (
                 refused("http-signature", &[("jwks_url", "http://keys.example.com/")], &[]),

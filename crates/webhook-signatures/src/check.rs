@@ -7,7 +7,9 @@ use crate::provider::Provider;
 use crate::refusal::Refusal;
 use crate::scheme::{Algorithm, KeySource, Stamp, Tolerance};
 use crate::secret::{Key, Secret};
+use crate::survey::{Sought, survey};
 use crate::{field, urls};
+use std::borrow::Cow;
 
 /// The proof that a request passed its provider's check. Only [`crate::verify()`] makes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +32,7 @@ impl Verified {
         self.secret
     }
 
-    /// The signed time in milliseconds since the Unix epoch, where the scheme has one that can be read.
+    /// The signed time in milliseconds since the Unix epoch, where the scheme has one.
     #[must_use]
     pub fn timestamp_ms(&self) -> Option<i64> {
         self.stamp_ms
@@ -128,17 +130,22 @@ impl<'a> Check<'a> {
         let (Some(stamp), Some(text)) = (stamp, text) else { return Ok(None) };
         let why = "its time is not written as this provider writes it";
         let at_ms = stamp.unit.parse(text).ok_or(Refusal::Time { why })?;
-        if stamp.tolerance.future.is_none() && !PLAUSIBLE_MS.contains(&at_ms) {
-            return Err(Refusal::Time { why: "its time is not between the years 2001 and 2286" });
+        let Tolerance { past, future } = stamp.tolerance;
+        if (past.is_none() || future.is_none()) && !is_plausible(at_ms) {
+            let why = "its time is not between the years 2001 and 2286: it may be in milliseconds where seconds are meant, \
+                       or the other way round";
+            return Err(Refusal::Time { why });
         }
         within(at_ms, self.now, stamp.tolerance)?;
         Ok(Some(at_ms))
     }
 }
 
-/// The times that have ten digits in seconds, in milliseconds since the epoch. Where a time is signed with nothing between it
+/// Whether a time in milliseconds since the epoch has ten digits in seconds. Where a time is signed with nothing between it
 /// and the body, it must not be possible to move a digit from one to the other.
-const PLAUSIBLE_MS: std::ops::Range<i64> = 1_000_000_000_000..10_000_000_000_000;
+pub(crate) fn is_plausible(at_ms: i64) -> bool {
+    (1_000_000_000_000..10_000_000_000_000).contains(&at_ms)
+}
 
 /// Whether a time in milliseconds is within `tolerance` of `now` in seconds.
 pub(crate) fn within(at_ms: i64, now: i64, tolerance: Tolerance) -> Result<(), Refusal> {
@@ -154,6 +161,18 @@ pub(crate) fn within(at_ms: i64, now: i64, tolerance: Tolerance) -> Result<(), R
         return Err(Refusal::InFuture { ahead_s: age_ms / -1000, limit_s });
     }
     Ok(())
+}
+
+/// For a body of which some is signed and the rest is not.
+pub(crate) const TWICE: Refusal = Refusal::Malformed {
+    what: Cow::Borrowed("the body"),
+    why: "a key stands twice in it, so it is not clear which one was signed",
+};
+
+/// Refuses a JSON body in which a key stands twice.
+pub(crate) fn unambiguous(body: &[u8]) -> Result<(), Refusal> {
+    let nothing = Sought { each: None, pointers: &[], parts_max: 1 };
+    survey(body, nothing).map(drop).ok_or(TWICE)
 }
 
 /// Public-key signatures are a feature of the build.

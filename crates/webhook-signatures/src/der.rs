@@ -44,6 +44,16 @@ pub(crate) fn spki(der: &[u8]) -> Option<(Public, Option<Validity>)> {
     bare().or_else(certificate)
 }
 
+/// Whether this is a public key of whatever kind, or a certificate of one that is known.
+pub(crate) fn is_key(der: &[u8]) -> bool {
+    let is_named = || {
+        let (inside, _) = take(der, SEQUENCE)?;
+        let (algorithm, rest) = take(inside, SEQUENCE)?;
+        take(algorithm, OID).and_then(|_| take(rest, BITS))
+    };
+    is_named().is_some() || spki(der).is_some()
+}
+
 fn from_spki(inside: &[u8]) -> Option<Public> {
     let (algorithm, rest) = take(inside, SEQUENCE)?;
     let (oid, parameters) = take(algorithm, OID)?;
@@ -94,7 +104,8 @@ fn rsa(der: &[u8]) -> Option<Public> {
     Some(Public::Rsa { n: unpadded(n), e: unpadded(e) })
 }
 
-fn unpadded(number: &[u8]) -> Vec<u8> {
+/// Without leading zeros.
+pub(crate) fn unpadded(number: &[u8]) -> Vec<u8> {
     number.iter().copied().skip_while(|byte| *byte == 0).collect()
 }
 

@@ -5,7 +5,7 @@
 
 mod variants;
 
-use crate::check::Verified;
+use crate::check::{Verified, is_plausible};
 use crate::encoding::Encoding;
 use crate::field;
 use crate::hash::Hash;
@@ -90,8 +90,9 @@ pub fn explain(
 ) -> Explanation {
     let verdict = verify(provider, secrets, incoming, now);
     let mut trials = Trials { provider, secrets, incoming, now, findings: Vec::new() };
-    if let Err(refusal) = &verdict {
-        trials.time(refusal);
+    if let Err(refusal) = &verdict
+        && !trials.time(refusal)
+    {
         trials.secrets(known);
         trials.body();
         trials.url();
@@ -107,10 +108,24 @@ pub fn explain(
     );
     let stamp_ms = verdict.as_ref().ok().and_then(Verified::timestamp_ms);
     let stamp_ms = stamp_ms.or_else(|| shown.as_ref().and_then(|shown| shown.stamp_ms));
-    let skew_ms = stamp_ms.map(|stamp_ms| now.saturating_mul(1000).saturating_sub(stamp_ms));
+    let skew_ms = stamp_ms
+        .filter(|stamp_ms| is_plausible(*stamp_ms))
+        .map(|stamp_ms| now.saturating_mul(1000).saturating_sub(stamp_ms));
     let (signed_text, received) =
         shown.map_or((None, None), |shown| (shown.signed, Some(shown.received)));
     Explanation { verdict, findings, signed_text, received, place, skew_ms }
+}
+
+/// Whether a time is a thousand times too large or too small to be one.
+fn is_other_unit(refusal: &Refusal, now: i64) -> bool {
+    let at_s = if let Refusal::TooOld { age_s, .. } = refusal {
+        now.saturating_sub(*age_s)
+    } else if let Refusal::InFuture { ahead_s, .. } = refusal {
+        now.saturating_add(*ahead_s)
+    } else {
+        return false;
+    };
+    is_plausible(at_s) || is_plausible(at_s.saturating_mul(1_000_000))
 }
 
 /// What a request shows of its signature, right or not.
@@ -147,9 +162,16 @@ impl Trials<'_> {
         }
     }
 
-    fn time(&mut self, refusal: &Refusal) {
+    /// Whether the signature is right and only its time is wrong: then there is nothing else to look for.
+    fn time(&mut self, refusal: &Refusal) -> bool {
         let right = self.passes(self.provider, self.secrets, self.incoming);
-        if let Refusal::TooOld { age_s, .. } = refusal {
+        if is_other_unit(refusal, self.now) {
+            self.proved(
+                "timestamp_unit",
+                "The signature is right, but its time is in milliseconds where seconds are meant, or the other way \
+                 round. Of a provider of your own the option timestamp_format says which.",
+            );
+        } else if let Refusal::TooOld { age_s, .. } = refusal {
             self.proved(
                 "old_timestamp",
                 format!(
@@ -171,6 +193,7 @@ impl Trials<'_> {
                 "The signature is right and only its timestamp cannot be accepted.",
             );
         }
+        right
     }
 
     fn secrets(&mut self, known: &[Known<'_>]) {

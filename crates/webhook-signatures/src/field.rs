@@ -59,6 +59,12 @@ impl<'a> Seen<'a> {
         signed.or_else(|| self.values.get(pointer))
     }
 
+    /// The claims of the token that the body is or has in it.
+    fn claims_in_body(&self) -> Option<&[u8]> {
+        let (at, claims) = self.claims.as_ref()?;
+        matches!(at, Field::Body | Field::Json(_)).then_some(claims)
+    }
+
     /// The claims of the token in this header.
     fn claims_in(&self, header: &str) -> Option<&[u8]> {
         let (at, claims) = self.claims.as_ref()?;
@@ -116,7 +122,10 @@ pub(crate) fn read_knowing<'a>(
             None => claim(incoming, header, pointer),
         },
         Field::BodyClaim(pointer) => {
-            let claims = Encoding::Base64Url.decode(body.split(|byte| *byte == b'.').nth(1)?)?;
+            let claims = match seen.claims_in_body() {
+                Some(claims) => Cow::Borrowed(claims),
+                None => Cow::Owned(body_claims(body)?),
+            };
             let raw = json::find(&claims, pointer)?;
             let text = json::text(raw).or_else(|| json::keys(raw, 1).pop())?;
             // Apple writes its event as JSON in a string.
@@ -136,6 +145,13 @@ pub(crate) fn read_knowing<'a>(
         }
         Field::Fixed(text) => Some(Cow::Owned(text.as_bytes().to_vec())),
     }
+}
+
+/// The claims of the token that the body is, or that its `payload` is where it is JSON. Nothing is verified here.
+fn body_claims(body: &[u8]) -> Option<Vec<u8>> {
+    let inside = body.trim_ascii().starts_with(b"{").then(|| json::find_text(body, "/payload"));
+    let token = inside.as_ref().map_or(Some(body), |text| text.as_deref().map(str::as_bytes))?;
+    Encoding::Base64Url.decode(token.split(|byte| *byte == b'.').nth(1)?)
 }
 
 pub(crate) fn bytes(text: Cow<'_, str>) -> Cow<'_, [u8]> {

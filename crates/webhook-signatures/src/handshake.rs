@@ -270,9 +270,14 @@ impl Asked<'_> {
         Some(Handshake::Answer(answer))
     }
 
+    /// Whether a text that is handed out can be the secret.
+    fn is_secret(self, text: &str) -> bool {
+        text.len() >= 16 && Secret::parse(self.provider, text).is_ok()
+    }
+
     fn asana(self) -> Option<Handshake> {
         let secret =
-            self.is("POST")?.header("x-hook-secret").filter(|secret| secret.len() >= 16)?;
+            self.is("POST")?.header("x-hook-secret").filter(|secret| self.is_secret(secret))?;
         if !self.secrets.is_empty() {
             return Some(Handshake::Refuse {
                 status: 409,
@@ -290,7 +295,7 @@ impl Asked<'_> {
 
     fn notion(self) -> Option<Handshake> {
         let secret = echoable(self.is("POST")?.body("/verification_token")?)
-            .filter(|secret| secret.len() >= 16)?;
+            .filter(|secret| self.is_secret(secret))?;
         if !self.secrets.is_empty() {
             return Some(Handshake::Refuse {
                 status: 409,

@@ -1,13 +1,13 @@
 //! JSON Web Tokens and detached JWS, with the algorithm pinned: what the token names must be allowed by the scheme
 //! and fit the kind of key, so neither `none` nor an HMAC keyed by a public key can pass.
 
-use crate::check::{Check, Verified, after_word, fits, supported, within};
+use crate::check::{Check, Verified, after_word, fits, supported, unambiguous, within};
 use crate::encoding::Encoding;
 use crate::hash::Hash;
 use crate::json::{self, Known};
 use crate::message::{self, Source};
 use crate::refusal::Refusal;
-use crate::scheme::{Algorithm, Claims, Jwt, Tolerance};
+use crate::scheme::{Algorithm, Claims, Field, Jwt, Tolerance};
 use crate::secret::Key;
 
 use crate::field::{self, Seen};
@@ -45,8 +45,12 @@ struct Token<'a> {
 const TOKEN_MAX: usize = 16_384;
 
 pub(crate) fn verify<'a>(check: Check<'a>, jwt: &'a Jwt) -> Result<(Verified, Seen<'a>), Refusal> {
-    let text = field::read(&jwt.at, check.incoming, check.incoming.body)
+    let body = check.incoming.body;
+    let text = field::read(&jwt.at, check.incoming, body)
         .ok_or_else(|| Refusal::Missing(jwt.at.shown()))?;
+    if matches!(jwt.at, Field::Json(_)) {
+        unambiguous(body)?;
+    }
     let text = after_word(&text, "bearer").unwrap_or(&text);
     let payload = detached(check, jwt)?;
     let token = take_apart(text, payload.as_deref())?;
@@ -207,7 +211,8 @@ fn claims(check: Check<'_>, wanted: &Claims, claims: &[u8]) -> Result<Option<i64
         }
     }
     for claim in &wanted.present {
-        if matches!(claimed.next().flatten(), None | Some(b"null")) {
+        let raw = claimed.next().flatten().filter(|raw| !matches!(*raw, b"{}" | b"\"\""));
+        if !matches!(raw.and_then(<[u8]>::first), Some(b'{' | b'"')) {
             return Err(wrong(claim, "is missing"));
         }
     }

@@ -79,7 +79,10 @@ impl Public {
                 point.extend(exactly(bytes("/y")?, 32)?);
                 Self::P256(point)
             }
-            ("RSA", _) => Self::Rsa { n: bytes("/n")?, e: bytes("/e")? },
+            ("RSA", _) => {
+                let number = |name| bytes(name).map(|bytes| crate::der::unpadded(&bytes));
+                Self::Rsa { n: number("/n")?, e: number("/e")? }
+            }
             _ => return None,
         };
         Some(Named { kid: field("/kid").map(std::borrow::Cow::into_owned), key })
@@ -112,22 +115,16 @@ impl Keys {
         Self::from_der(&bytes)
     }
 
-    /// Whether a text says itself that it is a key: PEM, a JWK, OpenSSH, one of Standard Webhooks, or DER however it is
-    /// written. (32 bytes may be an Ed25519 key, and as well be anything else.)
+    /// Whether a text says itself that it is a public key, also one of a kind that is not checked here: PEM, a JWK or a set of
+    /// them, OpenSSH, one of Standard Webhooks, or DER however it is written. (32 bytes may be an Ed25519 key, and as well be
+    /// anything else.)
     pub(crate) fn is_one(text: &str) -> bool {
-        let text = text.trim();
-        let begins = ["whpk_", "whsk_", "ssh-", "ecdsa-sha2-"];
-        if text.contains("-----BEGIN") || begins.iter().any(|begin| text.starts_with(begin)) {
-            return true;
-        }
-        if text.starts_with('{') {
-            return Self::from_json(text.as_bytes()).is_some();
-        }
-        let compact: String = text.split_whitespace().collect();
-        let compact = compact.replace('-', "+").replace('_', "/");
-        let hex = Encoding::Hex.decode(compact.as_bytes());
-        let der = hex.or_else(|| crate::encoding::base64_pasted(&compact));
-        der.is_some_and(|der| crate::der::spki(&der).is_some())
+        let text = text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\''));
+        let is_jwk = text.contains("\"kty\"") && !text.contains("\"oct\"");
+        let is_marked = ["-----BEGIN", "---- BEGIN"].iter().any(|mark| text.contains(mark));
+        let is_standard = text.starts_with("whpk_") || text.starts_with("whsk_");
+        let mut words = text.split_whitespace();
+        is_jwk || is_marked || is_standard || words.any(is_openssh) || is_encoded(text)
     }
 
     /// Whether a signature by this algorithm can be checked with one of them.
@@ -219,6 +216,22 @@ impl Keys {
     pub(crate) fn sign(&self, algorithm: Algorithm, message: &[u8]) -> Option<Vec<u8>> {
         imp::sign(self.private.as_ref()?, algorithm, message)
     }
+}
+
+/// OpenSSH's base64 begins with the length of the kind's name and the name (RFC 4253, 6.6).
+fn is_openssh(word: &str) -> bool {
+    let bytes = crate::encoding::base64_pasted(word).unwrap_or_default();
+    let name = bytes.strip_prefix(&[0, 0, 0]).and_then(|rest| rest.get(1..)).unwrap_or_default();
+    [&b"ssh-"[..], b"ecdsa-sha2-", b"sk-"].iter().any(|kind| name.starts_with(kind))
+}
+
+/// DER, or PEM once more encoded, in hex or base64 of either alphabet, in lines or not.
+fn is_encoded(text: &str) -> bool {
+    let compact: String = text.split_whitespace().collect();
+    let digits = compact.strip_prefix("0x").unwrap_or(&compact).replace(':', "");
+    let base64 = || crate::encoding::base64_pasted(&compact.replace('-', "+").replace('_', "/"));
+    let bytes = Encoding::Hex.decode(digits.as_bytes()).or_else(base64);
+    bytes.is_some_and(|bytes| bytes.starts_with(b"-----BEGIN") || crate::der::is_key(&bytes))
 }
 
 /// The label and the bytes of the first PEM block.

@@ -224,15 +224,16 @@ fn names_text(names: &[u8]) -> Result<&str, Refusal> {
 fn listed_headers(incoming: &Incoming<'_>, must: [&str; 2]) -> Result<Vec<u8>, Refusal> {
     let [list, _] = must;
     let names = names_text(one_header(incoming, list)?)?.to_ascii_lowercase();
-    let is_listed = |name: &str| names.split(',').any(|other| other.trim() == name);
-    if !must.into_iter().all(is_listed) {
+    let names: Vec<&str> =
+        names.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+    if names.len() > NAMES_MAX || !must.into_iter().all(|name| names.contains(&name)) {
         return Err(Refusal::Malformed {
             what: "the list of signed headers".into(),
-            why: "the list itself or the time is not in it",
+            why: "the list itself or the time is not in it, or there are more than 50 names",
         });
     }
-    let mut pairs = Vec::new();
-    for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()).take(NAMES_MAX) {
+    let mut pairs = Vec::with_capacity(names.len());
+    for name in names {
         pairs.push((name, one_header(incoming, name)?.trim_ascii()));
     }
     pairs.sort_unstable();

@@ -79,6 +79,11 @@ pub enum Refusal {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// The signature is right, and a handshake makes it for anybody who asks.
+    #[error(
+        "the signature is right, but what is signed could be a handshake's token, and that is signed for anybody who asks"
+    )]
+    HandshakeToken,
     /// The signature is right, and the certificate in which its key stands is not good at this time.
     #[error(
         "the key's certificate is good from {} to {} only: it ran out, or this machine's clock is wrong",
@@ -141,6 +146,7 @@ impl Refusal {
             Self::TooOld { .. } => "too_old",
             Self::InFuture { .. } => "in_future",
             Self::Time { .. } => "time",
+            Self::HandshakeToken => "handshake_token",
             Self::Certificate { .. } => "certificate",
             Self::Algorithm { .. } => "algorithm",
             Self::Claim { .. } => "claim",
@@ -172,6 +178,7 @@ impl Refusal {
             Self::TooOld { .. }
             | Self::InFuture { .. }
             | Self::Time { .. }
+            | Self::HandshakeToken
             | Self::Certificate { .. } => 8,
         }
     }

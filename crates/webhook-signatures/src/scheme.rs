@@ -218,7 +218,7 @@ pub struct Claims {
     pub equal: Vec<(Text, Text)>,
     /// These claims must be `true`.
     pub truths: Vec<Text>,
-    /// These claims must be there, and not be null.
+    /// These claims must be there: an object or a text that is not empty.
     pub present: Vec<Text>,
     /// This claim must be the SHA-256 of the body, written so.
     pub body_hash: Option<(Text, Encoding)>,
@@ -510,7 +510,7 @@ pub struct Stamp {
 
 /// How far a signed time may be from the clock; both ends count as inside. `None` is no limit on that side.
 ///
-/// With no limit on either side it must still be a time.
+/// With no limit on one side it must still be a time between the years 2001 and 2286.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tolerance {
     /// Seconds that it may lie in the past.

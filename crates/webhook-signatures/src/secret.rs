@@ -97,8 +97,12 @@ impl Secret {
         let mut keys = Vec::with_capacity(provider.schemes.len());
         let choice = Choice::of(provider, text);
         for scheme in &provider.schemes {
-            let key = key(scheme, text).and_then(|key| choice.take(key));
-            keys.push(key.map_err(|error| first_error.get_or_insert(error).clone()).ok());
+            if !choice.fits(scheme) {
+                keys.push(None);
+                continue;
+            }
+            let key = key(scheme, text).map_err(|error| first_error.get_or_insert(error).clone());
+            keys.push(key.ok());
         }
         match first_error {
             Some(error) if keys.iter().all(Option::is_none) => Err(error),
@@ -249,11 +253,11 @@ impl Choice {
         }
     }
 
-    fn take(self, key: Key) -> Result<Key, SecretError> {
-        match (self, matches!(key, Key::Asymmetric(_))) {
-            (Self::Public, false) => Err(SecretError::Form(NOT_SHARED)),
-            (Self::Shared, true) => Err(SecretError::Form("a public key in a form that says so")),
-            _ => Ok(key),
+    fn fits(self, scheme: &Scheme) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Public => scheme.is_asymmetric(),
+            Self::Shared => !scheme.is_asymmetric(),
         }
     }
 }

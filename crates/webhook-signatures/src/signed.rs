@@ -1,6 +1,6 @@
 //! Checking a signature over a message put together out of pieces.
 
-use crate::check::{Check, Verified, fits, supported};
+use crate::check::{Check, TWICE, Verified, fits, supported};
 use crate::encoding::Encoding;
 use crate::field::{self, FirstPart, Seen};
 use crate::hash::{Hash, Tag};
@@ -74,10 +74,7 @@ fn parts<'a>(
         return Ok(elements.unwrap_or_default().into_iter().map(bare).collect());
     }
     let sought = Sought { each: signed.each.as_deref(), pointers, parts_max: ELEMENTS_MAX + 1 };
-    let parts = survey(body, sought).ok_or(Refusal::Malformed {
-        what: "the body".into(),
-        why: "a key stands twice in it, so it is not clear which one was signed",
-    })?;
+    let parts = survey(body, sought).ok_or(TWICE)?;
     Ok(parts
         .into_iter()
         .map(|part| Looked { text: part.text, values: Some(part.values) })
@@ -211,10 +208,7 @@ fn proves(check: Check<'_>, parts: &Parts<'_>) -> Result<(), Refusal> {
     let challenges = &check.provider.challenges;
     let is_short = parts.iter().map(|part| part.len()).sum::<usize>() <= ASKED_MAX;
     if is_short && challenges.iter().any(|challenge| challenge.signs(&parts.concat())) {
-        return Err(Refusal::Malformed {
-            what: "what is signed".into(),
-            why: "it could be a handshake's token, which is signed for anybody who asks",
-        });
+        return Err(Refusal::HandshakeToken);
     }
     Ok(())
 }

@@ -21,8 +21,8 @@ impl Unit {
     #[must_use]
     pub fn parse(self, text: &[u8]) -> Option<i64> {
         match self {
-            Self::Seconds => digits(text)?.checked_mul(1000),
-            Self::Millis => digits(text),
+            Self::Seconds => number_alone(text)?.checked_mul(1000),
+            Self::Millis => number_alone(text),
             Self::Iso8601 => iso8601(text),
             Self::HttpDate => http_date(text),
         }
@@ -78,6 +78,11 @@ pub fn digits(text: &[u8]) -> Option<i64> {
         }
         sum.checked_mul(10)?.checked_add(i64::from(byte - b'0'))
     })
+}
+
+/// Digits of which the first is no zero: a zero could have come from what stands before a signed time.
+fn number_alone(text: &[u8]) -> Option<i64> {
+    if text.first() == Some(&b'0') { None } else { digits(text) }
 }
 
 struct Civil {

@@ -27,9 +27,9 @@ pub(super) fn run(flags: &Flags, provider: &str) -> Result<()> {
     let mut bytes = 0;
     for round in 0..=flags.rounds {
         // Signed anew: what some providers sign is good for a minute.
-        let (template, length) = theirs_now(&row, &secret)?;
-        let same = Template::with_body("/in/github", 1, &length.body)?;
-        bytes = length.body.len();
+        let (template, request) = theirs_now(&row, &secret)?;
+        let same = Template::with_body("/in/github", 1, &request.body)?;
+        bytes = request.body.len();
         let mut turns = [(&mut github, same), (&mut theirs, template)];
         if round % 2 == 1 {
             turns.reverse();

@@ -7,7 +7,7 @@ use crate::report::{Report, Verdict};
 use anyhow::{Result, bail};
 use doorbell_core::endpoint::Endpoint;
 use doorbell_core::source::Source;
-use doorbell_core::verifier::{signing_warnings, warnings};
+use doorbell_core::verifier::{Verifier, signing_warnings, warnings};
 use doorbell_server::api::TokenText;
 use doorbell_store::embedded::config::Config as Configuration;
 use doorbell_store::embedded::{DamageKind, Inspected, OpenError, inspect};
@@ -151,6 +151,13 @@ fn configuration(file: &Path) -> Vec<Found> {
 }
 
 fn weak(source: &Source) -> Vec<Found> {
+    if let Err(why) = Verifier::new(&source.verification) {
+        let detail = format!("{}: it believes nobody and answers 503: {why}", source.name);
+        return vec![Found {
+            remedy: "Set it up anew: `doorbell source update NAME --secret …`, or `--set options.…`.",
+            ..found(Grade::Bad, "source", detail)
+        }];
+    }
     let warnings = warnings(&source.verification).into_iter();
     let told = warnings.map(|warning| Found {
         remedy: "Have the provider make a new secret: `doorbell source rotate-secret`.",
@@ -259,6 +266,12 @@ mod tests {
         let noted = weak(&source);
         assert!(noted.len() == 1 && noted[0].grade == Grade::Note, "{noted:?}");
         assert!(noted[0].detail.starts_with("hook: secret number 2 is weak: "), "{noted:?}");
+        // As an older version may have left it.
+        let mut dead = source;
+        dead.verification.provider = "onfleet".into();
+        let found = weak(&dead);
+        assert!(found.len() == 1 && found[0].grade == Grade::Bad, "{found:?}");
+        assert!(found[0].detail.contains("answers 503"), "{found:?}");
     }
 
     #[test]

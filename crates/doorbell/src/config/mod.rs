@@ -14,6 +14,7 @@ pub(crate) use layers::{Layers, QUEUES, line_of, unknown_variables};
 pub(crate) use value::{expand_variables, human_bytes, parse_bytes, parse_duration};
 
 use doorbell_core::name::Label;
+use doorbell_core::source::Verification;
 use doorbell_queue::{Address, AddressError};
 use doorbell_server::roles::{NoRole, Role, Roles};
 use std::collections::BTreeMap;
@@ -266,12 +267,13 @@ fn prefix(text: &str) -> Result<String, String> {
 }
 
 fn public_url(text: &str) -> Result<String, String> {
-    let fits = text.starts_with("https://") || text.starts_with("http://");
-    if fits {
-        Ok(text.trim_end_matches('/').to_owned())
-    } else {
-        Err(format!("{text:?} does not begin with https://"))
-    }
+    let read = Verification::public_url(text).ok().filter(|_| !text.contains('?'));
+    let read = read.ok_or_else(|| {
+        format!(
+            "{text:?} is no address that a provider can call, such as https://hooks.example.com"
+        )
+    })?;
+    Ok(read.trim_end_matches('/').to_owned())
 }
 
 fn network(text: &str) -> Result<String, String> {

@@ -499,6 +499,7 @@ fn content() -> Vec<Provider> {
         .takes("jwks_url", "The address of your FusionAuth's JWK set, when it signs with RSA, ECDSA or EdDSA")
         .id(json("/event/id"))
         .kind(json("/event/type"))
+        .caveat("Give a public key as PEM or JWK: 32 bytes in hex or base64 are taken for the secret of an HMAC.")
         .verified("PyJWT (HS256)"),
     ]
 }

@@ -20,6 +20,18 @@ fn ed25519_spki(public: &[u8]) -> Vec<u8> {
     [&[0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00], public].concat()
 }
 
+/// The same for Ed448, 57 bytes long.
+fn ed448_spki() -> Vec<u8> {
+    let head = [0x30, 0x43, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x71, 0x03, 0x3a, 0x00];
+    [&head[..], &[9; 57]].concat()
+}
+
+fn openssh(public: &[u8], before: &str, behind: &str) -> String {
+    let part = |bytes: &[u8]| [&[0, 0, 0, u8::try_from(bytes.len()).unwrap()], bytes].concat();
+    let base64 = Encoding::Base64.encode(&[part(b"ssh-ed25519"), part(public)].concat());
+    format!("{before}{base64}{behind}")
+}
+
 fn wrapped(text: &str) -> String {
     let lines: Vec<_> = text.as_bytes().chunks(64).map(String::from_utf8_lossy).collect();
     lines.join("\n")
@@ -43,8 +55,20 @@ fn public_texts() -> Vec<String> {
         format!("# our key\n{pem}"),
         pem,
         format!(r#"{{"keys":[{jwk}]}}"#),
+        format!("\"{jwk}\""),
         jwk,
-        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGVudGlyZWx5IG1hZGUgdXA us@example.com".to_owned(),
+        // Keys of kinds that are not checked here are keys all the same.
+        r#"{"kty":"EC","crv":"P-384","x":"AA","y":"AA"}"#.to_owned(),
+        r#"{"keys":[{"kty":"EC","crv":"P-384","x":"AA","y":"AA"}]}"#.to_owned(),
+        Encoding::Base64.encode(&ed448_spki()),
+        Encoding::Hex.encode(&ed448_spki()),
+        openssh(&public, "ssh-ed25519 ", " us@example.com"),
+        openssh(&public, "no-pty ssh-ed25519 ", ""),
+        openssh(&public, "", ""),
+        format!("---- BEGIN SSH2 PUBLIC KEY ----\n{}\n", openssh(&public, "", "")),
+        format!("0x{}", Encoding::Hex.encode(&der)),
+        format!("\"{base64}\""),
+        Encoding::Base64.encode(format!("-----BEGIN PUBLIC KEY-----\n{base64}\n").as_bytes()),
     ]
 }
 
@@ -96,14 +120,25 @@ fn a_key_of_another_kind_is_refused_when_it_is_given() {
             }
         }
     }
-    let told = Secret::parse(find("discord").unwrap(), RSA).unwrap_err().to_string();
-    assert!(told.contains("Ed25519"), "{told}");
+    for (name, other, kind) in
+        [("discord", RSA, "Ed25519"), ("sendgrid", RSA, "P-256"), ("aws-sns", P256, "RSA")]
+    {
+        let told = Secret::parse(find(name).unwrap(), other).unwrap_err().to_string();
+        assert!(told.contains(kind), "{name}: {told}");
+    }
+    // What only begins like one is a secret.
+    for text in ["ssh-webhook-secret-1", "ecdsa-sha2-is-not-a-key", r#"{"kty":"oct","k":"AAAA"}"#] {
+        assert!(is_hmac_secret(find("polar").unwrap(), text), "{text}");
+    }
+    // Of a provider that has both kinds it is told about the kind that the text is of.
+    let told = Secret::parse(find("fusionauth").unwrap(), &public_texts()[10]);
+    let told = told.unwrap_err().to_string();
+    assert!(told.contains("public key"), "{told}");
     // Too short for its algorithm: it would pass nothing.
     let modulus = Encoding::Base64Url.encode(&[0xc3; 128]);
     let short = format!(r#"{{"kty":"RSA","n":"{modulus}","e":"AQAB"}}"#);
     let told = Secret::parse(find("kick").unwrap(), &short).unwrap_err().to_string();
     assert!(told.contains("2048"), "{told}");
-    assert!(!der(RSA).is_empty());
 }
 
 fn set() -> (Provider, Secret) {
@@ -155,8 +190,10 @@ fn a_token_to_sign_in_with_is_no_security_event() {
     let apples: fn(String) -> String = |token| format!(r#"{{"payload":"{token}"}}"#);
     let of_us = r#""iss":"https://issuer.example","aud":"us""#;
     for wrap in [bare, apples] {
-        for events in ["", r#","events":null"#] {
-            let refused = check(&format!("{{{of_us}{events}}}"), wrap);
+        for events in ["null", "{}", "[]", r#""""#, "false", "5"] {
+            let refused = check(&format!(r#"{{{of_us},"events":{events}}}"#), wrap);
+            assert!(matches!(refused, Err(Refusal::Claim { .. })), "{events}: {refused:?}");
+            let refused = check(&format!("{{{of_us}}}"), wrap);
             assert_eq!(refused, Err(Refusal::Claim { claim: "events".into(), why: "is missing" }));
         }
         let gone = format!(r#"{{{of_us},"events":{{"https://a.example/gone":{{}}}}}}"#);
@@ -166,5 +203,41 @@ fn a_token_to_sign_in_with_is_no_security_event() {
         let revoked = format!(r#"{{{of_us},"events":"{apple}"}}"#);
         assert_eq!(check(&revoked, wrap), Ok(Some("consent-revoked".to_owned())));
         assert!(check(&gone.replace("us\"", "others\""), wrap).is_err());
+    }
+}
+
+/// What is read of a security event is what was signed, and of the body nothing else.
+#[test]
+fn a_security_events_id_and_type_are_the_signed_ones() {
+    let (row, secret) = set();
+    let read = |body: &str| {
+        let nothing: [(&str, &str); 0] = [];
+        let incoming =
+            Incoming { method: "POST", url: URL, headers: &nothing, body: body.as_bytes() };
+        let secret = std::slice::from_ref(&secret);
+        let said = webhook_signatures::verify_and_describe(&row, secret, &incoming, NOW)
+            .map(|(_, said)| said);
+        let alone = webhook_signatures::describe(&row, &incoming);
+        said.inspect(|said| assert_eq!(*said, alone)).map(|said| (said.event_id, said.event_type))
+    };
+    let claims =
+        r#"{"iss":"https://issuer.example","aud":"us","jti":"real","events":{"revoked":{}}}"#;
+    let genuine = token(claims);
+    let right = Ok((Some("real".to_owned()), Some("revoked".to_owned())));
+    assert_eq!(read(&genuine), right);
+    let forged = Encoding::Base64Url.encode(br#"{"jti":"forged","events":{"account-delete":{}}}"#);
+    for body in [
+        format!(r#"{{"payload":"{genuine}"}}"#),
+        format!(r#" {{"v":"1.0","payload":"{genuine}"}}"#),
+        format!(r#"{{"x":".{forged}.","payload":"{genuine}"}}"#),
+    ] {
+        assert_eq!(read(&body), right, "{body}");
+    }
+    for body in [
+        format!(r#"{{"payload":"{genuine}","payload":"a.{forged}.b"}}"#),
+        format!(r#"{{"payload":"{genuine}","Payload":"a.{forged}.b"}}"#),
+        format!(r#"{{"payload":"a.{forged}.b","payload":"{genuine}"}}"#),
+    ] {
+        assert!(read(&body).is_err(), "{body}");
     }
 }

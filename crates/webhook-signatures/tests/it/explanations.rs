@@ -1,8 +1,8 @@
 //! The debugger: each usual mistake, made on purpose, is found out.
 
 use webhook_signatures::{
-    Certainty, Explanation, Generic, Incoming, Known, Provider, Refusal, Secret, ToSign, explain,
-    find, generic, sign, verify,
+    Certainty, Encoding, Explanation, Generic, Incoming, Known, Provider, Refusal, Secret, ToSign,
+    explain, find, generic, sign, verify,
 };
 
 const NOW: i64 = 1_767_225_600;
@@ -156,6 +156,44 @@ fn secrets_that_are_not_right() {
     let raw = find("polar").unwrap();
     let headers = signed(raw, text.strip_prefix("whsec_").unwrap(), BODY, URL);
     Case::new(standard, &text, &headers).finds("key_encoding");
+}
+
+/// Where the signature is right and only its time is wrong, nothing else is told: undoing anything else would seem to help, too.
+#[test]
+fn only_the_time_is_told_where_only_it_is_wrong() {
+    let slack = find("slack").unwrap();
+    let text = "a long secret";
+    let headers = signed(slack, text, BODY, URL);
+    let known = [Known { name: "other", text }];
+    let codes = |case: &Case<'_>| {
+        let found = case.explained(&known);
+        let codes: Vec<_> = found.findings.iter().map(|finding| finding.code).collect();
+        (codes, found.skew_ms)
+    };
+    let late = Case { now: NOW + 4000, ..Case::new(slack, text, &headers) };
+    assert_eq!(codes(&late), (vec!["old_timestamp"], Some(4_000_000)));
+    let zoom = find("zoom").unwrap();
+    for (row, header, prefix) in
+        [(slack, "x-slack-request-timestamp", "v0"), (zoom, "x-zm-request-timestamp", "v0")]
+    {
+        let mut headers = signed(row, text, BODY, URL);
+        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, text.as_bytes());
+        for time in [format!("{NOW}000"), "soon".to_owned()] {
+            let message = [format!("{prefix}:{time}:").as_bytes(), BODY].concat();
+            let tag = Encoding::Hex.encode(ring::hmac::sign(&key, &message).as_ref());
+            for (name, value) in &mut headers {
+                if name.eq_ignore_ascii_case(header) {
+                    value.clone_from(&time);
+                } else if value.starts_with("v0=") {
+                    *value = format!("v0={tag}");
+                }
+            }
+            let (codes, skew_ms) = codes(&Case::new(row, text, &headers));
+            let unit = row.name == "slack" && time != "soon";
+            assert_eq!(codes, [if unit { "timestamp_unit" } else { "timestamp" }], "{time}");
+            assert_eq!(skew_ms, None, "{} {time}", row.name);
+        }
+    }
 }
 
 #[test]

@@ -302,7 +302,7 @@ fn a_handshakes_answer_signs_no_event() {
         let incoming =
             Incoming { method: "POST", url: URL, headers: &headers, body: token.as_bytes() };
         let verdict = verify(x, &secrets, &incoming, NOW);
-        assert!(matches!(verdict, Err(Refusal::Malformed { .. })), "{token}: {verdict:?}");
+        assert_eq!(verdict, Err(Refusal::HandshakeToken), "{token}");
     }
     let body = br#"{"for_user_id":"1"}"#;
     let url = URL;
@@ -357,7 +357,7 @@ fn braintrees_answer_signs_no_event() {
     let body = format!("bt_signature={}&bt_payload={token}", form(&signature));
     let headers = [("content-type", "application/x-www-form-urlencoded")];
     let incoming = Incoming { method: "POST", url: &url, headers: &headers, body: body.as_bytes() };
-    assert!(verify(&row, &secrets, &incoming, NOW).is_err());
+    assert_eq!(verify(&row, &secrets, &incoming, NOW), Err(Refusal::HandshakeToken));
     // The signature is right: with the payload of an event the same way passes.
     let unsigned = ToSign {
         id: "1",
@@ -374,4 +374,20 @@ fn braintrees_answer_signs_no_event() {
 
 fn form(text: &str) -> String {
     webhook_signatures::form::encode(text.as_bytes())
+}
+
+/// A secret that nobody could use would lock out the true one.
+#[test]
+fn no_secret_of_zeros_is_taken_from_a_handshake() {
+    let notion = find("notion").unwrap();
+    let asked = |token: &str| {
+        let body = format!(r#"{{"verification_token":"{token}"}}"#);
+        let nothing: [(&str, &str); 0] = [];
+        let incoming =
+            Incoming { method: "POST", url: URL, headers: &nothing, body: body.as_bytes() };
+        handshake(notion, &[], &incoming, NOW)
+    };
+    assert_eq!(asked(&"\\u0000".repeat(40)).map(|_| ()), None);
+    assert_eq!(asked("secret_short").map(|_| ()), None);
+    assert!(matches!(asked("secret_of_sixteen_and_more"), Some(Handshake::StoreSecret(_))));
 }

@@ -180,9 +180,12 @@ fn blank_secrets_are_none() {
 #[test]
 fn what_is_wrong_with_a_secret_is_said() {
     let wrong = |name: &str, text: &str| Secret::parse(find(name).unwrap(), text).err();
+    let shared = generic(Generic { key: KeyForm::Standard, ..Generic::default() });
     for text in ["whsk_AAAA", "whpk_AAAA"] {
+        let broken = SecretError::Form("a key of Standard Webhooks (whpk_… or whsk_…)");
+        assert_eq!(wrong("svix", text), Some(broken), "{text}");
         let symmetric = SecretError::Form("a symmetric one (whsec_…)");
-        assert_eq!(wrong("svix", text), Some(symmetric), "{text}");
+        assert_eq!(Secret::parse(&shared, text).err(), Some(symmetric), "{text}");
     }
     let public = "a public key: PEM, base64, hex, a JWK or a JWK set";
     assert_eq!(wrong("discord", "whpk_AAAA"), Some(SecretError::Form(public)));

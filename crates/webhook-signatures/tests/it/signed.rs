@@ -261,7 +261,8 @@ fn a_time_without_a_limit_is_a_time() {
     };
     let now = NOW.to_string();
     let late = (NOW + 86_400).to_string();
-    for tolerance in [Tolerance::OFF, Tolerance::past(300), Tolerance::both(300)] {
+    let ahead = Tolerance { past: None, future: Some(300) };
+    for tolerance in [Tolerance::OFF, Tolerance::past(300), Tolerance::both(300), ahead] {
         let check = |unit, time: &str, body| check(unit, tolerance, time, body);
         assert_eq!(check(Unit::Seconds, &now, "{}"), Ok(Some(NOW * 1000)));
         // What one signed request can be cut into otherwise.
@@ -275,6 +276,8 @@ fn a_time_without_a_limit_is_a_time() {
             let is_about_time = matches!(refusal, Refusal::Time { .. } | Refusal::InFuture { .. });
             assert!(is_about_time, "{time}: {refusal:?}");
         }
+        let zero = check(Unit::Seconds, "01767225600", "{}");
+        assert!(matches!(zero, Err(Refusal::Time { .. })), "{zero:?}");
         let iso = "2026-01-01T00:00:00Z";
         assert_eq!(check(Unit::Iso8601, iso, "{}"), Ok(Some(NOW * 1000)));
         for (time, body) in [("2026-01-01T00:00:00", "Z{}"), ("2026-01-01T00:00:00Z{", "}")] {
@@ -475,8 +478,10 @@ fn headers_may_be_named_as_signed() {
         ("x-a,x-listed", "x-a:1;x-listed:x-a,x-listed"),
         ("x-a,x-b", "x-a:1;x-b:2"),
         ("", ""),
+        (&*format!("{}x-listed,x-b", "x-a,".repeat(50)), &*vec!["x-a:1"; 50].join(";")),
     ] {
-        let refusal = verdict(&listed, &with(names), b"", text);
+        let headers = [("x-listed", names), two[0], two[1]];
+        let refusal = verdict(&listed, &headers, b"", text);
         assert!(matches!(refusal, Err(Refusal::Malformed { .. })), "{names}: {refusal:?}");
     }
     let named = row(|signed| {
