@@ -142,6 +142,7 @@ impl Places {
             Field::Body
             | Field::Json(_)
             | Field::Form(_)
+            | Field::Part(_)
             | Field::FormJson(..)
             | Field::BodyClaim(_)
             | Field::Xml { .. }

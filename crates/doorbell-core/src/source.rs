@@ -88,7 +88,7 @@ impl Verification {
         let ends =
             !matches!(behind.as_bytes().get(host.len()), Some(byte) if !b":/".contains(byte));
         if spelt && ends && url.port() != Some(0) && !text.contains('#') {
-            Ok(bare.to_owned())
+            Ok(format!("{}://{behind}", url.scheme()))
         } else {
             Err(NoPublicUrl)
         }
@@ -161,7 +161,7 @@ mod tests {
             ("https://h.example?a", "https://h.example"),
             ("https://[::1]/x%20y", "https://[::1]/x%20y"),
             (" https://h.example/a\n", "https://h.example/a"),
-            ("HTTPS://Hooks.Example.com:8443/in", "HTTPS://Hooks.Example.com:8443/in"),
+            ("HTTPS://Hooks.Example.com:8443/in", "https://Hooks.Example.com:8443/in"),
         ] {
             assert_eq!(read(text).as_deref(), Ok(base));
         }

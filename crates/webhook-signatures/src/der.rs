@@ -44,14 +44,16 @@ pub(crate) fn spki(der: &[u8]) -> Option<(Public, Option<Validity>)> {
     bare().or_else(certificate)
 }
 
-/// Whether this is a public key of whatever kind, or a certificate of one that is known.
+/// Whether this is a public key of whatever kind, or a certificate.
 pub(crate) fn is_key(der: &[u8]) -> bool {
-    let is_named = || {
-        let (inside, _) = take(der, SEQUENCE)?;
+    let named = |inside| {
         let (algorithm, rest) = take(inside, SEQUENCE)?;
         take(algorithm, OID).and_then(|_| take(rest, BITS))
     };
-    is_named().is_some() || spki(der).is_some()
+    let outer = take(der, SEQUENCE).map(|(inside, _)| inside).unwrap_or_default();
+    // What a certificate says, and then how it is signed.
+    let signed = || named(take(outer, SEQUENCE)?.1);
+    named(outer).or_else(signed).is_some() || spki(der).is_some()
 }
 
 fn from_spki(inside: &[u8]) -> Option<Public> {

@@ -108,10 +108,8 @@ pub(crate) fn read_knowing<'a>(
             let raw = seen.get(pointer).unwrap_or_else(|| json::find(body, pointer));
             raw.and_then(json::text).map(bytes)
         }
-        Field::Form(name) => match incoming.boundary() {
-            Some(boundary) => multipart::value(body, boundary, name).map(Cow::Borrowed),
-            None => form::value(body, name).map(Cow::Owned),
-        },
+        Field::Form(name) => form::value(body, name).map(Cow::Owned),
+        Field::Part(name) => multipart::value(body, incoming.boundary()?, name).map(Cow::Borrowed),
         Field::FormJson(name, pointer) => {
             let value = form::value(body, name)?;
             json::find_text(&value, pointer).map(owned)

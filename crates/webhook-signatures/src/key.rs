@@ -120,7 +120,7 @@ impl Keys {
     /// anything else.)
     pub(crate) fn is_one(text: &str) -> bool {
         let text = text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\''));
-        let is_jwk = text.contains("\"kty\"") && !text.contains("\"oct\"");
+        let is_jwk = is_jwk(text) || Self::from_json(text.as_bytes()).is_some();
         let is_marked = ["-----BEGIN", "---- BEGIN"].iter().any(|mark| text.contains(mark));
         let is_standard = text.starts_with("whpk_") || text.starts_with("whsk_");
         let mut words = text.split_whitespace();
@@ -218,15 +218,23 @@ impl Keys {
     }
 }
 
+/// A key in JSON, or a set of them; but one alone that is a shared secret.
+fn is_jwk(text: &str) -> bool {
+    let kinds = text.matches("\"kty\"").count();
+    let kind = crate::json::find_text(text.as_bytes(), "/kty");
+    kinds > usize::from(kind.as_deref() == Some("oct"))
+}
+
 /// OpenSSH's base64 begins with the length of the kind's name and the name (RFC 4253, 6.6).
 fn is_openssh(word: &str) -> bool {
-    let bytes = crate::encoding::base64_pasted(word).unwrap_or_default();
-    let name = bytes.strip_prefix(&[0, 0, 0]).and_then(|rest| rest.get(1..)).unwrap_or_default();
-    [&b"ssh-"[..], b"ecdsa-sha2-", b"sk-"].iter().any(|kind| name.starts_with(kind))
+    let begin = word.get(..16).and_then(crate::encoding::base64_pasted).unwrap_or_default();
+    let name = begin.strip_prefix(&[0, 0, 0]).and_then(|rest| rest.get(1..)).unwrap_or_default();
+    [b"ssh-", b"ecds", b"sk-s", b"sk-e"].iter().any(|kind| name.starts_with(*kind))
 }
 
 /// DER, or PEM once more encoded, in hex or base64 of either alphabet, in lines or not.
 fn is_encoded(text: &str) -> bool {
+    let text = text.strip_prefix("whsec_").unwrap_or(text);
     let compact: String = text.split_whitespace().collect();
     let digits = compact.strip_prefix("0x").unwrap_or(&compact).replace(':', "");
     let base64 = || crate::encoding::base64_pasted(&compact.replace('-', "+").replace('_', "/"));

@@ -98,8 +98,8 @@ fn once<'a>(wanted: &Field, source: Source<'a>) -> Result<Option<Cow<'a, [u8]>>,
     let Source { incoming, body, .. } = source;
     let repeated = match wanted {
         Field::Header(name) => incoming.values(name).nth(1).is_some(),
-        Field::Form(name) if let Some(boundary) = incoming.boundary() => {
-            multipart::is_repeated(body, boundary, name)
+        Field::Part(name) => {
+            incoming.boundary().is_some_and(|boundary| multipart::is_repeated(body, boundary, name))
         }
         Field::Form(name) | Field::FormJson(name, _) => form::is_repeated(body, name),
         Field::Query(name) => form::is_repeated(form::query(incoming.url).as_bytes(), name),

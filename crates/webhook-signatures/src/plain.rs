@@ -51,6 +51,7 @@ impl<'a> Fields<'a> {
             Field::Joined { fields, .. } => fields.iter().for_each(|field| self.add(field)),
             // Made when it is signed, or in a form that only a real sample has.
             Field::Body
+            | Field::Part(_)
             | Field::FormJson(..)
             | Field::Query(_)
             | Field::Claim { .. }

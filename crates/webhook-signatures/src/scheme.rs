@@ -415,8 +415,11 @@ pub enum Field {
     Body,
     /// A JSON pointer into the body.
     Json(Text),
-    /// A field of a form, urlencoded or multipart.
+    /// A field of a urlencoded body.
     Form(Text),
+    /// A field of a `multipart/form-data` body. For what nothing rests on but itself: applications differ in how they read
+    /// such bodies.
+    Part(Text),
     /// A JSON pointer into a field of a urlencoded body.
     FormJson(Text, Text),
     /// A parameter of the query.
@@ -476,7 +479,7 @@ impl Field {
             Self::Header(name) => Cow::Owned(format!("the header {name}")),
             Self::Body => "the body".into(),
             Self::Json(pointer) => Cow::Owned(format!("the body's field {pointer}")),
-            Self::Form(name) | Self::FormJson(name, _) => {
+            Self::Form(name) | Self::Part(name) | Self::FormJson(name, _) => {
                 Cow::Owned(format!("the form field {name}"))
             }
             Self::Query(name) => Cow::Owned(format!("the query parameter {name}")),

@@ -411,6 +411,7 @@ pub(super) fn field(field: &Field) -> String {
         Field::Body => "the body".to_owned(),
         Field::Json(pointer) => format!("`{pointer}` in the body"),
         Field::Form(name) => format!("the form field `{name}`"),
+        Field::Part(name) => format!("the field `{name}` of a multipart form"),
         Field::FormJson(name, pointer) => format!("`{pointer}` in the form field `{name}`"),
         Field::Query(name) => format!("the query parameter `{name}`"),
         Field::Claim { pointer, .. } | Field::BodyClaim(pointer) => {

@@ -20,6 +20,8 @@ pub(super) fn rows() -> Vec<Provider> {
         Scheme::Signed(Box::new(signed))
     };
     let form = |name: &'static str| Field::Form(name.into());
+    // Mailgun's routes send the mail's attachments beside the fields.
+    let part = |name: &'static str| Field::Part(name.into());
     vec![
         Provider::raw("sendgrid", "SendGrid", Algorithm::EcdsaP256, ("x-twilio-email-event-webhook-signature", "", Base64))
             .at("x-twilio-email-event-webhook-timestamp", (Unit::Seconds, Tolerance::OFF), "{timestamp}{body}")
@@ -43,6 +45,7 @@ pub(super) fn rows() -> Vec<Provider> {
             mailgun(json("/signature/signature"), json("/signature/timestamp"), json("/signature/token")),
         )
         .or(mailgun(form("signature"), form("timestamp"), form("token")))
+        .or(mailgun(part("signature"), part("timestamp"), part("token")))
         .docs("https://documentation.mailgun.com/docs/mailgun/user-manual/webhooks/securing-webhooks")
         .setup(
             "Webhooks of the account or of one domain: add the URL below for each event type; by API \
@@ -52,7 +55,7 @@ pub(super) fn rows() -> Vec<Provider> {
              at most 3 URLs.",
         )
         .setup_read_in("https://documentation.mailgun.com/docs/mailgun/user-manual/webhooks/webhooks")
-        .id(Field::First(vec![json("/event-data/id"), form("token")]))
+        .id(Field::First(vec![json("/event-data/id"), form("token"), part("token")]))
         .kind(Field::First(vec![json("/event-data/event"), form("event")]))
         .retries("after 10, 10, 15 and 30 minutes, 1, 2 and 4 hours; none after a 406")
         .success(200)

@@ -101,7 +101,8 @@ impl<'a> Draft<'a> {
             }
             Field::First(fields) => self.set(fields.first().ok_or(SignError::Scheme)?, value)?,
             Field::Body => self.body = Cow::Owned(value.as_bytes().to_vec()),
-            Field::FormJson(..)
+            Field::Part(_)
+            | Field::FormJson(..)
             | Field::Claim { .. }
             | Field::BodyClaim(_)
             | Field::Xml { .. }

@@ -60,6 +60,13 @@ fn public_texts() -> Vec<String> {
         // Keys of kinds that are not checked here are keys all the same.
         r#"{"kty":"EC","crv":"P-384","x":"AA","y":"AA"}"#.to_owned(),
         r#"{"keys":[{"kty":"EC","crv":"P-384","x":"AA","y":"AA"}]}"#.to_owned(),
+        format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{x}","kid":"oct"}}"#),
+        format!(r#"{{"\u006bty":"OKP","crv":"Ed25519","x":"{x}"}}"#),
+        format!(
+            r#"{{"keys":[{{"kty":"OKP","crv":"Ed25519","x":"{x}"}},{{"kty":"oct","k":"AAAA"}}]}}"#
+        ),
+        format!("whsec_{base64}"),
+        wrapped(&openssh(&[7; 90], "ssh-ed25519 ", "")),
         Encoding::Base64.encode(&ed448_spki()),
         Encoding::Hex.encode(&ed448_spki()),
         openssh(&public, "ssh-ed25519 ", " us@example.com"),
@@ -131,7 +138,8 @@ fn a_key_of_another_kind_is_refused_when_it_is_given() {
         assert!(is_hmac_secret(find("polar").unwrap(), text), "{text}");
     }
     // Of a provider that has both kinds it is told about the kind that the text is of.
-    let told = Secret::parse(find("fusionauth").unwrap(), &public_texts()[10]);
+    let unknown = Encoding::Base64.encode(&ed448_spki());
+    let told = Secret::parse(find("fusionauth").unwrap(), &unknown);
     let told = told.unwrap_err().to_string();
     assert!(told.contains("public key"), "{told}");
     // Too short for its algorithm: it would pass nothing.
@@ -190,7 +198,7 @@ fn a_token_to_sign_in_with_is_no_security_event() {
     let apples: fn(String) -> String = |token| format!(r#"{{"payload":"{token}"}}"#);
     let of_us = r#""iss":"https://issuer.example","aud":"us""#;
     for wrap in [bare, apples] {
-        for events in ["null", "{}", "[]", r#""""#, "false", "5"] {
+        for events in ["null", "{}", "{ }", "[]", r#"["a"]"#, r#""""#, r#"" ""#, "false", "5"] {
             let refused = check(&format!(r#"{{{of_us},"events":{events}}}"#), wrap);
             assert!(matches!(refused, Err(Refusal::Claim { .. })), "{events}: {refused:?}");
             let refused = check(&format!("{{{of_us}}}"), wrap);

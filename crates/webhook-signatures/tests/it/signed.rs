@@ -2,8 +2,8 @@
 
 use webhook_signatures::{
     Algorithm, Encoding, Field, Fields, Hash, Incoming, KeySource, Layout, Piece, Place, Provider,
-    Refusal, Repeats, Scheme, Secret, Setting, Signed, Stamp, Tolerance, Unit, UrlForms, Verified,
-    find, verify, verify_and_describe,
+    Refusal, Repeats, Scheme, Secret, Setting, Signed, Stamp, ToSign, Tolerance, Unit, UrlForms,
+    Verified, find, sign, verify, verify_and_describe,
 };
 
 const NOW: i64 = 1_767_225_600;
@@ -575,4 +575,20 @@ fn a_signature_may_stand_in_a_form_with_files() {
         assert!(matches!(check(&twice), Err(Refusal::Repeated(_))), "{again:?}");
     }
     assert!(check(&right[..2]).is_err() && check(&right[1..]).is_err());
+    // Nobody else does, and of such a body applications read different fields.
+    let braintree = find("braintree").unwrap();
+    let secrets = [Secret::parse(braintree, "a private key").unwrap()];
+    let sent =
+        ToSign { id: "1", now: NOW, url: URL, method: "POST", headers: &lines(&[]), body: b"<a/>" };
+    let signed = sign(braintree, &secrets[0], &sent).unwrap();
+    let fields = webhook_signatures::form::pairs(signed.body.as_deref().unwrap(), 9);
+    let field = |(name, value): &(Vec<u8>, Vec<u8>)| {
+        let [name, value] = [name, value].map(|bytes| String::from_utf8_lossy(bytes));
+        format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+    };
+    let body = fields.iter().map(field).collect::<String>() + "--b--";
+    let headers = [("content-type", "multipart/form-data; boundary=b")];
+    let incoming = Incoming { method: "POST", url: URL, headers: &headers, body: body.as_bytes() };
+    let refused = verify_and_describe(braintree, &secrets, &incoming, NOW);
+    assert!(matches!(refused, Err(Refusal::Missing(_))), "{refused:?}");
 }
