@@ -479,9 +479,10 @@ impl Field {
             Self::Header(name) => Cow::Owned(format!("the header {name}")),
             Self::Body => "the body".into(),
             Self::Json(pointer) => Cow::Owned(format!("the body's field {pointer}")),
-            Self::Form(name) | Self::Part(name) | Self::FormJson(name, _) => {
+            Self::Form(name) | Self::FormJson(name, _) => {
                 Cow::Owned(format!("the form field {name}"))
             }
+            Self::Part(name) => Cow::Owned(format!("the field {name} of a multipart form")),
             Self::Query(name) => Cow::Owned(format!("the query parameter {name}")),
             Self::Claim { pointer, .. } | Self::BodyClaim(pointer) => {
                 Cow::Owned(format!("the token's claim {pointer}"))

@@ -155,6 +155,7 @@ fn place(field: &Field) -> String {
         Field::Body => "body".to_owned(),
         Field::Json(pointer) => pointer.to_string(),
         Field::Form(name) => format!("form {name}"),
+        Field::Part(name) => format!("part {name}"),
         Field::FormJson(name, pointer) => format!("form {name} {pointer}"),
         Field::Query(name) => format!("?{name}"),
         Field::Claim { pointer, .. } | Field::BodyClaim(pointer) => format!("claim {pointer}"),
