@@ -187,7 +187,7 @@ fn split_flag(word: &str) -> (String, Option<String>) {
 fn plain(text: &str) -> Result<Vec<u8>> {
     if let Some(file) = text.strip_prefix('@') {
         bail!(
-            "the curl command takes its body from the file {file}: put the body itself into the command"
+            "the curl command takes its body from the file {file}: put the body itself into the command, or take `@{file}` out of it and give the file by --body"
         );
     }
     Ok(text.as_bytes().to_vec())

@@ -8,6 +8,7 @@ mod variants;
 use crate::check::{Verified, is_plausible};
 use crate::encoding::Encoding;
 use crate::field;
+use crate::handshake::{Handshake, handshake};
 use crate::hash::Hash;
 use crate::incoming::Incoming;
 use crate::layout;
@@ -90,8 +91,11 @@ pub fn explain(
 ) -> Explanation {
     let verdict = verify(provider, secrets, incoming, now);
     let mut trials = Trials { provider, secrets, incoming, now, findings: Vec::new() };
+    let shown = shown(provider, secrets, incoming);
+    let stamp_ms = shown.as_ref().and_then(|shown| shown.stamp_ms);
     if let Err(refusal) = &verdict
-        && !trials.time(refusal)
+        && !trials.question()
+        && !trials.time(refusal, stamp_ms)
     {
         trials.secrets(known);
         trials.body();
@@ -101,13 +105,11 @@ pub fn explain(
     }
     let mut findings = trials.findings;
     findings.sort_by_key(|finding| finding.certainty != Certainty::Proved);
-    let shown = shown(provider, secrets, incoming);
     let place = shown.as_ref().map_or_else(
         || provider.schemes.iter().find_map(Scheme::place),
         |shown| Some(shown.place.clone()),
     );
-    let stamp_ms = verdict.as_ref().ok().and_then(Verified::timestamp_ms);
-    let stamp_ms = stamp_ms.or_else(|| shown.as_ref().and_then(|shown| shown.stamp_ms));
+    let stamp_ms = verdict.as_ref().ok().and_then(Verified::timestamp_ms).or(stamp_ms);
     let skew_ms = stamp_ms
         .filter(|stamp_ms| is_plausible(*stamp_ms))
         .map(|stamp_ms| now.saturating_mul(1000).saturating_sub(stamp_ms));
@@ -116,16 +118,10 @@ pub fn explain(
     Explanation { verdict, findings, signed_text, received, place, skew_ms }
 }
 
-/// Whether a time is a thousand times too large or too small to be one.
-fn is_other_unit(refusal: &Refusal, now: i64) -> bool {
-    let at_s = if let Refusal::TooOld { age_s, .. } = refusal {
-        now.saturating_sub(*age_s)
-    } else if let Refusal::InFuture { ahead_s, .. } = refusal {
-        now.saturating_add(*ahead_s)
-    } else {
-        return false;
-    };
-    is_plausible(at_s) || is_plausible(at_s.saturating_mul(1_000_000))
+/// Whether a time in milliseconds is none, and would be one if its unit were the other.
+fn is_other_unit(stamp_ms: i64) -> bool {
+    let others = [stamp_ms / 1000, stamp_ms.saturating_mul(1000)];
+    !is_plausible(stamp_ms) && others.into_iter().any(is_plausible)
 }
 
 /// What a request shows of its signature, right or not.
@@ -162,10 +158,23 @@ impl Trials<'_> {
         }
     }
 
+    /// Whether it is a handshake that is refused: nobody signs those.
+    fn question(&mut self) -> bool {
+        let asked = handshake(self.provider, self.secrets, self.incoming, self.now);
+        let Some(Handshake::Refuse { why, .. }) = asked else { return false };
+        self.proved(
+            "handshake",
+            format!(
+                "It is what the provider asks when a webhook is made, and it is refused: {why}."
+            ),
+        );
+        true
+    }
+
     /// Whether the signature is right and only its time is wrong: then there is nothing else to look for.
-    fn time(&mut self, refusal: &Refusal) -> bool {
+    fn time(&mut self, refusal: &Refusal, stamp_ms: Option<i64>) -> bool {
         let right = self.passes(self.provider, self.secrets, self.incoming);
-        if is_other_unit(refusal, self.now) {
+        if right && stamp_ms.is_some_and(is_other_unit) {
             self.proved(
                 "timestamp_unit",
                 "The signature is right, but its time is in milliseconds where seconds are meant, or the other way \

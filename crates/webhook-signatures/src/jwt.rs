@@ -242,21 +242,25 @@ fn is_or_has(raw: &[u8], value: &str) -> bool {
     }
 }
 
+fn missing(claim: &str) -> Refusal {
+    let claim = Cow::Owned(claim.trim_start_matches('/').to_owned());
+    Refusal::Claim { claim, why: "is missing" }
+}
+
 /// The claims that are hashes of the body and of the public URL.
 fn hashes<'a>(
     check: Check<'_>,
     wanted: &Claims,
     mut claimed: impl Iterator<Item = Option<&'a [u8]>>,
 ) -> Result<(), Refusal> {
-    if let Some((_, encoding)) = &wanted.body_hash {
+    if let Some((claim, encoding)) = &wanted.body_hash {
         let body = check.incoming.body;
         let said = claimed.next().flatten().filter(|said| *said != b"null");
-        let is_right = match said {
-            None => wanted.body_may_be_empty && body.is_empty(),
-            Some(said) => is_hash_of(body, said, *encoding),
-        };
-        if !is_right {
-            return Err(Refusal::BodyHash);
+        let may_lack = wanted.body_may_be_empty && body.is_empty();
+        match said {
+            Some(said) if !is_hash_of(body, said, *encoding) => return Err(Refusal::BodyHash),
+            None if !may_lack => return Err(missing(claim)),
+            Some(_) | None => {}
         }
     }
     let url = check.incoming.url.as_bytes();

@@ -54,6 +54,7 @@ pub(super) fn body_variants(body: &[u8]) -> Vec<BodyVariant> {
     let last = "The line break at the body's end is signed, and it was added or lost on the way.";
     let reserialised = "The body was parsed and written again on the way (its spacing differs): check the raw bytes.";
     let escapes = "The body was parsed and written again on the way (its \\u escapes differ): check the raw bytes.";
+    let minified = json::minified(body);
     let mut all: Vec<BodyVariant> = vec![
         ("trailing_newline", body.trim_ascii_end().to_vec(), last),
         ("trailing_newline", [body, b"\n"].concat(), last),
@@ -72,12 +73,17 @@ pub(super) fn body_variants(body: &[u8]) -> Vec<BodyVariant> {
             body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).to_vec(),
             "A byte order mark was put before the body on the way.",
         ),
-        ("reserialised", json::minified(body), reserialised),
-        ("reserialised", json::spaced(&json::minified(body)), reserialised),
+        ("reserialised", minified.clone(), reserialised),
+        ("reserialised", json::spaced(&minified), reserialised),
         ("reserialised", pretty(body), reserialised),
+        ("reserialised", json::indented(&minified, 4), reserialised),
         ("reserialised_escapes", json::escaped(body), escapes),
         ("reserialised_escapes", json::unescaped(body), escapes),
+        ("reserialised_escapes", json::escaped(&json::spaced(&minified)), escapes),
+        ("reserialised_escapes", json::unescaped(&minified), escapes),
         ("reserialised_escapes", replaced("\\/", "/"), escapes),
+        ("reserialised_escapes", replaced("/", "\\/"), escapes),
+        ("reserialised_escapes", for_html(body), escapes),
         (
             "body_lost",
             Vec::new(),
@@ -102,6 +108,12 @@ pub(super) fn body_variants(body: &[u8]) -> Vec<BodyVariant> {
         "The body is JSON and the sender signed a form: something on the way took the form apart.",
     ));
     all
+}
+
+/// With the escapes that Go writes, so that no browser takes JSON for a page.
+fn for_html(body: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(body).replace('&', "\\u0026");
+    text.replace('<', "\\u003c").replace('>', "\\u003e").into_bytes()
 }
 
 /// Two blanks for each level, as `JSON.stringify(x, null, 2)` writes it.

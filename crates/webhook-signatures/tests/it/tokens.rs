@@ -282,13 +282,13 @@ fn the_bodys_hash_is_claimed() {
     for may_be_empty in [false, true] {
         assert_eq!(check(may_be_empty, Some(b"{}"), b"{}"), Ok(None));
         assert_eq!(check(may_be_empty, Some(b"[]"), b"{}"), Err(Refusal::BodyHash));
-        assert_eq!(check(may_be_empty, None, b"{}"), Err(Refusal::BodyHash));
+        assert_eq!(check(may_be_empty, None, b"{}"), claim("hash", "is missing"));
     }
     assert_eq!(check(true, None, b""), Ok(None), "left out where the body is empty");
     assert_eq!(check(true, Some(b""), b""), Ok(None), "or there all the same");
     assert_eq!(check(true, Some(b"{}"), b""), Err(Refusal::BodyHash), "it was taken out");
     assert_eq!(check(false, Some(b""), b""), Ok(None));
-    assert_eq!(check(false, None, b""), Err(Refusal::BodyHash));
+    assert_eq!(check(false, None, b""), claim("hash", "is missing"));
 }
 
 /// A claimed hash is a JSON text, however it is spelt.
@@ -309,7 +309,9 @@ fn a_claimed_hash_may_be_escaped() {
         for url in [url.clone(), url.to_uppercase(), escaped(&url)] {
             assert_eq!(check(&quoted(&body), &quoted(&url)), Ok(None), "{body} {url}");
         }
-        for other in ["null", "1", "{}", "\"", "\"\"", &quoted(&body[1..]), &quoted(&url)] {
+        let missing = claim("hash", "is missing");
+        assert_eq!(check("null", &quoted(&url)), missing);
+        for other in ["1", "{}", "\"", "\"\"", &quoted(&body[1..]), &quoted(&url)] {
             assert_eq!(check(other, &quoted(&url)), Err(Refusal::BodyHash), "{other}");
         }
         let wrong = claim("url_hash", "is not of this public URL");
