@@ -89,7 +89,11 @@ impl<'a> Draft<'a> {
                 self.body = Cow::Owned(changed);
             }
             Field::Form(name) => {
+                // More are not looked at when it is checked.
                 let pairs = form::pairs(&self.body, form::PAIRS_MAX);
+                if pairs.len() == form::PAIRS_MAX {
+                    return Err(SignError::Body);
+                }
                 let mut kept: Vec<_> =
                     pairs.into_iter().filter(|(key, _)| key != name.as_bytes()).collect();
                 kept.push((name.as_bytes().to_vec(), value.as_bytes().to_vec()));
@@ -101,8 +105,9 @@ impl<'a> Draft<'a> {
             }
             Field::First(fields) => self.set(fields.first().ok_or(SignError::Scheme)?, value)?,
             Field::Body => self.body = Cow::Owned(value.as_bytes().to_vec()),
-            Field::Part(_)
-            | Field::FormJson(..)
+            // A form with files is not made here.
+            Field::Part(_) => return Err(SignError::Body),
+            Field::FormJson(..)
             | Field::Claim { .. }
             | Field::BodyClaim(_)
             | Field::Xml { .. }

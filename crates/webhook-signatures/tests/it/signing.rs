@@ -249,3 +249,21 @@ fn a_token_goes_into_its_place() {
     assert_eq!(body, br#"{"t":"","all":[{"t":"a token"},{"t":"a token"}]}"#);
     assert_eq!(each("/none"), Err(SignError::Body));
 }
+
+/// Of a form a thousand fields are looked at: what is signed must be among them, or it would not pass.
+#[test]
+fn a_form_that_is_full_is_not_signed() {
+    let mailgun = find("mailgun").unwrap();
+    let own = secret(mailgun, "a signing key");
+    let body = |fields: usize| vec!["a=1"; fields].join("&");
+    let headers: Given<'_> = &[FORM];
+    let full = body(997);
+    let signed = sign(mailgun, &own, &request(&headers, full.as_bytes())).unwrap();
+    let sent = Sent::new(&signed, &request(&headers, full.as_bytes()), &[FORM]);
+    assert!(verify(mailgun, from_ref(&own), &sent.incoming(), NOW).is_ok());
+    for more in [998, 1000, 2000] {
+        let body = body(more);
+        let refused = sign(mailgun, &own, &request(&headers, body.as_bytes()));
+        assert_eq!(refused.err(), Some(SignError::Body), "{more}");
+    }
+}
