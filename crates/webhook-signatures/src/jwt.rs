@@ -188,10 +188,6 @@ const LEEWAY_S: i64 = 1;
 fn claims(check: Check<'_>, wanted: &Claims, claims: &[u8]) -> Result<Option<i64>, Refusal> {
     let mut claimed = claimed(wanted, claims).in_order();
     let [issuer, exp, nbf, iat] = std::array::from_fn(|_| claimed.next().flatten());
-    let wrong = |claim: &str, why| Refusal::Claim {
-        claim: Cow::Owned(claim.trim_start_matches('/').to_owned()),
-        why,
-    };
     if !wanted.issuers.is_empty() {
         let issuer = issuer.and_then(json::text);
         if !wanted.issuers.iter().any(|known| Some(known.as_ref()) == issuer.as_deref()) {
@@ -242,9 +238,8 @@ fn is_or_has(raw: &[u8], value: &str) -> bool {
     }
 }
 
-fn missing(claim: &str) -> Refusal {
-    let claim = Cow::Owned(claim.trim_start_matches('/').to_owned());
-    Refusal::Claim { claim, why: "is missing" }
+fn wrong(claim: &str, why: &'static str) -> Refusal {
+    Refusal::Claim { claim: Cow::Owned(claim.trim_start_matches('/').to_owned()), why }
 }
 
 /// The claims that are hashes of the body and of the public URL.
@@ -259,7 +254,7 @@ fn hashes<'a>(
         let may_lack = wanted.body_may_be_empty && body.is_empty();
         match said {
             Some(said) if !is_hash_of(body, said, *encoding) => return Err(Refusal::BodyHash),
-            None if !may_lack => return Err(missing(claim)),
+            None if !may_lack => return Err(wrong(claim, "is missing")),
             Some(_) | None => {}
         }
     }

@@ -151,17 +151,18 @@ fn configuration(file: &Path) -> Vec<Found> {
 }
 
 fn weak(source: &Source) -> Vec<Found> {
-    if let Err(why) = Verifier::new(&source.verification) {
-        let detail = format!("{}: it believes nobody and answers 503: {why}", source.name);
-        return vec![Found {
-            remedy: "Set it up anew: `doorbell source update NAME --secret …`, or `--set options.…`.",
-            ..found(Grade::Bad, "source", detail)
-        }];
-    }
-    let warnings = warnings(&source.verification).into_iter();
-    let told = warnings.map(|warning| Found {
-        remedy: "Have the provider make a new secret: `doorbell source rotate-secret`.",
-        ..found(Grade::Note, "source", format!("{}: {warning}", source.name))
+    let (grade, remedy) = match Verifier::new(&source.verification) {
+        Ok(_) => {
+            (Grade::Note, "Have the provider make a new secret: `doorbell source rotate-secret`.")
+        }
+        Err(_) => (
+            Grade::Bad,
+            "Set it up anew: `doorbell source update NAME --secret …`, or `--set options.…`.",
+        ),
+    };
+    let told = warnings(&source.verification).into_iter().map(|warning| Found {
+        remedy,
+        ..found(grade, "source", format!("{}: {warning}", source.name))
     });
     told.collect()
 }
